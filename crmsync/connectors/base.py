@@ -1,0 +1,117 @@
+"""The protocol that every connector fulfils: a source of tables and a target of write-back.
+
+Vendor clients and vendor dicts stop inside `crmsync/connectors/`; what crosses this line is typed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from crmsync.errors import Rejected
+from crmsync.snapshots import Staging
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with (what, done so far, total or None); never raises, never prints by itself."""
+
+
+def no_progress(what: str, done: int, total: int | None) -> None:
+    """Ignore progress."""
+
+
+@dataclass(frozen=True)
+class ExtractReport:
+    """What one connector read. `direct` counts rows of nobody (empty partner_id) per table, which are not rejected."""
+
+    rows: Mapping[str, int]
+    rejected: tuple[Rejected, ...] = ()
+    direct: Mapping[str, int] = field(default_factory=dict)
+    counts_before: Mapping[str, int] = field(default_factory=dict)  # the server's own COUNT per table, where it has one
+    counts_after: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Reads tables out of a CRM or a folder into the staging of one snapshot."""
+
+    def extract(self, tables: Sequence[str], staging: Staging, progress: Progress = no_progress) -> ExtractReport:
+        """Write one typed Parquet per table into `staging`.
+
+        Errors: AccessError, ConfigError, Retriable, DataError when the source as a whole cannot be used.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Write:
+    """The wanted values of one record. Texts are canonical: ISO dates, plain decimals, `true`/`false`, lists `A;B` sorted."""
+
+    record_id: str
+    values: Mapping[str, str | None]  # CRM field -> text; None clears the field
+    expected: Mapping[str, str | None]  # the values seen when the plan was drafted (pre-image)
+
+
+WriteState = Literal["applied", "conflict", "failed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of one write. `unknown`: neither success nor failure was seen; settle it by reading back."""
+
+    record_id: str
+    state: WriteState
+    code: str | None = None  # the CRM's own error code
+    message: str | None = None  # the CRM's own words
+
+
+@dataclass(frozen=True)
+class JobState:
+    """State of a bulk job: `open` has had no effect yet; `running`, `done`, `failed`, `aborted`, or `gone`."""
+
+    state: Literal["open", "running", "done", "failed", "aborted", "gone"]
+    processed: int = 0
+    failed: int = 0
+    message: str | None = None
+
+
+class Target(Protocol):
+    """Writes computed values onto records, one by one or as a bulk job whose steps are separate calls.
+
+    No call here repeats a write by itself when its outcome is unclear: the outbox decides by reading back.
+    """
+
+    bulk_from: int | None
+    """From how many writes on the bulk steps are used; None: never."""
+
+    def identity(self) -> str:
+        """Stable id of the org or folder that is written to."""
+        ...
+
+    def read(self, record_ids: Sequence[str], fields: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
+        """Current canonical values by record id; a record that no longer exists is absent."""
+        ...
+
+    def write_one(self, write: Write) -> Written:
+        """Write one record only if it still holds `write.expected` (a difference is `conflict`)."""
+        ...
+
+    def create_job(self) -> str:
+        """Open a bulk update job and return its id; changes no record."""
+        ...
+
+    def upload_job(self, job_id: str, writes: Sequence[Write]) -> None:
+        """Upload the rows of an open job; changes no record."""
+        ...
+
+    def start_job(self, job_id: str) -> None:
+        """Start the job: the only bulk call with an effect."""
+        ...
+
+    def job_state(self, job_id: str) -> JobState:
+        """Look at the job; faults of this call never abort the job."""
+        ...
+
+    def job_results(self, job_id: str) -> Iterator[Written]:
+        """Outcome per record, matched by record id. Records that the job lists nowhere are not yielded."""
+        ...
