@@ -1,0 +1,43 @@
+# Everything here starts from python3 alone; the first target of a session makes .venv, later ones find it ready.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test lint format types pytest bench clients clean
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  rm -rf $(VENV) && $(PYTHON) -m venv --without-pip $(VENV) && \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt pip; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "pip>=25.1" hatchling editables
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --group dev --editable .
+	@touch $(READY)
+
+run: $(READY)  ## two runs on the embedded org: the first fills it, the second finds nothing to write
+	@$(BIN)/python -m crmsync.demo
+
+test: lint types pytest
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY)
+	@$(BIN)/mypy
+
+pytest: $(READY)
+	@$(BIN)/python -m pytest
+
+format: $(READY)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY)  ## seconds and peak memory per stage, one table
+	@$(BIN)/python -m bench
+
+clients: $(READY)  ## foreign clients, unmodified, against the sandbox org
+	@$(BIN)/python -m pytest tests/clients
+
+clean:
+	rm -rf $(VENV) .crmsync build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
