@@ -1,0 +1,151 @@
+"""Where, who and limits, out of the environment and secret files; nothing about programs.
+
+Every setting is an environment variable `CRMSYNC_…`; a nested one is spelled with two underscores
+(`CRMSYNC_SALESFORCE__INSTANCE_URL`). Every secret also has a `…_FILE` form that names a file holding it.
+What a run reads, by which program, and where it writes, stands in `crmsync.yaml` (configuration.py).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from crmsync.errors import ConfigError
+
+PREFIX = "CRMSYNC_"
+NESTED = "__"
+SECRET_FILE_LIMIT = 64 * 1024  # bytes; a key or a token is far below, a wrong path often above
+
+
+class SalesforceSettings(BaseModel):
+    """How to reach and log in to one Salesforce org. Which login is used follows from what is given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    instance_url: str | None = None
+    login_url: str | None = None
+    username: str | None = None
+    client_id: str | None = None
+    jwt_key_file: Path | None = None
+    access_token: SecretStr | None = None
+    access_token_file: Path | None = None
+    client_secret: SecretStr | None = None
+    client_secret_file: Path | None = None
+    refresh_token: SecretStr | None = None
+    refresh_token_file: Path | None = None
+    api_version: str = Field("67.0", pattern=r"^\d{2,3}\.0$")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    timeout_s: float = Field(120.0, gt=0, le=3600)
+    connect_timeout_s: float = Field(10.0, gt=0, le=600)
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> object:
+        """Take `a.example, b.example` as two host name endings."""
+        return tuple(host.strip() for host in value.split(",") if host.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: Any) -> Any:
+        """Fill each secret that is given as a file; giving both forms is a contradiction."""
+        if not isinstance(values, dict):
+            return values
+        filled = dict(values)
+        for name in SECRET_NAMES:
+            path = filled.get(f"{name}_file")
+            if path in (None, ""):
+                continue
+            if filled.get(name):
+                raise ValueError(f"{name} is given twice: as itself and as {name}_file")
+            filled[name] = _read_secret(Path(str(path)))
+        return filled
+
+
+SECRET_NAMES = ("access_token", "client_secret", "refresh_token")
+
+
+class Settings(BaseSettings):
+    """The settings of one process. `config_dir` None: `./config`, else the copy that comes with the package."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter=NESTED, extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    config_dir: Path | None = None
+    state_dir: Path = Path(".crmsync")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    salesforce: SalesforceSettings = SalesforceSettings()
+
+    def secrets(self) -> frozenset[str]:
+        """Every loaded secret in clear, for redaction by value."""
+        return frozenset(_secret_values(self))
+
+
+def load_settings(config_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process; `config_dir` (from `--config`) goes before the environment.
+
+    Errors: ConfigError naming the variable and what would be right; never a value of a secret.
+    """
+    _refuse_unknown(os.environ if environ is None else environ)
+    given = {} if config_dir is None else {"config_dir": config_dir}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ConfigError("; ".join(_complaints(error))) from None
+
+
+def _complaints(error: ValidationError) -> Iterator[str]:
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        name = PREFIX + NESTED.join(str(part) for part in fault["loc"]).upper()
+        yield f"environment variable {name}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    """A misspelt variable would be ignored silently, and the run would use another login than its owner thinks."""
+    known = set(variable_names())
+    for name in environ:
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"environment variable {name} is not a setting of crmsync{hint}")
+
+
+def variable_names() -> Iterator[str]:
+    """Every environment variable that is read, in the order of this file."""
+    for name, entry in Settings.model_fields.items():
+        if entry.annotation is SalesforceSettings:
+            yield from (f"{PREFIX}{name}{NESTED}{inner}".upper() for inner in SalesforceSettings.model_fields)
+        else:
+            yield f"{PREFIX}{name}".upper()
+
+
+def _secret_values(model: BaseModel) -> Iterable[str]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from _secret_values(value)
+        elif isinstance(value, SecretStr) and value.get_secret_value():
+            yield value.get_secret_value()
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(SECRET_FILE_LIMIT + 1)
+    except OSError as error:
+        raise ValueError(f"{path}: the secret file cannot be read: {error.strerror}") from None
+    if len(content) > SECRET_FILE_LIMIT:
+        raise ValueError(f"{path}: larger than {SECRET_FILE_LIMIT} bytes; a secret file holds one token")
+    try:
+        text = content.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8 text; a secret file holds one token") from None
+    if not text:
+        raise ValueError(f"{path}: the secret file is empty")
+    return text
