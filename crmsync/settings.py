@@ -39,10 +39,10 @@ class SalesforceSettings(BaseModel):
     client_secret_file: Path | None = None
     refresh_token: SecretStr | None = None
     refresh_token_file: Path | None = None
-    api_version: str = Field("67.0", pattern=r"^\d{2,3}\.0$")
+    api_version: Annotated[str, Field(pattern=r"^\d{2,3}\.0$")] = "67.0"
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    timeout_s: float = Field(120.0, gt=0, le=3600)
-    connect_timeout_s: float = Field(10.0, gt=0, le=600)
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    connect_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

@@ -1,0 +1,99 @@
+"""structlog for every part: one event per line, the run id bound, secrets and control characters kept out.
+
+Logs go to stderr: JSON lines where no terminal is there, short coloured lines where one is.
+Record values stay at debug level.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+REDACTED = "[redacted]"
+SECRET_KEY = re.compile(
+    r"token|secret|password|authorization|assertion|private_key|session_id|cookie|api_key", re.IGNORECASE
+)
+HARMLESS_KEYS = frozenset({"write_token_field", "token_field"})  # names of CRM fields, not their content
+SHORTEST_SECRET = 6  # redacting shorter values would cut ordinary words to pieces
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def configure_logs(level: str = "info", secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
+    """Set up structlog for this process. Values in `secrets` never appear in any event, wherever they stand."""
+    out = sys.stderr if stream is None else stream
+    known = tuple(sorted((secret for secret in secrets if len(secret) >= SHORTEST_SECRET), key=len, reverse=True))
+    processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+        Redaction(known),
+    ]
+    structlog.configure(
+        processors=[*processors, *_renderers(out)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+
+
+def bind_run(run_id: str) -> None:
+    """Every later event of this process carries `run_id`."""
+    structlog.contextvars.bind_contextvars(run_id=run_id)
+
+
+def safe_text(text: str) -> str:
+    """The text with control and direction characters written as escapes, so that no record value can forge a line."""
+    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
+
+
+def _renderers(out: TextIO) -> list[Processor]:
+    if out.isatty():
+        return [_escape, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    return [structlog.processors.JSONRenderer()]
+
+
+def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: safe_text(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+class Redaction:
+    """Replaces secrets by key (`access_token=…`) and by value (a loaded secret inside any text), at any depth."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self.secrets = tuple(secrets)
+
+    def __call__(
+        self, _logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """The event without secrets."""
+        return {key: self._by_key(key, value) for key, value in event.items()}
+
+    def text(self, text: str) -> str:
+        """The text without any loaded secret."""
+        for secret in self.secrets:
+            text = text.replace(secret, REDACTED)
+        return text
+
+    def _by_key(self, key: object, value: object) -> object:
+        if isinstance(key, str) and SECRET_KEY.search(key) and key not in HARMLESS_KEYS:
+            return REDACTED
+        return self._by_value(value)
+
+    def _by_value(self, value: object) -> object:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self._by_value(key): self._by_key(key, inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._by_value(inner) for inner in value]
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self.text(str(value))
