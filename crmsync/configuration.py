@@ -43,7 +43,7 @@ class TableSource:
 
 @dataclass(frozen=True)
 class GuardLimits:
-    """A plan is blocked when more partners change tier than the larger of `at_least` and `share` of all (a fraction)."""
+    """A plan is blocked above the larger of `at_least` and `share` of all partners (a fraction) changing tier."""
 
     at_least: int = 10
     share: Decimal = Decimal("0.05")
