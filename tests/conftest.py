@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,8 +38,7 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on, or writes to, what the developer's own CRMSYNC_ variables point at."""
     for name in [name for name in os.environ if name.startswith("CRMSYNC_")]:
         monkeypatch.delenv(name)
-    yield
