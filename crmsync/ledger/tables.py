@@ -1,0 +1,210 @@
+"""The tables of the ledger, as SQLAlchemy Core sees them. Migrations create them; a test keeps the two equal.
+
+Amounts and values are text, instants are ISO text in UTC, dates ISO text, structured values canonical JSON.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import REAL, Column, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+
+HEAD = "0001"
+"""The migration this code was written for."""
+
+KNOWN = frozenset({HEAD})
+"""Every migration this code knows; any other one in a ledger was made by a newer crmsync."""
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+config_version = Table(
+    "config_version",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("first_used_at", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("sequence", Integer, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("as_of", Text),
+    Column("snapshot_digest", Text),
+    Column("program_digest", Text),
+    Column("config_digest", Text),
+    Column("plan_digest", Text),
+    Column("started_at", Text, nullable=False),
+    Column("ended_at", Text),
+    Column("exit_code", Integer),
+    Column("stats", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+run_phase = Table(
+    "run_phase",
+    metadata,
+    Column("run_id", Text, ForeignKey("run.run_id"), primary_key=True),
+    Column("phase", Text, primary_key=True),
+    Column("seconds", REAL, nullable=False),
+    Column("ended_at", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+plan = Table(
+    "plan",
+    metadata,
+    Column("sequence", Integer, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("as_of", Text, nullable=False),
+    Column("changes", Integer, nullable=False),
+    Column("movers", Integer, nullable=False),
+    Column("blocked", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("drafted_at", Text, nullable=False),
+    UniqueConstraint("digest", "run_id", name="plan_digest_run"),
+    sqlite_strict=True,
+)
+
+guard_result = Table(
+    "guard_result",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("run_id", Text, primary_key=True),
+    Column("guard", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("bound", Text, nullable=False),
+    Column("tripped", Integer, nullable=False),
+    Column("way_out", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("sequence", Integer, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("approved_at", Text, nullable=False),
+    Column("until", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+crm_job = Table(
+    "crm_job",
+    metadata,
+    Column("job_ref", Text, primary_key=True),
+    Column("crm_job_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("payload_sha256", Text, nullable=False),
+    Column("applied", Integer),
+    Column("failed", Integer),
+    Column("created_at", Text, nullable=False),
+    Column("changed_at", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+intent = Table(
+    "intent",
+    metadata,
+    Column("intent_id", Text, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("partner_id", Text, nullable=False),
+    Column("wanted", Text, nullable=False),
+    Column("pre_image", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("code", Text),
+    Column("message", Text),
+    Column("job_ref", Text, ForeignKey("crm_job.job_ref")),
+    Column("created_at", Text, nullable=False),
+    Column("changed_at", Text, nullable=False),
+    Index("intent_state", "state"),
+    Index("intent_record", "record_id"),
+    Index("intent_plan", "digest", "run_id"),
+    sqlite_strict=True,
+)
+
+outcome = Table(
+    "outcome",
+    metadata,
+    Column("sequence", Integer, primary_key=True),
+    Column("intent_id", Text, ForeignKey("intent.intent_id"), nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("code", Text),
+    Column("message", Text),
+    Column("at", Text, nullable=False),
+    Index("outcome_record", "record_id"),
+    sqlite_strict=True,
+)
+
+field_state = Table(
+    "field_state",
+    metadata,
+    Column("record_id", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("value", Text),
+    Column("token", Text, nullable=False),
+    Column("written_at", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+tier_history = Table(
+    "tier_history",
+    metadata,
+    Column("sequence", Integer, primary_key=True),
+    Column("program", Text, nullable=False),
+    Column("partner_id", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("as_of", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("from_tier", Text),
+    Column("to_tier", Text),
+    Column("movement", Text, nullable=False),
+    Index("tier_history_partner", "program", "partner_id", "category"),
+    sqlite_strict=True,
+)
+
+standings = Table(
+    "standings",
+    metadata,
+    Column("sequence", Integer, primary_key=True),
+    Column("as_of", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("table_rows", Text, nullable=False),
+    Column("accepted_at", Text, nullable=False),
+    Index("standings_as_of", "as_of"),
+    sqlite_strict=True,
+)
+
+api_usage = Table(
+    "api_usage",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("api", Text, primary_key=True),
+    Column("calls", Integer, nullable=False),
+    Column("org_used", Integer),
+    Column("org_limit", Integer),
+    sqlite_strict=True,
+)
