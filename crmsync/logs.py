@@ -29,12 +29,13 @@ def configure_logs(level: str = "info", secrets: Iterable[str] = (), stream: Tex
     """Set up structlog for this process. Values in `secrets` never appear in any event, wherever they stand."""
     out = sys.stderr if stream is None else stream
     known = tuple(sorted((secret for secret in secrets if len(secret) >= SHORTEST_SECRET), key=len, reverse=True))
+    _redaction.secrets = known
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
-        Redaction(known),
+        _redaction,
     ]
     structlog.configure(
         processors=[*processors, *_renderers(out)],
@@ -47,6 +48,11 @@ def configure_logs(level: str = "info", secrets: Iterable[str] = (), stream: Tex
 def bind_run(run_id: str) -> None:
     """Every later event of this process carries `run_id`."""
     structlog.contextvars.bind_contextvars(run_id=run_id)
+
+
+def shown(message: str) -> str:
+    """A message for people: no secret known to `configure_logs`, control characters escaped, line breaks kept."""
+    return "\n".join(safe_text(line) for line in _redaction.text(message).splitlines())
 
 
 def safe_text(text: str) -> str:
@@ -97,3 +103,7 @@ class Redaction:
         if value is None or isinstance(value, bool | int | float):
             return value
         return self.text(str(value))
+
+
+_redaction = Redaction(())
+"""What this process knows to keep out of logs and messages alike."""

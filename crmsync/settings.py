@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from crmsync.errors import ConfigError
+from crmsync.failpoints import ENVIRONMENT as FAILPOINT
 
 PREFIX = "CRMSYNC_"
 NESTED = "__"
@@ -108,7 +109,7 @@ def _complaints(error: ValidationError) -> Iterator[str]:
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
     """A misspelt variable would be ignored silently, and the run would use another login than its owner thinks."""
-    known = set(variable_names())
+    known = {*variable_names(), FAILPOINT}
     for name in environ:
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)

@@ -1,0 +1,184 @@
+"""The command line: one small function per command.
+
+What a command does stands in pipeline.py (over a CRM) and offline.py (over a folder), what it prints in reports.py.
+Heavy modules are imported inside the commands, so that `crmsync --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crmsync.errors import ConfigError
+from crmsync.exits import DONE, ends_with, guarded
+
+app = typer.Typer(
+    name="crmsync",
+    help="Pulls a partner base out of a CRM, levels it by the rules of a program, and writes the tiers back.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+sandbox = typer.Typer(
+    help="CRMs on loopback with a sample company, to rehearse a program on.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(sandbox, name="sandbox")
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="DIR", help="Folder with crmsync.yaml. Default: config, else the embedded default."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option("--as-of", metavar="DATE", formats=["%Y-%m-%d"], help="The day to level for. Default: today."),
+]
+
+
+@app.command()
+def run(config: Config = None, as_of: AsOf = None, json: Json = False) -> None:
+    """Extract, assess, plan and apply, unless a guard blocks the plan."""
+    from crmsync import pipeline, reports
+
+    with pipeline.opened(config) as belt:
+        result = pipeline.run(belt, _day(as_of))
+    ends_with(result.exit_code, reports.run_report(result, json))
+
+
+@app.command()
+def plan(
+    config: Config = None,
+    as_of: AsOf = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also save the plan to this file.")] = None,
+    shadow: Annotated[bool, typer.Option(help="Compare with the hand-kept tiers; write nothing, end with 0.")] = False,
+    json: Json = False,
+) -> None:
+    """Extract, assess and save what would be written, without writing it."""
+    from crmsync import pipeline, reports
+
+    with pipeline.opened(config) as belt:
+        result = pipeline.plan(belt, _day(as_of), out, shadow=shadow)
+    ends_with(result.exit_code, reports.plan_report(result, json))
+
+
+@app.command()
+def apply(
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="A plan file, or the first digits of a plan's digest.")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Write exactly what a saved plan says."""
+    from crmsync import pipeline, reports
+
+    with pipeline.opened(config) as belt:
+        result = pipeline.apply(belt, plan)
+    ends_with(result.exit_code, reports.apply_report(result, json))
+
+
+@app.command()
+def approve(
+    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="The first digits of a blocked plan's digest.")],
+    by: Annotated[str | None, typer.Option(metavar="NAME", help="Who approves. Default: who is logged in.")] = None,
+    json: Json = False,
+) -> None:
+    """Open a plan that a guard has blocked, after somebody has looked at it."""
+    from crmsync import pipeline, reports
+
+    ends_with(DONE, reports.approval_report(pipeline.approve(digest, by), json))
+
+
+@app.command()
+def status(json: Json = False) -> None:
+    """Tell when the last run was, what it did, and what is open."""
+    from crmsync import pipeline, reports
+
+    ends_with(DONE, reports.status_report(pipeline.status(), json))
+
+
+@app.command()
+def assess(
+    program: Annotated[Path, typer.Argument(metavar="PROGRAM", help="A program file, or a folder of them.")],
+    tables: Annotated[Path, typer.Option(metavar="DIR", help="Folder with one CSV or Parquet file per table.")],
+    as_of: Annotated[
+        datetime, typer.Option("--as-of", metavar="DATE", formats=["%Y-%m-%d"], help="The day to level for.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Standings, as .csv, .jsonl or .parquet.")],
+    previous: Annotated[Path | None, typer.Option(metavar="FILE", help="The standings before these.")] = None,
+    engine: Annotated[str, typer.Option(metavar="NAME", help="duckdb.")] = "duckdb",
+    json: Json = False,
+) -> None:
+    """Compute the standings of every partner from a folder of tables."""
+    from crmsync import offline, reports
+
+    result = offline.assess_folder(program, tables, as_of.date(), out, previous, engine)
+    ends_with(result.exit_code, reports.assess_report(result, json), to_stderr=not json)
+
+
+@app.command()
+def explain(
+    partner: Annotated[str, typer.Argument(metavar="PARTNER", help="A partner_id, or the CRM's id of the account.")],
+    category: Annotated[str | None, typer.Option(metavar="KEY", help="Only this category.")] = None,
+    program: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A program file; needs --tables, --as-of.")
+    ] = None,
+    tables: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with one file per table.")] = None,
+    as_of: AsOf = None,
+    previous: Annotated[Path | None, typer.Option(metavar="FILE", help="The standings before, if any.")] = None,
+    run: Annotated[str | None, typer.Option(metavar="RUN", help="A run of the ledger: id, or `last`.")] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Show how one partner's tier follows from the records that count, and what a run wrote."""
+    from crmsync import offline, pipeline, reports
+
+    if run is not None:
+        _refuse_beside("--run", {"--program": program, "--tables": tables, "--as-of": as_of, "--previous": previous})
+        explained = pipeline.explain_run(config, run, partner, category)
+    elif program is None or tables is None or as_of is None:
+        raise ConfigError("explain needs either --run RUN, or all of --program, --tables and --as-of")
+    else:
+        explained = offline.explain_folder(program, tables, as_of.date(), partner, category, previous)
+    ends_with(explained.exit_code, reports.explain_report(explained, json))
+
+
+@sandbox.command("salesforce")
+def sandbox_salesforce(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0: any free one.")] = 0,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="One CSV per object, and schema.yaml.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="A made-up company of N partners.")] = None,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the sample company.")] = 7,
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the org here. Default: in memory.")] = None,
+    today: Annotated[
+        datetime | None, typer.Option(metavar="DATE", formats=["%Y-%m-%d"], help="The org's clock. Default: today.")
+    ] = None,
+    latency: Annotated[int, typer.Option(min=0, metavar="MS", help="Delay every answer by so many milliseconds.")] = 0,
+) -> None:
+    """Serve a Salesforce org on loopback; its first line on stdout says how to log in, as JSON."""
+    from crmsync.sandbox import server
+
+    server.serve(
+        port=port, data=data, sample=sample, seed=seed, state=state, today=_day(today), latency_ms=latency
+    )  # fmt: skip
+
+
+def _day(moment: datetime | None) -> date | None:
+    return None if moment is None else moment.date()
+
+
+def _refuse_beside(flag: str, others: dict[str, object]) -> None:
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise ConfigError(f"{flag} takes program, tables and date from the ledger; leave out {', '.join(given)}")
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    guarded(app)

@@ -1,0 +1,108 @@
+"""How the process ends: exit codes, one clear message per fault, and no traceback for bad input."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from typer import Typer
+
+DONE = 0
+PLAN_WAITS = 2
+PARKED = 3
+USAGE = 4
+STORE = 6
+BLOCKED = 8
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+_STORE_FAULTS = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO})
+_HINT = "run it again as `CRMSYNC_LOG_LEVEL=debug crmsync … 2> crmsync.log` and send that file"
+
+
+def ends_with(exit_code: int, text: str, *, to_stderr: bool = False) -> NoReturn:
+    """Print what a command found and leave with its exit code."""
+    if text:
+        print(text, file=sys.stderr if to_stderr else sys.stdout, flush=True)
+    raise SystemExit(exit_code)
+
+
+def guarded(app: Typer) -> NoReturn:
+    """Run the command line; every fault becomes one message on stderr and the exit code of its kind."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = _run(app)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone; a second flush at exit would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    raise SystemExit(code)
+
+
+def _run(app: Typer) -> int:
+    from crmsync.errors import CrmsyncError
+
+    try:
+        return int(_call(app) or DONE)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else DONE
+    except KeyboardInterrupt:
+        _tell("interrupted; what was already written is recorded, run again to go on", "Interrupted", INTERRUPTED)
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except CrmsyncError as error:
+        _tell(str(error), type(error).__name__, error.exit_code)
+        return error.exit_code
+    except OSError as error:
+        code = STORE if error.errno in _STORE_FAULTS else 1
+        _tell(f"{error.strerror or error}: {error.filename or 'no file named'}", "StoreError", code)
+        return code
+    except Exception as error:  # the one edge of the process: nothing may end in a traceback
+        return _unexpected(error)
+
+
+def _call(app: Typer) -> object:
+    """Run typer without its own endings; its code 2 for a wrong flag becomes 4."""
+    from typer.exceptions import Abort, TyperException
+
+    try:
+        result: object = app(standalone_mode=False, prog_name="crmsync")
+    except TyperException as error:
+        _tell(f"{error.format_message()} (see `crmsync --help`)", "UsageError", USAGE)
+        return USAGE
+    except Abort as error:
+        raise KeyboardInterrupt from error
+    if result == INTERRUPTED:
+        raise KeyboardInterrupt
+    return USAGE if result == PLAN_WAITS else result
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(TERMINATED)
+
+
+def _unexpected(error: Exception) -> int:
+    import structlog
+
+    structlog.get_logger().debug("run_broke", exc_info=error)
+    _tell(f"unexpected {type(error).__name__}: {error}; {_HINT}", "Unexpected", 1)
+    return 1
+
+
+def _tell(message: str, kind: str, exit_code: int) -> None:
+    from crmsync.logs import shown
+
+    text = shown(message)
+    if "--json" in sys.argv[1:]:
+        text = json.dumps({"error": text, "kind": kind, "exit_code": exit_code})
+    else:
+        text = f"crmsync: {text}"
+    print(text, file=sys.stderr, flush=True)
