@@ -21,9 +21,6 @@ PRODUCT_LINES = ("Networking", "Security", "Storage", "Workplace", "Managed Serv
 LEVELS = ("Associate", "Professional", "Expert")
 ACTIVITY_KINDS = ("Deal registration", "Referral", "Training day", "Joint event", "Customer reference", "MDF claim")
 OVERRIDE_KINDS = ("pin", "floor", "ceiling", "approve", "decline", "exempt", "credit", "grace", "category")
-CURRENCIES = (
-    "EUR", "USD", "GBP", "PLN", "SEK", "NOK", "CAD", "BRL", "MXN", "CLP", "INR", "JPY", "AUD", "SGD",
-)  # fmt: skip
 
 
 def company_schema() -> Definition:
