@@ -1,0 +1,173 @@
+"""What the org says its objects and fields are. The only place that identifiers for queries and writes come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+
+from crmsync.connectors.salesforce.faults import Refused
+from crmsync.connectors.salesforce.org import Org
+from crmsync.errors import AccessError, ConfigError
+
+COMPOUND = frozenset({"address", "location", "complexvalue"})
+NUMBERS = frozenset({"double", "currency", "percent", "int", "long"})
+RELATIONSHIP_STEPS = 5  # what SOQL allows
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field. `type` is Salesforce's own word (currency, picklist, reference, …)."""
+
+    name: str
+    label: str
+    type: str
+    length: int = 0
+    updateable: bool = False
+    filterable: bool = True
+    reference_to: tuple[str, ...] = ()
+    relationship: str | None = None
+    restricted: bool = False
+    values: tuple[str, ...] = ()  # active picklist values
+
+
+@dataclass(frozen=True)
+class SObject:
+    """One object with its fields by name in lower case: Salesforce names ignore case."""
+
+    name: str
+    label: str
+    fields: Mapping[str, Field]
+
+    def field(self, name: str) -> Field | None:
+        """The field of this name, or None where it does not exist or is hidden from the user."""
+        return self.fields.get(name.lower())
+
+
+@dataclass(frozen=True)
+class FieldPath:
+    """A field reached from an object, as the org spells it: `Credential__r.Level__c`."""
+
+    path: str
+    field: Field
+    object: str  # the object that the path starts from
+    owner: str  # the object that has the field
+
+
+class Describe:
+    """Reads and keeps the descriptions of objects."""
+
+    def __init__(self, org: Org) -> None:
+        self._org = org
+        self._objects: dict[str, SObject | None] = {}
+        self._names: tuple[str, ...] | None = None
+
+    def find(self, name: str) -> SObject | None:
+        """The object, or None where it does not exist or the user may not see it."""
+        key = name.lower()
+        if key not in self._objects:
+            self._objects[key] = self._read(name)
+        return self._objects[key]
+
+    def object(self, name: str) -> SObject:
+        """The object. Errors: AccessError naming the nearest object that exists."""
+        found = self.find(name)
+        if found is None:
+            near = self.nearest(name)
+            raise AccessError(f"object {name} does not exist in this org or is hidden from the user{near}")
+        return found
+
+    def forget(self) -> None:
+        """Read everything anew: before writing, the org may have changed since the extract."""
+        self._objects.clear()
+
+    def nearest(self, name: str) -> str:
+        """`; did you mean X?` for an object name."""
+        if self._names is None:
+            answer = self._org.get("sobjects") or {}
+            self._names = tuple(str(entry.get("name")) for entry in answer.get("sobjects", ()))
+        return nearest(name, self._names)
+
+    def resolve(self, start: str, path: str) -> FieldPath:
+        """The field at `Relation__r.Other.Field__c` from object `start`.
+
+        Errors: AccessError naming object.field and the nearest existing field.
+        """
+        steps = path.split(".")
+        if len(steps) > RELATIONSHIP_STEPS + 1:
+            raise AccessError(f"{start}.{path} goes over more than {RELATIONSHIP_STEPS} relationships")
+        owners = [self.object(start)]
+        spelled = []
+        for step in steps[:-1]:
+            relation, owners = self._follow(owners, step)
+            spelled.append(relation)
+        for owner in owners:
+            found = owner.field(steps[-1])
+            if found is not None:
+                return FieldPath(".".join([*spelled, found.name]), found, self.object(start).name, owner.name)
+        raise AccessError(_missing(owners[0], steps[-1]))
+
+    def _follow(self, owners: list[SObject], step: str) -> tuple[str, list[SObject]]:
+        for owner in owners:
+            for field in owner.fields.values():
+                if field.relationship is not None and field.relationship.lower() == step.lower():
+                    reached = [found for name in field.reference_to if (found := self.find(name)) is not None]
+                    if reached:
+                        return field.relationship, reached
+        names = [field.relationship for field in owners[0].fields.values() if field.relationship]
+        raise AccessError(f"{owners[0].name} has no relationship {step}{nearest(step, names)}")
+
+    def _read(self, name: str) -> SObject | None:
+        if not is_identifier(name):
+            return None
+        try:
+            answer = self._org.get(f"sobjects/{name}/describe")
+        except Refused as refusal:
+            if refusal.status == 404 or refusal.code in ("NOT_FOUND", "INVALID_TYPE"):
+                return None
+            raise
+        fields = [_field(entry) for entry in (answer or {}).get("fields", ())]
+        by_name = MappingProxyType({field.name.lower(): field for field in fields})
+        return SObject(str(answer.get("name") or name), str(answer.get("label") or name), by_name)
+
+
+def is_identifier(name: str) -> bool:
+    """Whether a text has the shape of a Salesforce API name."""
+    return name.isascii() and name.replace("_", "a").isalnum() and name[:1].isalpha() and len(name) <= 80
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` for the nearest known name, or nothing."""
+    by_lower = {one.lower(): one for one in known}
+    close = get_close_matches(name.lower(), by_lower, 1, 0.5)
+    return f"; did you mean {by_lower[close[0]]}?" if close else ""
+
+
+def _missing(owner: SObject, name: str) -> str:
+    if name.lower() in ("attributes", "*"):
+        return f"{owner.name}.{name} is not a field"
+    near = nearest(name, (field.name for field in owner.fields.values()))
+    return f"field {owner.name}.{name} does not exist in this org or is hidden by field-level security{near}"
+
+
+def _field(entry: Mapping[str, Any]) -> Field:
+    values = entry.get("picklistValues") or ()
+    return Field(
+        name=str(entry["name"]),
+        label=str(entry.get("label") or entry["name"]),
+        type=str(entry.get("type") or "string"),
+        length=int(entry.get("length") or 0),
+        updateable=bool(entry.get("updateable")),
+        filterable=bool(entry.get("filterable", True)),
+        reference_to=tuple(str(name) for name in entry.get("referenceTo") or ()),
+        relationship=entry.get("relationshipName"),
+        restricted=bool(entry.get("restrictedPicklist")),
+        values=tuple(str(value["value"]) for value in values if value.get("active")),
+    )
+
+
+def located(error: AccessError, file: str, line: int) -> ConfigError:
+    """The same finding, with the place in the field map that asks for it."""
+    return ConfigError(str(error), file=file, line=line)

@@ -1,0 +1,154 @@
+"""What a Salesforce answer that is not a success means, by what the run does next.
+
+Source: the error table of the REST and Bulk API guides (HTTP status and `errorCode`); edge servers answer with HTML.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+import requests
+
+from crmsync.connectors.retries import Transient
+from crmsync.errors import AccessError, CrmsyncError, DataError, Deferred
+
+TRANSIENT_STATUSES = frozenset({406, 408, 420, 425, 429})  # besides every 5xx; 406 and 420 come from the edge
+NOT_APPLIED_STATUSES = frozenset({420, 429})
+TRANSIENT_CODES = frozenset(
+    {"UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "TXN_SECURITY_METERING_ERROR"}
+)
+SESSION_CODES = frozenset({"INVALID_SESSION_ID", "InvalidSessionId"})
+ACCESS_CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "API_DISABLED_FOR_ORG": "the API is not enabled for this org or user",
+        "API_CURRENTLY_DISABLED": "the API is switched off in this org at the moment",
+        "INSUFFICIENT_ACCESS": "the integration user lacks a permission",
+        "FUNCTIONALITY_NOT_ENABLED": "this function is not enabled in the org",
+        "UNSUPPORTED_API_VERSION": "this API version is not offered; set a newer CRMSYNC_SALESFORCE__API_VERSION",
+        "GONE": "this API version is gone; set a newer CRMSYNC_SALESFORCE__API_VERSION",
+    }
+)
+MESSAGE_LENGTH = 400
+
+
+class SessionExpired(AccessError):
+    """The access token is no longer accepted; nothing was done."""
+
+
+class Refused(DataError):
+    """Salesforce understood the call and said no; repeating it gives the same answer."""
+
+    def __init__(self, what: str, status: int, code: str, message: str, fields: tuple[str, ...] = ()) -> None:
+        named = f" (fields: {', '.join(fields)})" if fields else ""
+        super().__init__(f"Salesforce refused {what}: {code or f'HTTP {status}'}: {message}{named}")
+        self.status = status
+        self.code = code
+        self.words = message
+        self.fields = fields
+
+
+@dataclass(frozen=True)
+class _Body:
+    code: str = ""
+    message: str = ""
+    fields: tuple[str, ...] = ()
+
+
+def refuse_fault(response: requests.Response) -> None:
+    """Return when the answer is usable; else raise what its status and error code mean.
+
+    Errors: Transient, SessionExpired, AccessError, Deferred (allowance used up), Refused.
+    """
+    status = response.status_code
+    if status < 300 and not _is_html(response):
+        return
+    if status == 304:
+        return
+    raise _fault(response, status)
+
+
+def _fault(response: requests.Response, status: int) -> CrmsyncError:
+    what = described(response)
+    body = _body(response)
+    if status < 300:
+        return Transient(f"{what} answered with a web page instead of data; the org may be in maintenance")
+    if status < 400:
+        return AccessError(f"{what} answered with a redirect to {_host(response)}; redirects are never followed")
+    if body.code in SESSION_CODES or (status == 401 and not body.code):
+        return SessionExpired(f"{what}: the Salesforce session has expired or is not valid")
+    if body.code == "REQUEST_LIMIT_EXCEEDED":
+        return _limit(what, body)
+    if body.code in ACCESS_CODES or status in (401, 410):
+        reason = ACCESS_CODES.get(body.code, "the login was not accepted" if status == 401 else "no longer offered")
+        return AccessError(f"{what}: {body.code or f'HTTP {status}'}: {reason} ({body.message})")
+    if body.code in TRANSIENT_CODES or status in TRANSIENT_STATUSES or status >= 500:
+        applied = False if status in NOT_APPLIED_STATUSES or body.code in TRANSIENT_CODES else None
+        message = f"{what}: {body.code or f'HTTP {status}'}: {body.message}"
+        return Transient(message, retry_after_s=_retry_after_s(response), applied=applied)
+    return Refused(what, status, body.code, body.message, body.fields)
+
+
+def _limit(what: str, body: _Body) -> CrmsyncError:
+    # One error code stands for two limits; the first word of the message is the name of the limit.
+    if body.message.startswith("Concurrent"):
+        return Transient(f"{what}: {body.message}", applied=False)
+    return Deferred(f"{what}: the org's API allowance is used up ({body.message}); run again when it has been renewed")
+
+
+def described(response: requests.Response) -> str:
+    """`GET /services/data/v67.0/query` without the query, which may be long or hold data."""
+    request = response.request
+    return f"{request.method} {urlsplit(request.url or '').path}"
+
+
+def _body(response: requests.Response) -> _Body:
+    if _is_html(response):
+        return _Body(message=f"a web page of {len(response.content):,} bytes")
+    try:
+        content = json.loads(response.content or b"null")
+    except ValueError:
+        return _Body(message=_clean(response.content[:MESSAGE_LENGTH].decode("utf-8", "replace")))
+    first = content[0] if isinstance(content, list) and content else content
+    if not isinstance(first, dict):
+        return _Body(message="no explanation")
+    fields = first.get("fields")
+    return _Body(
+        str(first.get("errorCode") or first.get("statusCode") or first.get("error") or ""),
+        _clean(str(first.get("message") or first.get("error_description") or "no explanation")),
+        tuple(str(name) for name in fields) if isinstance(fields, list) else (),
+    )
+
+
+def _clean(text: str) -> str:
+    shown = "".join(sign if sign.isprintable() else " " for sign in text)
+    return shown if len(shown) <= MESSAGE_LENGTH else shown[:MESSAGE_LENGTH] + "…"
+
+
+def _is_html(response: requests.Response) -> bool:
+    return "html" in response.headers.get("Content-Type", "").lower()
+
+
+def _host(response: requests.Response) -> str:
+    try:
+        return urlsplit(response.headers.get("Location", "")).hostname or "another path"
+    except ValueError:
+        return "an unreadable address"
+
+
+def _retry_after_s(response: requests.Response) -> float | None:
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,172 @@
+"""One Salesforce org as the rest of this package sees it: logged in, at one API version, with repeated reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from simple_salesforce.api import Salesforce
+
+from crmsync.connectors.retries import Retries, Transient
+from crmsync.connectors.salesforce.faults import SessionExpired
+from crmsync.connectors.salesforce.login import Login, log_in, renew
+from crmsync.connectors.salesforce.session import GuardedSession, Hosts, same_host_url
+from crmsync.errors import AccessError, DataError
+from crmsync.settings import SalesforceSettings
+
+Answer = TypeVar("Answer")
+
+ORGANIZATION = "SELECT Id, TimeZoneSidKey FROM Organization"
+
+
+class Org:
+    """The connection to one org. Nothing is called before the first request needs it.
+
+    simple-salesforce is the transport; the token is held and sent by the session, never by that library.
+    """
+
+    def __init__(self, settings: SalesforceSettings, retries: Retries | None = None) -> None:
+        self.settings = settings
+        self.retries = retries or Retries()
+        given = settings.instance_url or settings.login_url or ""
+        hosts = Hosts(settings.allowed_hosts, plain=given.startswith("http:"))
+        self.session = GuardedSession(hosts, (settings.connect_timeout_s, settings.timeout_s))
+        self.base_url = ""
+        self.version = ""
+        self._client: Salesforce | None = None
+        self._organization: Mapping[str, str] | None = None
+
+    # --- calls
+
+    def call(self, send: Callable[[Salesforce], Answer], *, repeat: bool = True) -> Answer:
+        """The answer of one call, after one new login where the session has expired.
+
+        `repeat=False` (writes) repeats only what the server certainly did not apply. An expired session is refused
+        before anything is done, so the one replay after a login is safe for every call.
+        Errors: Transient, AccessError, Deferred, Refused.
+        """
+        return self.retries.call(lambda: self._logged_in(send), lambda fault: repeat or fault.applied is False)
+
+    def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """The JSON answer of `GET` below `/services/data/vX/`; numbers with a point stay text, so they stay exact."""
+        return self.call(lambda client: _json(lambda: client.restful(path, params=dict(params or {})), path))
+
+    def post_read(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON answer of a `POST` that only reads."""
+        return self.call(lambda client: _json(lambda: client.restful(path, method="POST", json=dict(body)), path))
+
+    def query(self, soql: str) -> Any:
+        """The first page of a query."""
+        return self.call(lambda client: _json(lambda: client.query(soql), "query"))
+
+    def query_more(self, given: str) -> Any:
+        """The page at an address that the server named."""
+        path = self.path_of(given)
+        return self.call(lambda client: _json(lambda: client.query_more(path, identifier_is_url=True), "query"))
+
+    def download(self, given: str, params: Mapping[str, str] | None = None) -> requests.Response:
+        """A streamed answer; the caller reads and closes it. One attempt: the caller repeats the whole download."""
+        headers = {"Accept": "text/csv"}
+
+        def send(_: Salesforce) -> requests.Response:
+            return self.session.get(self.url_of(given), params=dict(params or {}), headers=headers, stream=True)
+
+        return self._logged_in(send)
+
+    def send(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> requests.Response:
+        """One write. Repeated only where the server certainly did nothing."""
+        return self.call(
+            lambda client: self.session.request(method, client.base_url + path, data=body, headers=dict(headers)),
+            repeat=False,
+        )
+
+    def url_of(self, given: str) -> str:
+        """An address the server named, or a path, as an absolute address on the org's own host."""
+        self.client()
+        return same_host_url(self.base_url, given)
+
+    def path_of(self, given: str) -> str:
+        """The same, without scheme and host."""
+        parts = urlsplit(self.url_of(given))
+        return parts.path + (f"?{parts.query}" if parts.query else "")
+
+    def data_path(self, path: str) -> str:
+        """`/services/data/v67.0/…`"""
+        self.client()
+        return f"/services/data/v{self.version}/{path}"
+
+    # --- login
+
+    def client(self) -> Salesforce:
+        """The transport, logged in."""
+        if self._client is None:
+            self._use(self.retries.call(lambda: log_in(self.settings, self.session)))
+            self.version = self.retries.call(self._choose_version)
+            self._client = Salesforce(
+                instance=urlsplit(self.base_url).netloc,
+                session_id="held by the session",
+                session=self.session,
+                version=self.version,
+                parse_float=str,
+                object_pairs_hook=None,
+            )
+        return self._client
+
+    def _use(self, login: Login) -> None:
+        self.base_url = self.session.hosts.checked(login.instance_url)
+        self.session.token.host = urlsplit(self.base_url).netloc
+        self.session.token.value = login.token
+
+    def _logged_in(self, send: Callable[[Salesforce], Answer]) -> Answer:
+        client = self.client()
+        try:
+            return send(client)
+        except SessionExpired:
+            self._use(renew(self.settings, self.session))
+        try:
+            return send(client)
+        except SessionExpired:
+            raise AccessError(
+                f"{self.base_url} refuses even a new session (INVALID_SESSION_ID): check that the integration user is "
+                "active, may use the API, and logs in to this org"
+            ) from None
+
+    def _choose_version(self) -> str:
+        """The configured API version, or the newest the org offers if that is older."""
+        response = self.session.get(f"{self.base_url}/services/data", headers={"Accept": "application/json"})
+        offered = _json(response.json, "/services/data")
+        try:
+            newest = max(float(entry["version"]) for entry in offered)
+        except (TypeError, KeyError, ValueError):
+            raise DataError(f"{self.base_url} does not list its API versions; is it a Salesforce org?") from None
+        return f"{min(newest, float(self.settings.api_version)):.1f}"
+
+    # --- the org itself
+
+    @property
+    def organization(self) -> Mapping[str, str]:
+        """Id and time zone of the org, read once."""
+        if self._organization is None:
+            records = self.query(ORGANIZATION).get("records") or [{}]
+            if not records[0].get("Id"):
+                raise DataError(f"{self.base_url} does not tell its organization id")
+            self._organization = {"id": records[0]["Id"], "time_zone": records[0].get("TimeZoneSidKey") or "UTC"}
+        return self._organization
+
+
+def _json(read: Callable[[], Any], what: str) -> Any:
+    try:
+        return read()
+    except requests.exceptions.JSONDecodeError:
+        raise Transient(f"{what}: the answer is not complete JSON") from None
+
+
+def wait_s(retries: Retries, seconds: float) -> None:
+    """Wait between two looks at a job; not counted as a repeated call."""
+    retries.sleep(seconds)
+
+
+now_s = time.monotonic

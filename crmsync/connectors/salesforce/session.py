@@ -1,0 +1,174 @@
+"""The HTTP session under simple-salesforce: timeouts, allowed hosts, no redirects, the current token, call counts.
+
+simple-salesforce has no timeout, writes `https://` before every host and follows any address; all of that is decided
+here, so that nothing else has to.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
+from crmsync.connectors.retries import Transient
+from crmsync.connectors.salesforce.faults import refuse_fault
+from crmsync.errors import AccessError, DataError
+
+ALLOWED_HOSTS = ("salesforce.com", "force.com")
+"""Host names that end in one of these may get a token, besides loopback and what the settings add."""
+
+_USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """Which addresses may be called. `plain`: loopback is spoken to over http, as its instance address says."""
+
+    extra: tuple[str, ...] = ()
+    plain: bool = False
+
+    def checked(self, url: str) -> str:
+        """The address to call. Errors: AccessError when it is not https or not an allowed host."""
+        scheme, host = _scheme_and_host(url)
+        if is_loopback(host):
+            return "http" + url[len(scheme) :] if self.plain else url
+        if scheme != "https":
+            raise AccessError(f"{shown(url)}: only https is allowed (http only for loopback)")
+        if not any(host.endswith("." + ending.lstrip("*.").lower()) for ending in (*ALLOWED_HOSTS, *self.extra)):
+            raise AccessError(
+                f"{shown(url)}: {host} is not a Salesforce host; the token is not sent there. "
+                "If it is yours, name it in CRMSYNC_SALESFORCE__ALLOWED_HOSTS"
+            )
+        return url
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    try:
+        parsed = parse_url(url)
+    except LocationParseError:
+        raise AccessError(f"{shown(url)}: not an address that can be called") from None
+    if parsed.auth is not None or "\\" in url or not url.isprintable() or " " in url:
+        raise AccessError(f"{shown(url)}: an address with a user name, blank or backslash is not called")
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise AccessError(f"{shown(url)}: an address must look like https://example.my.salesforce.com")
+    return parsed.scheme, parsed.host.lower()
+
+
+def shown(url: str) -> str:
+    """An address fit for a message: no user, no query, at most 100 signs."""
+    head = url.split("?")[0].split("#")[0]
+    head = re.sub(r"//[^/]*@", "//", head)
+    return "".join(sign if sign.isprintable() else "?" for sign in head)[:100]
+
+
+def same_host_url(base: str, given: str) -> str:
+    """An address that the server handed out, absolute; only of the server's own host.
+
+    Errors: DataError when it points anywhere else.
+    """
+    absolute = urljoin(base.rstrip("/") + "/", given if given.startswith(("/", "http")) else "/" + given)
+    try:
+        ours, theirs = urlsplit(base), urlsplit(absolute)
+        same = (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
+    except ValueError:
+        same = False
+    if not same or "\\" in given or given.startswith("//") or not given.isprintable():
+        raise DataError(f"Salesforce named the next address {shown(given)}, which is not on its own host; not followed")
+    return absolute
+
+
+@dataclass
+class Usage:
+    """What the run has cost: calls made, and what the org says about its daily allowance (used, maximum)."""
+
+    calls: int = 0
+    api_usage: tuple[int, int] | None = None
+
+    def note(self, headers: Mapping[str, str]) -> None:
+        """Count one answered call."""
+        self.calls += 1
+        found = _USAGE.search(headers.get("Sforce-Limit-Info", ""))
+        if found:
+            self.api_usage = int(found[1]), int(found[2])
+
+
+@dataclass
+class Token:
+    """The access token and the one address it is for. Its value never shows."""
+
+    host: str = ""
+    value: str = field(default="", repr=False)
+
+
+class GuardedSession(requests.Session):
+    """A requests session that calls allowed hosts only and raises our errors for every answer that is no success."""
+
+    def __init__(self, hosts: Hosts, timeout_s: tuple[float, float]) -> None:
+        super().__init__()
+        self.hosts = hosts
+        self.timeout_s = timeout_s
+        self.usage = Usage()
+        self.token = Token()
+        self.auth = _keep_headers  # otherwise a .netrc of the machine would replace our token
+
+    def request(self, method: str | bytes, url: str | bytes, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+        """The usable answer. Errors: AccessError for the address; Transient; whatever `refuse_fault` reads from it."""
+        address = self.hosts.checked(url if isinstance(url, str) else url.decode())
+        kwargs["headers"] = self._headers(address, kwargs.get("headers"))
+        kwargs["timeout"] = kwargs.get("timeout") or self.timeout_s
+        kwargs["allow_redirects"] = False
+        try:
+            response = super().request(method, address, **kwargs)
+        except requests.RequestException as error:
+            self.usage.calls += 1
+            raise _cut_off(str(method), address, error) from None
+        self.usage.note(response.headers)
+        refuse_fault(response)
+        return response
+
+    def merge_environment_settings(self, url: Any, *args: Any) -> Any:
+        """Proxies and CA bundle of the environment; loopback never goes through a proxy."""
+        merged = super().merge_environment_settings(url, *args)
+        if is_loopback(urlsplit(str(url)).hostname or ""):
+            merged["proxies"] = {}
+        return merged
+
+    def _headers(self, url: str, given: Mapping[str, str] | None) -> dict[str, str]:
+        headers = {name: text for name, text in (given or {}).items() if name not in ("Authorization", "X-PrettyPrint")}
+        if self.token.value and urlsplit(url).netloc == self.token.host:
+            headers["Authorization"] = f"Bearer {self.token.value}"
+        elif given and "Basic" in given.get("Authorization", ""):
+            headers["Authorization"] = given["Authorization"]
+        return headers
+
+
+def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _cut_off(method: str, url: str, error: requests.RequestException) -> Transient:
+    never_sent = isinstance(error, requests.ConnectTimeout)
+    reason = {
+        requests.ConnectTimeout: "no connection in time",
+        requests.ReadTimeout: "no answer in time",
+        requests.exceptions.SSLError: "the TLS certificate was not accepted",
+        requests.exceptions.ProxyError: "the proxy refused",
+    }.get(type(error), "the connection failed or was cut")
+    return Transient(f"{method} {shown(url)}: {reason}", applied=False if never_sent else None)
