@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
-from sqlglot import Expression
+from sqlglot.expressions import Expression
 
 
 class Unit(StrEnum):
