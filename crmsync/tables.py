@@ -54,7 +54,7 @@ class Table:
         return "issued_on" in self.columns and "expires_on" in self.columns
 
 
-def _table(name: str, key: str, main_date: str | None, id_column: str | None, **columns: str) -> Table:
+def _table(name: str, key: str, main_date: str | None, id_column: str | None, /, **columns: str) -> Table:
     typed = MappingProxyType({column: ColumnType(kind) for column, kind in columns.items()})
     return Table(name, typed, tuple(key.split()), main_date, id_column)
 
