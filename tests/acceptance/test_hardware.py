@@ -1,4 +1,4 @@
-"""Maven CRM opportunities: own and group figures equal the independently computed ones, in spite of the data's faults."""
+"""Maven CRM opportunities: own and group figures equal the independent ones, in spite of the faults of the data."""
 
 from __future__ import annotations
 
