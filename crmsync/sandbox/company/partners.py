@@ -15,8 +15,8 @@ from crmsync.sandbox.company.schema import OLD_TIERS, STATUSES, TIERS
 MEDIAN_REVENUE = 60_000.0
 """Units: EUR a year won by the middle partner."""
 
-SKEW = 1.683
-"""Sigma of the log-normal revenue. Source: twice the normal quantile of 0.8, which gives the top 20 % exactly 80 %."""
+SKEW = 1.57
+"""Sigma of the log-normal revenue: the top 20 % bring 80 %. Source: twice the normal quantile of 0.8, less what chance adds."""
 
 DEEPEST = 4
 
@@ -25,7 +25,7 @@ CATEGORY_MIXES: tuple[tuple[tuple[str, ...], int], ...] = (
     ((), 3),
 )  # fmt: skip
 
-HAND_KEPT_SHARES = (("Platinum", 0.05), ("Gold", 0.13), ("Silver", 0.27))
+HAND_KEPT_SHARES = (("Platinum", 0.04), ("Gold", 0.11), ("Silver", 0.26))
 """How the channel managers see their partners: share of all partners from the top, promoted sooner than demoted."""
 
 
@@ -148,8 +148,8 @@ def _with_manual_tiers(partners: Sequence[Partner], random: Random) -> list[Part
     for partner in reversed(partners):
         if partner.parent is not None:
             group[partner.parent] += group[partner.place]
-    seen = [math.log(group[p.place] * max(1 - p.services, 0.05)) - p.growth + random.gauss(0, 0.5) for p in partners]
-    services = [math.log(group[p.place] * p.services) - p.growth + random.gauss(0, 0.5) for p in partners]
+    seen = [math.log(group[p.place] * max(1 - p.services, 0.05)) - p.growth + random.gauss(0, 0.35) for p in partners]
+    services = [math.log(group[p.place] * p.services) - p.growth + random.gauss(0, 0.35) for p in partners]
     resale = _ranked([p.place for p in partners if not p.is_distributor], seen)
     msp = _ranked([p.place for p in partners if "MSP" in p.categories], services)
     return [
