@@ -119,7 +119,7 @@ class Ledger:
 
     # Runs
 
-    def start_run(self, kind: str, facts: RunFacts = RunFacts()) -> str:  # noqa: B008 - frozen
+    def start_run(self, kind: str, facts: RunFacts = RunFacts()) -> str:
         """Open a run (`kind`: run, plan, apply, shadow) and return its id, such as `20261121-093000-4f1a`."""
         run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         with self.writing() as connection:

@@ -50,7 +50,7 @@ def _begin(connection: Connection) -> None:
 
 @contextmanager
 def transaction(engine: Engine, path: Path, *, writes: bool) -> Iterator[Connection]:
-    """One transaction; committed at the end, rolled back on any error. Errors: StoreError for every fault of the file."""
+    """One transaction: committed at the end, rolled back on any error. Errors: StoreError for faults of the file."""
     with told_faults(path), engine.connect().execution_options(**{WRITES: writes}) as connection, connection.begin():
         yield connection
 
@@ -88,7 +88,7 @@ def _fault(path: Path, error: BaseException | None) -> str:
 
 
 def schema_version(engine: Engine, path: Path) -> str | None:
-    """The migration the file stands at, None for an empty file. Errors: StoreError when damaged or newer than this code."""
+    """The migration the file stands at, None for an empty file. Errors: StoreError when damaged or newer."""
     with transaction(engine, path, writes=False) as connection:
         if path.stat().st_size <= QUICK_CHECK_BELOW:
             _check_pages(connection, path)

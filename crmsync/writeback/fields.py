@@ -1,0 +1,204 @@
+"""What is written onto a partner's account: one canonical text per field, from the standing that gives the headline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, InvalidOperation
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from crmsync.programs.program import Headline, Program, Unit
+from crmsync.writeback.wording import (
+    Attributes,
+    Standing,
+    label_of_category,
+    label_of_metric,
+    label_of_tier,
+    said_all,
+    why_tier,
+)
+
+
+class Kind(StrEnum):
+    """How two texts of a field are compared."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    DATE = "date"
+    LIST = "list"
+    YES_NO = "yes_no"
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """One thing that write-back can put onto an account. `length` in UTF-16 units, as Salesforce counts."""
+
+    kind: Kind
+    length: int | None = None
+
+
+COMPUTED: Mapping[str, FieldSpec] = MappingProxyType(
+    {
+        "calculated_tier": FieldSpec(Kind.TEXT, 255),
+        "granted_tier": FieldSpec(Kind.TEXT, 255),
+        "previous_tier": FieldSpec(Kind.TEXT, 255),
+        "next_tier": FieldSpec(Kind.TEXT, 255),
+        "tier_since": FieldSpec(Kind.DATE),
+        "categories": FieldSpec(Kind.LIST),
+        "progress": FieldSpec(Kind.NUMBER),
+        "gap_summary": FieldSpec(Kind.TEXT, 4000),
+        "main_blocker": FieldSpec(Kind.TEXT, 255),
+        "risk": FieldSpec(Kind.TEXT, 255),
+        "risk_reason": FieldSpec(Kind.TEXT, 4000),
+        "risk_on": FieldSpec(Kind.DATE),
+        "points": FieldSpec(Kind.NUMBER),
+        "why": FieldSpec(Kind.TEXT, 32000),
+        "provisional": FieldSpec(Kind.YES_NO),
+    }
+)
+"""The computed fields; a change of one of them is a change of the account."""
+
+STAMPS = ("changed_on", "run_id")
+"""Written only beside a computed field that changed (and the write token with them)."""
+
+
+@dataclass(frozen=True)
+class FieldMap:
+    """Where the values go: key of `COMPUTED` or `STAMPS` -> field of the CRM; `token`: the field of the write token."""
+
+    object: str
+    fields: Mapping[str, str]
+    token: str | None = None
+
+    @property
+    def computed(self) -> dict[str, str]:
+        """The mapped computed fields, key -> CRM field."""
+        return {key: name for key, name in self.fields.items() if key in COMPUTED}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every CRM field that write-back may touch; what `current_values` of a snapshot should hold."""
+        token = (self.token,) if self.token else ()
+        return tuple(dict.fromkeys((*self.fields.values(), *token)))
+
+
+@dataclass(frozen=True)
+class Account:
+    """The standings of one partner. `headline`: the row that gives the account its tier."""
+
+    partner_id: str
+    headline: Standing
+    rows: Sequence[Standing]
+    attributes: Attributes = field(default_factory=dict)
+
+
+def account_of(program: Program, rows: Sequence[Standing], attributes: Attributes | None = None) -> Account:
+    """The account view of one partner's standings: its headline row is the first category, in file order, that holds
+    the headline tier (or the primary category, where the program asks for that)."""
+    order = {key: position for position, key in enumerate(program.categories)}
+    ordered = sorted(rows, key=lambda row: order.get(row["category"].partition("/")[0], len(order)))
+    primary = [row for row in ordered if row["category"] == row.get("primary_category")]
+    holding = [row for row in ordered if row.get("granted_tier") and row["granted_tier"] == row.get("headline_tier")]
+    granted = [row for row in ordered if row.get("granted_tier")]
+    candidates = [*(primary if program.headline is Headline.PRIMARY else ()), *holding, *granted, *ordered]
+    return Account(rows[0]["partner_id"], candidates[0], ordered, attributes or {})
+
+
+def account_values(program: Program, account: Account) -> dict[str, str | None]:
+    """Wanted canonical text per key of `COMPUTED`.
+
+    A key that is absent is left as it is on the account: `previous_tier` unless the tier changes now (it names the tier
+    held before the present one), `points` without a metric of that unit, `categories` without categories.
+    """
+    row = account.headline
+    values = {**_tiers(program, row), **_outlook(program, row)}
+    values["why"] = why_tier(program, row, account.attributes)
+    values["provisional"] = "true" if any(each.get("provisional") for each in account.rows) else "false"
+    if program.has_categories:
+        values["categories"] = _categories(program, account.rows)
+    if points := [key for key, metric in program.metrics.items() if metric.unit is Unit.POINTS]:
+        values["points"] = _points((row.get("metrics") or {}).get(points[0]))
+    return {key: normalised(key, value) for key, value in values.items()}
+
+
+def _tiers(program: Program, row: Standing) -> dict[str, str | None]:
+    category = row["category"]
+    keys = ("calculated_tier", "granted_tier", "next_tier")
+    values = {key: label_of_tier(program, category, row.get(key)) for key in keys}
+    values["tier_since"] = _date(row.get("tier_since"))
+    if row.get("previous_tier") and row["previous_tier"] != row.get("granted_tier"):
+        values["previous_tier"] = label_of_tier(program, category, row["previous_tier"])
+    return values
+
+
+def _outlook(program: Program, row: Standing) -> dict[str, str | None]:
+    blocker = row.get("main_blocker")
+    return {
+        "progress": _whole(row.get("progress")),
+        "gap_summary": row.get("gap_summary"),
+        "main_blocker": label_of_metric(program, blocker) if blocker else None,
+        "risk": row.get("risk"),
+        "risk_reason": said_all(row.get("risk_reasons")),
+        "risk_on": _date(row.get("risk_on")),
+    }
+
+
+def _categories(program: Program, rows: Iterable[Standing]) -> str:
+    belonging = (row for row in rows if row.get("granted_tier") or row.get("calculated_tier"))
+    return ";".join(sorted({label_of_category(program, row["category"]) for row in belonging}))
+
+
+def _whole(value: Any) -> str | None:
+    """A share of the way, rounded down: 99.9 must not read as done."""
+    return None if value is None else str(Decimal(str(value)).to_integral_value(ROUND_FLOOR))
+
+
+def _points(value: Any) -> str | None:
+    return None if value is None else str(Decimal(str(value)).quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def _date(value: Any) -> str | None:
+    return None if value is None else str(value)[:10]
+
+
+# --- canonical texts
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+BLANKS = re.compile(r" {2,}")
+
+
+def normalised(key: str, value: str | None) -> str | None:
+    """The canonical text of a computed field: equal values have equal texts, and it fits the field."""
+    spec = COMPUTED[key]
+    text = None if value is None else BLANKS.sub(" ", CONTROL.sub(" ", value)).strip()
+    if spec.kind is Kind.YES_NO:
+        return "true" if (text or "").lower() in ("true", "1", "yes") else "false"
+    if not text:
+        return None
+    if spec.kind is Kind.LIST:
+        return ";".join(sorted({part.strip() for part in text.split(";") if part.strip()}))
+    if spec.kind is Kind.NUMBER:
+        return _plain(text)
+    return _date(text) if spec.kind is Kind.DATE else fitted(text, spec.length)
+
+
+def _plain(text: str) -> str:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text  # a value that a person or another tool put there: different from any of ours
+    plain = f"{number:f}" if number.is_finite() else text
+    plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
+    return "0" if plain in ("-0", "") else plain
+
+
+def fitted(text: str, length: int | None) -> str:
+    """The text, cut to `length` UTF-16 units with an ellipsis where it is longer."""
+    if length is None or len(text.encode("utf-16-le", "surrogatepass")) <= 2 * length:
+        return text
+    # Half of a character outside the basic plane is not a character: it is dropped with the rest.
+    cut = text.encode("utf-16-le", "surrogatepass")[: 2 * (length - 1)].decode("utf-16-le", "ignore")
+    return cut.rstrip() + "…"

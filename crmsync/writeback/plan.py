@@ -1,0 +1,327 @@
+"""The plan: which accounts get which values, who moves and why, and what the guards say. Pure, and the same for the
+same program, configuration, snapshot and standings: its digest is what a person approves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crmsync.errors import DataError
+from crmsync.programs.program import Program
+from crmsync.snapshots import Snapshot
+from crmsync.writeback.fields import FieldMap, account_of, account_values, normalised
+from crmsync.writeback.guards import GuardResult, Limits, Tripwires, changed_partners, evaluate_guards
+from crmsync.writeback.wording import Attributes, Standing, columns_asked, deciding, label_of_tier
+
+CURRENT_VALUES = "current_values"
+NESTED = ("overrides", "gap", "risk_reasons", "provisional_reasons", "metrics")
+READ = (
+    "program", "partner_id", "category", "calculated_tier", "earned_tier", "granted_tier", "previous_tier", "movement",
+    "headline_tier", "primary_category", "overrides", "tier_since", "grace_until", "next_tier", "progress", "gap",
+    "gap_summary", "main_blocker", "risk", "risk_on", "risk_reasons", "provisional", "provisional_reasons", "metrics",
+)  # fmt: skip
+DECIDED = ("partner_id", "category", "calculated_tier", "earned_tier", "granted_tier", "movement")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One account that is written. `values`: only the fields that differ; `expected`: what they hold now, and the
+    stamps beside them (a field whose present value is not known is absent)."""
+
+    record_id: str
+    partner_id: str
+    values: Mapping[str, str | None]
+    expected: Mapping[str, str | None]
+    why: str
+
+
+@dataclass(frozen=True)
+class Mover:
+    """One partner whose granted tier changes in one category; tiers are labels."""
+
+    partner_id: str
+    name: str | None
+    category: str
+    from_tier: str | None
+    to_tier: str | None
+    movement: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What the plan was drafted from; part of the digest."""
+
+    program: str
+    program_digest: str
+    config_digest: str
+    snapshot_digest: str
+    decisions_digest: str
+    table_rows: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A drafted plan. `run_id` and `standings` (path of the standings file) are not part of the digest.
+
+    `unknown_partners`: partners with a standing whose record the target does not have; nothing is written for them.
+    """
+
+    digest: str
+    run_id: str
+    standings: str
+    as_of: date
+    basis: Basis
+    fields: FieldMap
+    partners: int
+    changes: tuple[Change, ...]
+    movers: tuple[Mover, ...]
+    guards: tuple[GuardResult, ...]
+    unknown_partners: tuple[str, ...] = ()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a guard tripped: then an approval of the digest is needed."""
+        return any(guard.tripped for guard in self.guards)
+
+    def content(self) -> dict[str, Any]:
+        """Everything the digest covers, as JSON values."""
+        whole = asdict(self)
+        for name in ("digest", "run_id", "standings"):
+            del whole[name]
+        return {**whole, "as_of": self.as_of.isoformat()}
+
+
+@dataclass(frozen=True)
+class Drafting:
+    """What a draft takes beside program, standings and snapshot.
+
+    `previous`: the last accepted standings (None: first fill); `previous_rows`: rows per table of their snapshot.
+    """
+
+    config_digest: str = ""
+    standings_path: str = ""
+    previous: pa.Table | None = None
+    previous_rows: Mapping[str, int] = field(default_factory=dict)
+    limits: Limits = Limits()
+
+
+def draft_plan(
+    program: Program,
+    standings: pa.Table,
+    snapshot: Snapshot,
+    fields: FieldMap,
+    run_id: str,
+    as_of: date,
+    drafting: Drafting | None = None,
+) -> Plan:
+    """The plan that brings the accounts to these standings; equal values are never written.
+
+    The snapshot's `current_values` says what the accounts hold; without that table every value is written, and apply
+    compares before it sends. Errors: DataError when `current_values` names a record twice.
+    """
+    drafting = drafting or Drafting()
+    rows = _rows(standings, program.key)
+    partners = _grouped(rows)
+    current = _current(snapshot)
+    facts = _partner_facts(snapshot, program)
+    drafted = _Draft(program, fields, as_of, facts)
+    changes = tuple(drafted.changes(partners, current))
+    previous = None if drafting.previous is None else _decided(drafting.previous, program.key)
+    guards = evaluate_guards(_tripwires(snapshot, rows, previous, drafting.previous_rows), drafting.limits)
+    basis = Basis(
+        program.key, program.digest, drafting.config_digest, snapshot.digest,
+        _sha256([[row.get(column) for column in DECIDED] for row in rows]), _table_rows(snapshot),
+    )  # fmt: skip
+    unknown = () if current is None else tuple(partner for partner in partners if partner not in current)
+    plan = Plan(
+        "", run_id, drafting.standings_path, as_of, basis, fields, len(partners), changes,
+        tuple(drafted.movers(rows, previous)), guards, unknown,
+    )  # fmt: skip
+    return sealed(plan)
+
+
+def sealed(plan: Plan) -> Plan:
+    """The plan with its digest: sha256 over the canonical JSON of its content."""
+    return Plan(
+        **{**{name: getattr(plan, name) for name in plan.__dataclass_fields__}, "digest": digest_of(plan.content())}
+    )
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """The digest of a plan's content."""
+    return _sha256(content)
+
+
+def _sha256(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Current:
+    record_id: str
+    values: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class _PartnerFacts:
+    name: str | None
+    attributes: Attributes
+
+
+NO_FACTS = _PartnerFacts(None, {})
+
+
+@dataclass(frozen=True)
+class _Draft:
+    program: Program
+    fields: FieldMap
+    as_of: date
+    facts: Mapping[str, _PartnerFacts]
+
+    def changes(
+        self, partners: Mapping[str, Sequence[Standing]], current: Mapping[str, _Current] | None
+    ) -> Iterator[Change]:
+        """One change per account with a value that differs, ordered by partner."""
+        for partner_id, rows in partners.items():
+            held = _Current(partner_id, {}) if current is None else current.get(partner_id)
+            if held is not None and (change := self._change(partner_id, rows, held)):
+                yield change
+
+    def _change(self, partner_id: str, rows: Sequence[Standing], held: _Current) -> Change | None:
+        account = account_of(self.program, rows, self.facts.get(partner_id, NO_FACTS).attributes)
+        wanted = account_values(self.program, account)
+        differing = {
+            self.fields.fields[key]: value
+            for key, value in wanted.items()
+            if key in self.fields.fields and not _holds(held.values, self.fields.fields[key], key, value)
+        }
+        if not differing:
+            return None
+        stamps = {self.fields.fields.get("changed_on"), self.fields.fields.get("run_id"), self.fields.token} - {None}
+        expected = {name: held.values[name] for name in (*differing, *sorted(stamps, key=str)) if name in held.values}
+        return Change(held.record_id, partner_id, differing, expected, self._why(differing, expected))
+
+    def _why(self, values: Mapping[str, str | None], expected: Mapping[str, str | None]) -> str:
+        tier = self.fields.fields.get("granted_tier")
+        if tier in values:
+            return f"tier {expected.get(tier) or 'empty'} → {values[tier] or 'empty'}"
+        keys = [key for key, name in self.fields.fields.items() if name in values]
+        return "changed: " + ", ".join(keys)
+
+    def movers(self, rows: Sequence[Standing], previous: Sequence[Standing] | None) -> Iterator[Mover]:
+        """One mover per standing whose granted tier differs from the last accepted one, vanished partners last."""
+        before = {(row["partner_id"], row["category"]): row for row in previous or ()}
+        for row in rows:
+            old = before.pop((row["partner_id"], row["category"]), None)
+            from_tier = old["granted_tier"] if old else row.get("previous_tier")
+            entered = old is None and row.get("movement") == "entered"
+            if not entered and from_tier != row.get("granted_tier"):
+                yield self._mover(row, from_tier)
+        for row in before.values():
+            if row["granted_tier"]:
+                gone = {**row, "granted_tier": None, "movement": "left"}
+                yield self._mover(gone, row["granted_tier"], "no longer among the partners that were read")
+
+    def _mover(self, row: Standing, from_tier: str | None, why: str | None = None) -> Mover:
+        facts = self.facts.get(row["partner_id"], NO_FACTS)
+        category = row["category"]
+        return Mover(
+            row["partner_id"], facts.name, category,
+            label_of_tier(self.program, category, from_tier),
+            label_of_tier(self.program, category, row.get("granted_tier")),
+            row.get("movement") or "",
+            why or deciding(self.program, row, facts.attributes),
+        )  # fmt: skip
+
+
+def _holds(values: Mapping[str, str | None], name: str, key: str, wanted: str | None) -> bool:
+    return name in values and normalised(key, values[name]) == wanted
+
+
+# --- reading what the draft needs
+
+
+def _rows(standings: pa.Table, program: str) -> list[dict[str, Any]]:
+    present = [column for column in READ if column in standings.column_names]
+    rows = [row for row in standings.select(present).to_pylist() if row.get("program", program) == program]
+    for row in rows:
+        for column in NESTED:
+            if column in row:
+                row[column] = _nested(row[column])
+    return rows
+
+
+def _nested(value: Any) -> Any:
+    """Standings read back from CSV hold JSON text; Arrow maps come as pairs."""
+    found = json.loads(value) if isinstance(value, str) else value
+    if isinstance(found, list) and found and isinstance(found[0], tuple):
+        return dict(found)
+    return found
+
+
+def _decided(standings: pa.Table, program: str) -> list[dict[str, Any]]:
+    columns = [column for column in ("program", *DECIDED) if column in standings.column_names]
+    return [row for row in standings.select(columns).to_pylist() if row.get("program", program) == program]
+
+
+def _grouped(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        grouped[row["partner_id"]].append(row)
+    return dict(sorted(grouped.items()))
+
+
+def _current(snapshot: Snapshot) -> dict[str, _Current] | None:
+    file = snapshot.tables.get(CURRENT_VALUES)
+    if file is None:
+        return None
+    found: dict[str, _Current] = {}
+    for row in pq.read_table(file.path).to_pylist():
+        record_id, partner_id = row.pop("record_id"), row.pop("partner_id")
+        if partner_id in found:
+            records = f"{found[partner_id].record_id} and {record_id}"
+            raise DataError(f"partner {partner_id}: two records of the target hold it ({records}); merge them")
+        found[partner_id] = _Current(record_id, row)
+    return found
+
+
+def _partner_facts(snapshot: Snapshot, program: Program) -> dict[str, _PartnerFacts]:
+    file = snapshot.tables.get("partners")
+    if file is None:
+        return {}
+    asked = sorted(column for column in columns_asked(program) if column in file.columns)
+    names = ["name"] if "name" in file.columns else []
+    table = pq.read_table(file.path, columns=list(dict.fromkeys(["partner_id", *names, *asked])))
+    return {row["partner_id"]: _facts(row, asked) for row in table.to_pylist()}
+
+
+def _facts(row: Mapping[str, Any], asked: Sequence[str]) -> _PartnerFacts:
+    return _PartnerFacts(
+        row.get("name"), {column: None if row[column] is None else str(row[column]) for column in asked}
+    )
+
+
+def _table_rows(snapshot: Snapshot) -> dict[str, int]:
+    return {name: table.rows for name, table in sorted(snapshot.tables.items()) if name != CURRENT_VALUES}
+
+
+def _tripwires(
+    snapshot: Snapshot,
+    rows: Sequence[Standing],
+    previous: Sequence[Standing] | None,
+    previous_rows: Mapping[str, int],
+) -> Tripwires:
+    known = {row["partner_id"] for row in rows} | {row["partner_id"] for row in previous or ()}
+    changed = len(changed_partners(rows, previous))
+    return Tripwires(len(known), changed, snapshot.counts, _table_rows(snapshot), previous_rows)

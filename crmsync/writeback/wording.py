@@ -1,0 +1,227 @@
+"""The sentences of write-back: amounts as people read them, why a partner has its tier, what decided a move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from crmsync.programs.program import (
+    ByAttribute,
+    Comparison,
+    Criterion,
+    Group,
+    MoneyValue,
+    OtherMetric,
+    Program,
+    Requirement,
+    Tier,
+    Unit,
+    Value,
+)
+
+COMPARED = {
+    Comparison.GE: "",
+    Comparison.GT: "more than ",
+    Comparison.LE: "at most ",
+    Comparison.LT: "less than ",
+    Comparison.EQ: "exactly ",
+}
+
+Standing = Mapping[str, Any]
+"""One row of the standings table, with nested values as Python lists and dicts."""
+
+Attributes = Mapping[str, str | None]
+"""Columns of the partner that thresholds ask for, as text."""
+
+
+def shown(program: Program, metric: str, value: object) -> str:
+    """A metric's value as people read it: `512,000 EUR`, `30 %`, `yes`, `unknown`."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool) or value in ("true", "false"):
+        return "yes" if value in (True, "true") else "no"
+    found = program.metrics.get(metric)
+    unit = found.unit if found else Unit.NUMBER
+    number = _number(value)
+    return str(value) if number is None or unit is Unit.TEXT else _with_unit(number, unit, program.currency)
+
+
+def _number(value: object) -> Decimal | None:
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _with_unit(number: Decimal, unit: Unit, currency: str | None) -> str:
+    if unit is Unit.PERCENT:
+        return f"{_grouped(number * 100)} %"
+    if unit is Unit.MONEY:
+        return f"{_grouped(number)} {currency or ''}".rstrip()
+    return _grouped(number)
+
+
+def _grouped(number: Decimal) -> str:
+    text = f"{number:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def label_of_metric(program: Program, metric: str) -> str:
+    """The metric's label; parts and splits (`score.part`, `revenue[EMEA]`) keep their own name."""
+    found = program.metrics.get(metric)
+    return found.label if found else metric
+
+
+def tier_of(program: Program, category: str, key: str | None) -> Tier | None:
+    """The tier of that key on the ladder of a category (`reseller/EMEA` is on the ladder of `reseller`)."""
+    found = program.categories.get(category.partition("/")[0])
+    if key is None or found is None:
+        return None
+    return next((tier for tier in program.ladders[found.ladder].tiers if tier.key == key), None)
+
+
+def label_of_tier(program: Program, category: str, key: str | None) -> str | None:
+    """The tier's label; a key that the program does not know is shown as it is."""
+    tier = tier_of(program, category, key)
+    return tier.label if tier else key
+
+
+def label_of_category(program: Program, category: str) -> str:
+    """The category's label, with the value of a ladder that stands once per value."""
+    key, _, value = category.partition("/")
+    found = program.categories.get(key)
+    label = found.label if found else key
+    return f"{label} {value}" if value else label
+
+
+# --- criteria
+
+
+def criteria_of(requirement: Requirement | None) -> Iterator[Criterion]:
+    """Every criterion of a requirement, in file order."""
+    if isinstance(requirement, Criterion):
+        yield requirement
+    elif isinstance(requirement, Group):
+        for part in requirement.parts:
+            yield from criteria_of(part)
+
+
+def columns_asked(program: Program) -> frozenset[str]:
+    """Partner columns that thresholds of this program depend on."""
+    tiers = (tier for ladder in program.ladders.values() for tier in ladder.tiers)
+    criteria = (c for tier in tiers for group in (tier.requires, tier.keeps) for c in criteria_of(group))
+    return frozenset(column for criterion in criteria for column in _columns(criterion.value))
+
+
+def _columns(value: Value) -> Iterator[str]:
+    if isinstance(value, ByAttribute):
+        yield value.column
+        for case in (*value.cases.values(), value.default):
+            yield from _columns(case)
+
+
+def _required(program: Program, criterion: Criterion, attributes: Attributes) -> str:
+    value = criterion.value
+    while isinstance(value, ByAttribute):
+        value = value.cases.get(attributes.get(value.column) or "", value.default)
+    if isinstance(value, MoneyValue):
+        return COMPARED[criterion.comparison] + f"{_grouped(value.amount)} {value.currency}"
+    if isinstance(value, OtherMetric):
+        return COMPARED[criterion.comparison] + label_of_metric(program, value.key)
+    return COMPARED[criterion.comparison] + shown(program, criterion.metric, value)
+
+
+def measured(program: Program, standing: Standing, tier: Tier, attributes: Attributes) -> str:
+    """The criteria of a tier beside what the partner has: `Revenue 512,000 EUR (needs 500,000 EUR), …`."""
+    metrics = standing.get("metrics") or {}
+    holds = standing.get("granted_tier") == tier.key and tier.keeps is not None
+    criteria = criteria_of(tier.keeps if holds else tier.requires)
+    return ", ".join(
+        f"{label_of_metric(program, asked.metric)} {shown(program, asked.metric, metrics.get(asked.metric))}"
+        f" (needs {_required(program, asked, attributes)})"
+        for asked in criteria
+    )
+
+
+def unmet(program: Program, standing: Standing) -> str:
+    """What is missing towards the next tier: `Certified people 4 of 5`."""
+    return ", ".join(_missing(program, entry) for entry in standing.get("gap") or () if not entry.get("met"))
+
+
+def _missing(program: Program, entry: Mapping[str, Any]) -> str:
+    metric = entry["metric"]
+    has, needs = shown(program, metric, entry.get("value")), shown(program, metric, entry.get("required"))
+    return f"{label_of_metric(program, metric)} {has} (needs {needs})"
+
+
+# --- sentences
+
+
+def why_tier(program: Program, standing: Standing, attributes: Attributes) -> str:
+    """Short account of why the partner has its tier: metrics against requirements, what is missing, overrides."""
+    category, granted = standing["category"], standing.get("granted_tier")
+    sentences = [_granted(program, standing)]
+    tier = tier_of(program, category, granted)
+    if tier is not None and (facts := measured(program, standing, tier, attributes)):
+        sentences.append(f"{tier.label}: {facts}.")
+    if (next_label := label_of_tier(program, category, standing.get("next_tier"))) and (
+        missing := unmet(program, standing)
+    ):
+        sentences.append(f"Missing for {next_label}: {missing}.")
+    sentences.extend(f"{said}." for said in overrides_said(standing))
+    if reasons := said_all(standing.get("provisional_reasons")):
+        sentences.append(f"Provisional: {reasons}.")
+    return " ".join(sentences)
+
+
+def _granted(program: Program, standing: Standing) -> str:
+    category = standing["category"]
+    granted = label_of_tier(program, category, standing.get("granted_tier")) or "No tier"
+    calculated = label_of_tier(program, category, standing.get("calculated_tier")) or "no tier"
+    segment = f" as {label_of_category(program, category)}" if program.has_categories else ""
+    if standing.get("granted_tier") == standing.get("calculated_tier"):
+        return f"{granted}{segment}."
+    movement = (standing.get("movement") or "").replace("_", " ")
+    until = f" until {standing['grace_until']}" if standing.get("grace_until") else ""
+    return f"{granted}{segment}; the numbers say {calculated} ({movement}{until})."
+
+
+def overrides_said(standing: Standing) -> Iterator[str]:
+    """One phrase per override in force: `Override pin gold until 2027-03-31: strategic account`."""
+    for override in standing.get("overrides") or ():
+        if not isinstance(override, Mapping):
+            continue
+        value = f" {override['value']}" if override.get("value") is not None else ""
+        until = f" until {override['ends_on']}" if override.get("ends_on") else ""
+        yield f"Override {override.get('kind')}{value}{until}: {override.get('reason') or 'no reason given'}"
+
+
+def said_all(reasons: Sequence[Any] | None) -> str:
+    """Reasons as one text, parted by semicolons."""
+    return "; ".join(_said(reason) for reason in reasons or ())
+
+
+def _said(reason: Any) -> str:
+    if isinstance(reason, Mapping):
+        return ", ".join(f"{key} {value}" for key, value in reason.items() if value is not None)
+    return str(reason)
+
+
+FALLS = frozenset({"demoted", "left", "capped", "override_ended", "program_changed"})
+BY_OVERRIDE = frozenset({"pinned", "floored", "capped"})
+
+
+def deciding(program: Program, standing: Standing, attributes: Attributes) -> str:
+    """The criterion or decision that made this standing differ from the one before."""
+    movement = standing.get("movement") or ""
+    if movement in BY_OVERRIDE and (said := "; ".join(overrides_said(standing))):
+        return said
+    calculated = tier_of(program, standing["category"], standing.get("calculated_tier"))
+    if movement not in FALLS and calculated and (facts := measured(program, standing, calculated, attributes)):
+        return f"meets {calculated.label}: {facts}"
+    if missing := unmet(program, standing):
+        next_label = label_of_tier(program, standing["category"], standing.get("next_tier"))
+        return f"misses {next_label}: {missing}"
+    return label_of_metric(program, standing.get("main_blocker") or "") or movement.replace("_", " ") or "no criterion"
