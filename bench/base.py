@@ -37,10 +37,10 @@ def cache_folder() -> Path:
     return Path(tempfile.gettempdir()) / "crmsync-bench"
 
 
-def partner_base(size: Size, seed: int = 7) -> Snapshot:
+def partner_base(size: Size, cache: Path | None = None, seed: int = 7) -> Snapshot:
     """The sealed snapshot of this size, made when it is not in the cache."""
     name = f"base-{FORMAT}-{seed}-{size.partners}-{size.opportunities}-{size.certifications}"
-    folder = cache_folder() / name
+    folder = (cache or cache_folder()) / name
     if folder.is_dir():
         return open_snapshot(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,8 @@ def _ids(prefix: str, count: int) -> np.ndarray:
 def _skewed(draw: np.random.Generator, among: int, count: int) -> np.ndarray:
     """Numbers below `among`, of which a fifth takes four fifths: log-normal weights with sigma 1.68 give that."""
     weights = np.cumsum(np.random.default_rng(1).lognormal(0, 1.68, among))
-    return np.searchsorted(weights, draw.random(count) * weights[-1])
+    found: np.ndarray = np.searchsorted(weights, draw.random(count) * weights[-1])
+    return found
 
 
 def _dates(days: np.ndarray) -> pa.Array:

@@ -1,18 +1,23 @@
 -- The same standings as bench/program/levels.yaml gives, as one would write them by hand for DuckDB, for 2026-06-30 and the
 -- usual risk horizon of 90 days. Tables: partners, opportunities, certifications, rates.
 WITH RECURSIVE
-factors AS (
+days AS (
+    SELECT unnest(generate_series(DATE '2024-07-01', DATE '2026-06-30', INTERVAL 1 DAY))::DATE AS day
+),
+periods AS (
     SELECT currency, effective_from AS first_day,
            lead(effective_from, 1, DATE '9999-12-31') OVER (PARTITION BY currency ORDER BY effective_from) AS next_first_day,
            CASE currency WHEN 'EUR' THEN 1 ELSE round(1 / rate, 12) END::DECIMAL(18, 12) AS factor
     FROM rates
 ),
+factors AS (
+    SELECT currency, day, factor FROM days JOIN periods ON day >= first_day AND day < next_first_day
+),
 deals AS (
     SELECT partner_id, closed_on, is_won, is_won AND coalesce(type <> 'renewal', true) AS sold,
            round(amount * factor, 2)::DECIMAL(19, 2) AS eur
     FROM opportunities AS deal
-    JOIN factors ON factors.currency = deal.currency
-                AND deal.closed_on >= factors.first_day AND deal.closed_on < factors.next_first_day
+    JOIN factors ON factors.currency = deal.currency AND factors.day = deal.closed_on
     WHERE deal.closed_on BETWEEN DATE '2024-07-01' AND DATE '2026-06-30'
       AND deal.is_closed AND deal.created_on <= DATE '2026-06-30'
 ),

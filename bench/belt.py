@@ -1,0 +1,151 @@
+"""The whole belt over a sandbox org: two runs, seconds and peak memory per stage, the org in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.base import AS_OF, Size, cache_folder
+
+CONFIG = Path(__file__).parent.parent / "config"
+COMPANY_FORMAT = 1  # raise it when the sample company changes, so that no old cache is taken
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `crmsync run`: its own figures per stage, and the process as a whole as seen from outside."""
+
+    stages: list[dict[str, Any]]
+    seconds: float
+    peak_mb: float
+    writes: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Both runs, and the most memory the org took."""
+
+    first: Run
+    second: Run
+    org_peak_mb: float
+
+
+def measure_belt(size: Size) -> Measured:
+    """Run the belt twice over an org with a company of this size."""
+    records = _company(size)
+    with tempfile.TemporaryDirectory(prefix="crmsync-bench-") as scratch, _org(records) as (pid, org):
+        folder = Path(scratch)
+        config = _config(folder)
+        environment = _environment(folder, org)
+        first = _run(config, environment, org)
+        second = _run(config, environment, org)
+        return Measured(first, second, _high_water_mb(pid))
+
+
+def _company(size: Size) -> Path:
+    """The sample company as a folder of records, made when it is not in the cache."""
+    name = f"org-{COMPANY_FORMAT}-{size.partners}-{size.opportunities}-{size.certifications}"
+    folder = cache_folder() / name
+    if not folder.is_dir():
+        from crmsync.sandbox.company.company import make_company
+
+        company = make_company(size.partners, 7, AS_OF, size.opportunities, size.certifications)
+        making = folder.with_name(f".{name}")
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(parents=True)
+        # JSON is YAML
+        (making / "schema.yaml").write_text(json.dumps(company.schema, indent=1), encoding="utf-8")
+        for object_name, (columns, rows) in company.objects.items():
+            with (making / f"{object_name}.csv").open("w", encoding="utf-8", newline="") as stream:
+                writer = csv.writer(stream)
+                writer.writerow(columns)
+                writer.writerows(rows)
+        making.rename(folder)
+    return folder
+
+
+@contextlib.contextmanager
+def _org(records: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """A sandbox org in a process of its own: its process id and what it says of itself."""
+    command = [sys.executable, "-m", "crmsync.sandbox", "salesforce", "--port", "0", "--data", str(records),
+               "--today", AS_OF.isoformat()]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{' '.join(command)} ended with {process.wait()}")
+        yield process.pid, json.loads(line)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _config(folder: Path) -> Path:
+    """The shipped configuration, with the org of the measurement in place of the embedded one."""
+    config = folder / "config"
+    shutil.copytree(CONFIG, config)
+    file = config / "crmsync.yaml"
+    kept = (line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith(("org:", "sandbox:")))
+    file.write_text("\n".join(["org: salesforce", *kept, ""]), encoding="utf-8")
+    return config
+
+
+def _environment(folder: Path, org: dict[str, str]) -> dict[str, str]:
+    own = {
+        "CRMSYNC_STATE_DIR": str(folder / "state"),
+        "CRMSYNC_SALESFORCE__INSTANCE_URL": org["instance_url"],
+        "CRMSYNC_SALESFORCE__ACCESS_TOKEN": org["access_token"],
+    }
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
+    return outside | own
+
+
+def _run(config: Path, environment: dict[str, str], org: dict[str, str]) -> Run:
+    _reset_effects(org)
+    command = [sys.executable, "-m", "crmsync", "run", "--json", "--config", str(config), "--as-of", AS_OF.isoformat()]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as log:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=log, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        log.seek(0)
+        if process.returncode not in (0, 3):  # 3: done with rejected records, of which the sample company has some
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{log.read()}{out.read()}")
+        report = json.load(out)
+    return Run(report["stages"], seconds, usage.ru_maxrss / 1024, _writes(org))
+
+
+def _reset_effects(org: dict[str, str]) -> None:
+    import requests
+
+    requests.delete(f"{org['instance_url']}/__sandbox/effects", timeout=30).raise_for_status()
+
+
+def _writes(org: dict[str, str]) -> int:
+    """Write calls since the last reset, by the org's own count."""
+    import requests
+
+    answer = requests.get(f"{org['instance_url']}/__sandbox/effects", timeout=30)
+    return int(answer.json()["calls"]["write"])
+
+
+def _high_water_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status")
+    if not status.is_file():
+        return float("nan")
+    line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
