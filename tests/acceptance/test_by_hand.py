@@ -12,7 +12,7 @@ from bench.levelling import WAYS
 
 
 def test_the_engine_equals_hand_written_sql(tmp_path: Path) -> None:
-    """Tiers, projected tiers, progress, gaps and metrics of every partner: eight currencies, regions, families, dirt."""
+    """Tiers, projected tiers, progress, gaps and metrics of every partner, over eight currencies, regions, families."""
     snapshot = partner_base(Size(3_000, 60_000, 15_000), cache=tmp_path)
     for way, prepared in WAYS.items():
         pq.write_table(prepared(snapshot.folder)(), tmp_path / f"{way}.parquet")
