@@ -112,7 +112,7 @@ class Drafting:
     standings_path: str = ""
     previous: pa.Table | None = None
     previous_rows: Mapping[str, int] = field(default_factory=dict)
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 def draft_plan(
@@ -130,6 +130,7 @@ def draft_plan(
     compares before it sends. Errors: DataError when `current_values` names a record twice.
     """
     drafting = drafting or Drafting()
+    fields = FieldMap(fields.object, dict(fields.fields), fields.token)
     rows = _rows(standings, program.key)
     partners = _grouped(rows)
     current = _current(snapshot)
@@ -208,13 +209,14 @@ class _Draft:
         }
         if not differing:
             return None
-        stamps = {self.fields.fields.get("changed_on"), self.fields.fields.get("run_id"), self.fields.token} - {None}
-        expected = {name: held.values[name] for name in (*differing, *sorted(stamps, key=str)) if name in held.values}
+        beside = (self.fields.fields.get("changed_on"), self.fields.fields.get("run_id"), self.fields.token)
+        stamps = [name for name in beside if name is not None]
+        expected = {name: held.values[name] for name in (*differing, *stamps) if name in held.values}
         return Change(held.record_id, partner_id, differing, expected, self._why(differing, expected))
 
     def _why(self, values: Mapping[str, str | None], expected: Mapping[str, str | None]) -> str:
         tier = self.fields.fields.get("granted_tier")
-        if tier in values:
+        if tier is not None and tier in values:
             return f"tier {expected.get(tier) or 'empty'} → {values[tier] or 'empty'}"
         keys = [key for key, name in self.fields.fields.items() if name in values]
         return "changed: " + ", ".join(keys)

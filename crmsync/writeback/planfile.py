@@ -24,7 +24,7 @@ DIGEST_PREFIX = re.compile(r"[0-9a-f]{4,64}")
 
 
 def save_plan(plan: Plan, ledger: Ledger, out: Path | None = None) -> Path:
-    """Write the plan to `plans/<digest>.json` of the state folder (and to `out`), note it in the ledger, return the path."""
+    """Write the plan to `plans/<digest>.json` of the state folder (and to `out`) and note it; returns the path."""
     path = ledger.state_dir / FOLDER / f"{plan.digest}.json"
     text = _text(plan)
     for place in (path, *((out,) if out else ())):
