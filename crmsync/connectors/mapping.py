@@ -79,10 +79,10 @@ class WriteMap:
 
 @dataclass(frozen=True)
 class SalesforceMapping:
-    """A whole field map. `time_zone`: an IANA name, or `org` for the org's own."""
+    """A whole field map. `time_zone`: an IANA name, `org` for the org's own, None for that of the run."""
 
     file: str
-    time_zone: str
+    time_zone: str | None
     tables: Mapping[str, TableMap]
     writes: WriteMap | None = None
 
@@ -96,7 +96,7 @@ def read_mapping(path: Path) -> SalesforceMapping:
         raise parts["tables"].fail("no table is mapped")
     return SalesforceMapping(
         file=top.file,
-        time_zone=_time_zone(parts["time_zone"]) if "time_zone" in parts else "UTC",
+        time_zone=_time_zone(parts["time_zone"]) if "time_zone" in parts else None,
         tables=MappingProxyType(tables),
         writes=_writes(parts["writes"]) if "writes" in parts else None,
     )

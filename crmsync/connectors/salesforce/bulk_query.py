@@ -1,0 +1,196 @@
+"""Large reads: a Bulk API 2.0 query job, its result pages streamed to disk, then read in blocks of text columns.
+
+Every page proves itself before a row of it counts: complete download, header as asked, last line ended, as many rows
+as `Sforce-NumberOfRecords` says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import requests
+
+from crmsync.connectors.retries import Transient
+from crmsync.connectors.salesforce.faults import Refused
+from crmsync.connectors.salesforce.org import Org, now_s
+from crmsync.errors import CrmsyncError, DataError
+
+PAGE_ROWS = 50_000
+BLOCK_BYTES = 2 << 20
+CHUNK_BYTES = 1 << 18
+FIRST_LOOK_S = 0.05
+LONGEST_LOOK_S = 5.0
+JOB_DEADLINE_S = 4 * 3600.0
+PAGES_MAX = 100_000
+PAGE_TIMEOUTS = 20  # a page may take this many read timeouts in all: a trickle of bytes is a fault too
+
+
+@dataclass(frozen=True)
+class Page:
+    """One downloaded page of results."""
+
+    path: Path
+    rows: int
+    locator: str | None
+
+
+def bulk_blocks(
+    org: Org, soql: str, sobject: str, paths: Sequence[str], folder: Path
+) -> Iterator[Mapping[str, pa.Array]]:
+    """Blocks of text columns by path. At most one page is on disk at a time.
+
+    Errors: DataError when a page or the whole is not what was asked for; Transient; AccessError.
+    """
+    job_id = _start(org, soql, sobject)
+    try:
+        expected = _finished(org, job_id, sobject)
+        read = 0
+        for page in _pages(org, job_id, sobject, folder):
+            yield from _page_blocks(page, sobject, paths)
+            read += page.rows
+            page.path.unlink()
+        if read != expected:
+            raise DataError(f"{sobject}: the result pages hold {read:,} rows, but the job {job_id} says {expected:,}")
+    finally:
+        _delete(org, job_id)
+
+
+def _start(org: Org, soql: str, sobject: str) -> str:
+    """A query job changes nothing, so a lost answer may be asked again."""
+    body = {"operation": "query", "query": soql, "contentType": "CSV", "columnDelimiter": "COMMA", "lineEnding": "LF"}
+    job = org.post_read("jobs/query", body)
+    if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not job["id"].isalnum():
+        raise DataError(f"{sobject}: Salesforce opened a query job without a usable id")
+    return str(job["id"])
+
+
+def _finished(org: Org, job_id: str, sobject: str) -> int:
+    """The number of rows the finished job says it has."""
+    wait, deadline = FIRST_LOOK_S, now_s() + JOB_DEADLINE_S
+    while True:
+        job = org.get(f"jobs/query/{job_id}")
+        state = job.get("state") if isinstance(job, dict) else None
+        if state == "JobComplete":
+            return _whole(job.get("numberRecordsProcessed"), f"{sobject}: job {job_id} does not say its number of rows")
+        if state not in ("UploadComplete", "InProgress"):
+            reason = job.get("errorMessage") if isinstance(job, dict) else None
+            raise DataError(f"{sobject}: query job {job_id} ended as {state}: {reason or 'no explanation'}")
+        if now_s() > deadline:
+            raise Transient(f"{sobject}: query job {job_id} has not finished in {JOB_DEADLINE_S / 3600:.0f} hours")
+        org.retries.sleep(wait)
+        wait = min(wait * 1.6, LONGEST_LOOK_S)
+
+
+def _pages(org: Org, job_id: str, sobject: str, folder: Path) -> Iterator[Page]:
+    locator: str | None = None
+    seen: set[str] = set()
+    for number in range(PAGES_MAX):
+        page = _downloaded(org, job_id, sobject, folder / f"{job_id}-{number}.csv", locator)
+        yield page
+        locator = page.locator
+        if locator is None:
+            return
+        if locator in seen:
+            raise DataError(f"{sobject}: job {job_id} names the page {locator[:40]} twice; the pages do not end")
+        seen.add(locator)
+    raise DataError(f"{sobject}: more than {PAGES_MAX:,} result pages")
+
+
+def _downloaded(org: Org, job_id: str, sobject: str, path: Path, locator: str | None) -> Page:
+    """One page on disk; a page that was cut is downloaded again from its start."""
+    params = {"maxRecords": str(PAGE_ROWS)} | ({"locator": locator} if locator else {})
+    address = org.data_path(f"jobs/query/{job_id}/results")
+    return org.retries.call(lambda: _download(org, address, params, path, sobject))
+
+
+def _download(org: Org, address: str, params: Mapping[str, str], path: Path, sobject: str) -> Page:
+    with contextlib.closing(org.download(address, params)) as answer:
+        rows = _whole(answer.headers.get("Sforce-NumberOfRecords"), f"{sobject}: a page without Sforce-NumberOfRecords")
+        locator = answer.headers.get("Sforce-Locator") or "null"
+        last = save_body(answer, path, org.session.timeout_s[1] * PAGE_TIMEOUTS)
+    if rows and last != b"\n":
+        raise Transient(f"{sobject}: a result page is cut off (its last line does not end)")
+    return Page(path, rows, None if locator == "null" else locator)
+
+
+def save_body(answer: requests.Response, path: Path, deadline_s: float) -> bytes:
+    """Stream a body to disk and return its last byte. Errors: Transient when the connection is cut or too slow."""
+    last, deadline = b"", now_s() + deadline_s
+    try:
+        with path.open("wb") as file:
+            for chunk in answer.iter_content(CHUNK_BYTES):
+                file.write(chunk)
+                last = chunk[-1:]
+                if now_s() > deadline:
+                    raise Transient(f"{path.name}: the download took longer than {deadline_s:.0f} seconds")
+    except requests.RequestException as error:
+        raise Transient(f"{path.name}: the download was cut ({type(error).__name__})") from None
+    return last
+
+
+def _page_blocks(page: Page, sobject: str, paths: Sequence[str]) -> Iterator[Mapping[str, pa.Array]]:
+    """Blocks of one page, its header and number of rows checked."""
+    read = 0
+    try:
+        for batch in _csv_batches(page.path, sobject, paths):
+            read += batch.num_rows
+            yield dict(zip(paths, batch.columns, strict=True))
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{sobject}: a result page is not the CSV that was asked for: {_first_line(error)}") from None
+    if read != page.rows:
+        raise DataError(
+            f"{sobject}: a result page holds {read:,} rows, but says {page.rows:,} (Sforce-NumberOfRecords)"
+        )
+
+
+def _csv_batches(path: Path, sobject: str, paths: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    if path.stat().st_size == 0:
+        return
+    with path.open("rb") as stream:
+        header = stream.readline(1 << 20).decode("utf-8", "replace").strip().replace('"', "").split(",")
+    if [name.lower() for name in header] != [name.lower() for name in paths]:
+        wanted = ", ".join(paths)
+        raise DataError(f"{sobject}: a result page has the columns {', '.join(header)[:300]}, asked were {wanted}")
+    reader = pa_csv.open_csv(
+        path,
+        read_options=pa_csv.ReadOptions(
+            block_size=BLOCK_BYTES, column_names=list(paths), skip_rows=1, use_threads=False
+        ),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(paths, pa.string()),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+            null_values=[""],
+        ),
+    )
+    with reader:
+        yield from reader
+
+
+def _delete(org: Org, job_id: str) -> None:
+    """Take the results off the server; they expire there by themselves, so a fault here is none of the run's."""
+    with contextlib.suppress(CrmsyncError):
+        org.send("DELETE", f"jobs/query/{job_id}", None, {})
+
+
+def _whole(value: Any, complaint: str) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise DataError(complaint) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:300]
+
+
+def gone(refusal: Refused) -> bool:
+    """Whether a job or its results no longer exist."""
+    return refusal.status in (404, 410) or refusal.code == "NOT_FOUND"

@@ -1,0 +1,154 @@
+"""The Salesforce connector: reads mapped tables out of an org and writes computed fields onto its records."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from crmsync.connectors.base import ExtractReport, JobState, Progress, Write, Written, no_progress
+from crmsync.connectors.mapping import ORG_TIME_ZONE, SalesforceMapping
+from crmsync.connectors.retries import Retries
+from crmsync.connectors.salesforce import ingest
+from crmsync.connectors.salesforce.describe import Describe
+from crmsync.connectors.salesforce.org import Org
+from crmsync.connectors.salesforce.reading import TableRead, read_table
+from crmsync.connectors.salesforce.records import read_records, write_record
+from crmsync.connectors.salesforce.table_plan import TablePlan, plan_table
+from crmsync.connectors.salesforce.written_fields import WrittenFields
+from crmsync.errors import ConfigError, Rejected
+from crmsync.settings import SalesforceSettings
+from crmsync.snapshots import Staging
+
+BULK_FROM = 200
+"""Below this many writes each record is written by itself, conditionally on what it still holds."""
+
+
+class SalesforceConnector:
+    """Source of tables and target of write-back for one org. Nothing is called before it is used.
+
+    `state`: a folder for temporary files. `time_zone`: where date-times become dates, unless the field map says.
+    """
+
+    bulk_from: int | None = BULK_FROM
+
+    def __init__(
+        self,
+        settings: SalesforceSettings,
+        mapping: SalesforceMapping,
+        state: Path,
+        time_zone: str = "UTC",
+        retries: Retries | None = None,
+    ) -> None:
+        self.mapping = mapping
+        self.org = Org(settings, retries)
+        self.describe = Describe(self.org)
+        self._state = state
+        self._time_zone = time_zone
+        self._fields: WrittenFields | None = None
+
+    # --- source
+
+    def extract(self, tables: Sequence[str], staging: Staging, progress: Progress = no_progress) -> ExtractReport:
+        """Write one typed Parquet per table into `staging`, and `current_values` beside partners.
+
+        The whole field map is checked against the org before the first row is read.
+        Errors: ConfigError with file and line; AccessError; Retriable; Deferred; DataError naming object and counts.
+        """
+        plans = {name: self._plan(name) for name in tables}
+        self._state.mkdir(parents=True, exist_ok=True)
+        reads: dict[str, TableRead] = {}
+        with tempfile.TemporaryDirectory(prefix="extract-", dir=self._state) as scratch:
+            for name, plan in plans.items():
+                if plan is not None:
+                    reads[name] = read_table(self.org, plan, staging, Path(scratch), progress)
+        return _report(plans, reads)
+
+    def _plan(self, name: str) -> TablePlan | None:
+        if name not in self.mapping.tables:
+            known = ", ".join(self.mapping.tables)
+            raise ConfigError(f"table {name} is not mapped; mapped are: {known}", file=self.mapping.file)
+        return plan_table(self.mapping, name, self.describe, self._zone())
+
+    def _zone(self) -> str:
+        if self.mapping.time_zone == ORG_TIME_ZONE:
+            return self.org.organization["time_zone"]
+        return self.mapping.time_zone or self._time_zone
+
+    # --- target
+
+    @property
+    def fields(self) -> WrittenFields:
+        """The fields that are written, described anew before the first write."""
+        if self._fields is None:
+            self._fields = WrittenFields(self.mapping, self.describe)
+        return self._fields
+
+    def identity(self) -> str:
+        """The 18-character id of the org."""
+        return self.org.organization["id"]
+
+    def check_writes(self, writes: Sequence[Write]) -> None:
+        """Return when every field exists, may be edited and can hold every wanted value.
+
+        Errors: AccessError naming object.field and record; nothing was written.
+        """
+        self.fields.check(writes)
+
+    def read(self, record_ids: Sequence[str], fields: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
+        """Current canonical values by record id; a record that no longer exists is absent."""
+        return read_records(self.org, self.fields, record_ids, fields)
+
+    def write_one(self, write: Write) -> Written:
+        """Write one record only if it still holds what the plan saw."""
+        self.fields.check([write])
+        return write_record(self.org, self.fields, write)
+
+    def create_job(self) -> str:
+        """Open a bulk update job and return its id; changes no record."""
+        return ingest.create_job(self.org, self.fields.sobject.name)
+
+    def upload_job(self, job_id: str, writes: Sequence[Write]) -> None:
+        """Upload the rows of an open job; changes no record. Errors: AccessError when a value cannot be stored."""
+        self.fields.check(writes)
+        ingest.upload_job(self.org, self.fields, job_id, writes)
+
+    def start_job(self, job_id: str) -> None:
+        """Start the job: the only bulk call with an effect."""
+        ingest.start_job(self.org, self.fields.sobject.name, job_id)
+
+    def job_state(self, job_id: str) -> JobState:
+        """Look at the job; faults of this call never abort the job."""
+        return ingest.job_state(self.org, self.fields.sobject.name, job_id)
+
+    def job_results(self, job_id: str) -> Iterator[Written]:
+        """Outcome per record, by record id. Records that the job lists nowhere are not yielded."""
+        return ingest.job_results(self.org, job_id)
+
+    # --- what it cost
+
+    @property
+    def calls_used(self) -> int:
+        """Calls made by this connector so far, repeated ones included."""
+        return self.org.session.usage.calls
+
+    @property
+    def api_usage(self) -> tuple[int, int] | None:
+        """What the org says about its daily allowance: used and maximum; None before the first call."""
+        return self.org.session.usage.api_usage
+
+
+def _report(plans: Mapping[str, TablePlan | None], reads: Mapping[str, TableRead]) -> ExtractReport:
+    notes = [note for plan in plans.values() if plan is not None for note in plan.notes]
+    notes += [
+        f"{name}: the org has one currency only, so there are no rates" for name, plan in plans.items() if not plan
+    ]
+    rejected: list[Rejected] = [one for done in reads.values() for one in done.rejected]
+    return ExtractReport(
+        rows={name: done.rows for name, done in reads.items()},
+        rejected=tuple(rejected),
+        direct={name: done.direct for name, done in reads.items() if done.direct},
+        counts_before={name: done.before for name, done in reads.items()},
+        counts_after={name: done.after for name, done in reads.items()},
+        notes=tuple(notes),
+    )

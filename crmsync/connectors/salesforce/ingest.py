@@ -1,0 +1,188 @@
+"""Bulk writes by single steps: open a job, upload its rows, start it, look at it, read its results.
+
+Only starting changes records. The steps are separate so that the ledger knows the job before it can have an effect.
+Source: Bulk API 2.0 ingest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from crmsync.connectors.base import JobState, Write, Written
+from crmsync.connectors.retries import Transient
+from crmsync.connectors.salesforce.bulk_query import gone, save_body
+from crmsync.connectors.salesforce.faults import Refused
+from crmsync.connectors.salesforce.org import Org
+from crmsync.connectors.salesforce.rows import long_id
+from crmsync.connectors.salesforce.written_fields import CELL_MAX, CLEARED, WrittenFields, bulk_cell, sorted_columns
+from crmsync.errors import DataError
+
+UPLOAD_MAX_BYTES = 100 * 1000 * 1000
+SPOOL_BYTES = 8 << 20
+STATES = {
+    "Open": "open",
+    "UploadComplete": "running",
+    "InProgress": "running",
+    "JobComplete": "done",
+    "Failed": "failed",
+    "Aborted": "aborted",
+}
+ID_COLUMN, SF_ID, SF_ERROR = "Id", "sf__Id", "sf__Error"
+RESULTS = (("successfulResults", "applied"), ("failedResults", "failed"), ("unprocessedrecords", "unprocessed"))
+
+
+def create_job(org: Org, sobject: str) -> str:
+    """The id of a new, empty update job. A lost answer leaves an empty job behind, which does nothing."""
+    job = org.call(lambda client: getattr(client.bulk2, sobject).create_job("update"))
+    if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not job["id"].isalnum():
+        raise DataError(f"{sobject}: Salesforce opened a bulk job without a usable id")
+    return str(job["id"])
+
+
+def upload_job(org: Org, fields: WrittenFields, job_id: str, writes: Sequence[Write]) -> None:
+    """Upload the rows, sorted by id and column, so that the same plan gives the same bytes."""
+    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
+        size = _write_csv(file, fields, writes)
+        if size > UPLOAD_MAX_BYTES:
+            raise DataError(
+                f"{len(writes):,} rows are {size:,} bytes, more than the {UPLOAD_MAX_BYTES:,} of one bulk job"
+            )
+        _put(org, job_id, file)
+
+
+def _put(org: Org, job_id: str, file: IO[bytes]) -> None:
+    def send(client: Any) -> None:
+        file.seek(0)
+        headers = {"Content-Type": "text/csv; charset=UTF-8", "Accept": "application/json"}
+        org.session.put(f"{client.base_url}jobs/ingest/{job_id}/batches", data=file, headers=headers)
+
+    org.call(send)  # may be repeated: an upload to an open job changes no record
+
+
+def _write_csv(file: IO[bytes], fields: WrittenFields, writes: Sequence[Write]) -> int:
+    columns = sorted_columns(writes)
+    spelled = [fields.field(name).name for name in columns]
+    file.write(_line([ID_COLUMN, *spelled]))
+    seen: set[str] = set()
+    for write in sorted(writes, key=lambda one: long_id(one.record_id)):
+        record_id = long_id(write.record_id)
+        if record_id in seen:
+            raise DataError(f"{fields.sobject.name} {record_id} stands twice in one bulk job")
+        seen.add(record_id)
+        file.write(_line([record_id, *(_cell(write, name, fields.sobject.name) for name in columns)]))
+    return file.tell()
+
+
+def _cell(write: Write, name: str, sobject: str) -> str:
+    if name not in write.values:
+        return ""
+    cell = bulk_cell(write.values[name])
+    if write.values[name] == CLEARED:
+        raise DataError(f"{sobject} {write.record_id}: {name} is the text {CLEARED}, which bulk jobs take for empty")
+    if len(cell) > CELL_MAX:
+        raise DataError(
+            f"{sobject} {write.record_id}: {name} has {len(cell):,} characters, bulk jobs take {CELL_MAX:,}"
+        )
+    return cell
+
+
+def _line(cells: Sequence[str]) -> bytes:
+    return (",".join('"' + cell.replace('"', '""') + '"' if cell else "" for cell in cells) + "\n").encode()
+
+
+def start_job(org: Org, sobject: str, job_id: str) -> None:
+    """Start the job. After a lost answer the job itself is asked: still open means that the start was never seen.
+
+    Errors: Transient when the job cannot be seen any more; Refused when it may not start.
+    """
+    for _ in range(org.retries.attempts):
+        try:
+            org.call(lambda client: getattr(client.bulk2, sobject).close_job(job_id), repeat=False)
+            return
+        except (Transient, Refused) as fault:
+            if job_state(org, sobject, job_id).state != "open":
+                return
+            if isinstance(fault, Refused):
+                raise
+            org.retries.sleep(1.0)
+    raise Transient(f"bulk job {job_id} stays open: it could not be started")
+
+
+def job_state(org: Org, sobject: str, job_id: str) -> JobState:
+    """What the job says about itself; `gone` when Salesforce no longer knows it."""
+    try:
+        job = org.call(lambda client: getattr(client.bulk2, sobject).get_job(job_id, False))
+    except Refused as refusal:
+        if gone(refusal):
+            return JobState("gone", message=refusal.words)
+        raise
+    state = STATES.get(str(job.get("state"))) if isinstance(job, dict) else None
+    if state is None:
+        raise DataError(f"bulk job {job_id} is in a state that is not known: {str(job)[:200]}")
+    return JobState(
+        state,  # type: ignore[arg-type]
+        int(job.get("numberRecordsProcessed") or 0),
+        int(job.get("numberRecordsFailed") or 0),
+        job.get("errorMessage"),
+    )
+
+
+def job_results(org: Org, job_id: str) -> Iterator[Written]:
+    """Outcome per record by its Id. A list that is cut or gone just ends: what it does not name stays unknown."""
+    with tempfile.TemporaryDirectory(prefix="crmsync-results-") as folder:
+        for resource, outcome in RESULTS:
+            path = Path(folder) / f"{resource}.csv"
+            if _fetch(org, f"jobs/ingest/{job_id}/{resource}/", path):
+                yield from _outcomes(path, outcome)
+
+
+def _fetch(org: Org, resource: str, path: Path) -> bool:
+    """Whether the list is on disk, whole or as far as it could be had."""
+
+    def download() -> None:
+        with contextlib.closing(org.download(org.data_path(resource))) as answer:
+            last = save_body(answer, path, org.session.timeout_s[1] * 20)
+        if path.stat().st_size and last != b"\n":
+            raise Transient(f"{path.name} is cut off (its last line does not end)")
+
+    try:
+        org.retries.call(download)
+    except (Transient, Refused):
+        return path.exists()
+    return True
+
+
+def _outcomes(path: Path, outcome: str) -> Iterator[Written]:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        rows = csv.reader(_whole_lines(file), strict=True)
+        with contextlib.suppress(csv.Error):
+            header = next(rows, [])
+            for row in rows:
+                if len(row) == len(header):
+                    written = _written(dict(zip(header, row, strict=True)), outcome)
+                    if written is not None:
+                        yield written
+
+
+def _whole_lines(file: IO[str]) -> Iterator[str]:
+    """Lines that end; the torn last one of a cut file is not a row. NUL is dropped: no reader takes it."""
+    return (line.replace("\0", "") for line in file if line.endswith(("\n", "\r")))
+
+
+def _written(row: dict[str, str], outcome: str) -> Written | None:
+    record_id = long_id(row.get(SF_ID) or row.get(ID_COLUMN) or "")
+    if not record_id:
+        return None
+    if outcome == "applied":
+        return Written(record_id, "applied")
+    if outcome == "unprocessed":
+        return Written(
+            record_id, "failed", "UNPROCESSED", "Salesforce ended the job before this record; it is unchanged"
+        )
+    code, _, message = row.get(SF_ERROR, "").partition(":")
+    return Written(record_id, "failed", code.strip() or "FAILED", message.strip() or None)

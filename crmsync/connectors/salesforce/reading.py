@@ -1,0 +1,239 @@
+"""One table out of the org: counted, read, counted again and typed into Parquet. All agree or nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from crmsync.connectors.base import Progress
+from crmsync.connectors.salesforce.bulk_query import bulk_blocks
+from crmsync.connectors.salesforce.faults import Refused
+from crmsync.connectors.salesforce.org import Org
+from crmsync.connectors.salesforce.rest_query import count_rows, rest_blocks
+from crmsync.connectors.salesforce.rows import ID, ReadColumn, canonical, distinct, typed_block
+from crmsync.connectors.salesforce.table_plan import CreditRead, CurrentField, TablePlan
+from crmsync.errors import DataError, Rejected
+from crmsync.snapshots import Staging, TableFile, main_date_of
+from crmsync.tables import ARROW_TYPES, ColumnType
+
+BULK_ABOVE = 2_000  # rows; a bulk job costs more calls than a page or two
+GROUP_ROWS = 65_536
+CURRENT_VALUES = "current_values"
+URI_LENGTH_MAX = 8_000
+AGAIN_CODES = frozenset({"INVALID_QUERY_LOCATOR", "NOT_FOUND", "INVALIDJOBSTATE"})
+
+
+@dataclass
+class TableRead:
+    """What became of one table. `read` are rows of the server; `rows` are rows of the table (after expansion)."""
+
+    before: int = 0
+    after: int = 0
+    read: int = 0
+    rows: int = 0
+    direct: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def read_table(org: Org, plan: TablePlan, staging: Staging, scratch: Path, progress: Progress) -> TableRead:
+    """The table in the staging, and the counts that prove it.
+
+    A difference between rows read and the server's counts is re-read once: people work while we read.
+    Errors: DataError naming the object and the counts; then nothing was added to the staging.
+    """
+    try:
+        done = _attempt(org, plan, staging, scratch, progress)
+    except _Again:
+        done = _attempt(org, plan, staging, scratch, progress, last=True)
+    _add(plan, staging, done)
+    return done
+
+
+class _Again(Exception):  # noqa: N818
+    """The read does not hold together; read once more."""
+
+
+def _attempt(
+    org: Org, plan: TablePlan, staging: Staging, scratch: Path, progress: Progress, *, last: bool = False
+) -> TableRead:
+    done = TableRead(before=count_rows(org, plan.count_soql))
+    try:
+        with _Parquet(plan, staging) as files:
+            for block in _blocks(org, plan, done.before, scratch):
+                _take(plan, block, done, files)
+                progress(plan.table.name, done.read, done.before)
+        done.after = count_rows(org, plan.count_soql)
+        _check_counts(plan, done)
+    except DataError as fault:
+        if last or (isinstance(fault, Refused) and fault.code not in AGAIN_CODES):
+            raise
+        raise _Again from fault
+    return done
+
+
+def _blocks(org: Org, plan: TablePlan, rows: int, scratch: Path) -> Iterator[Mapping[str, pa.Array]]:
+    if rows > BULK_ABOVE or len(plan.soql) > URI_LENGTH_MAX:
+        return bulk_blocks(org, plan.soql, plan.object, plan.paths, scratch)
+    return rest_blocks(org, plan.soql, plan.object, plan.paths)
+
+
+def _check_counts(plan: TablePlan, done: TableRead) -> None:
+    if not done.before == done.read == done.after:
+        raise DataError(
+            f"{plan.object} (table {plan.table.name}): {done.read:,} rows were read, but Salesforce counts "
+            f"{done.before:,} before and {done.after:,} after; nothing was kept. "
+            "Run again when these records are not being changed"
+        )
+
+
+def _take(plan: TablePlan, block: Mapping[str, pa.Array], done: TableRead, files: _Parquet) -> None:
+    columns = [*plan.columns, *_credit_columns(plan)]
+    typed = typed_block(block, columns, plan.time_zone, plan.object)
+    done.read += len(block[ID])
+    done.rejected += typed.rejected
+    if plan.current:
+        files.current(_current_values(plan, block, typed.kept, typed.rows))
+    rows = _credited_rows(plan, typed.rows) if plan.credited else typed.rows
+    if "partner_id" in plan.output and plan.table.name != "partners":
+        done.direct += rows.column("partner_id").null_count
+    done.rows += rows.num_rows
+    files.rows(rows)
+
+
+# --- several credited partners
+
+
+def _credit_columns(plan: TablePlan) -> list[ReadColumn]:
+    """Partner and share columns of each credited partner, under names of their own."""
+    columns = []
+    for number, one in enumerate(plan.credited):
+        columns.append(_renamed(one.partner, f"partner {number}"))
+        if isinstance(one.share, ReadColumn):
+            columns.append(_renamed(one.share, f"share {number}"))
+    return columns
+
+
+def _renamed(column: ReadColumn, name: str) -> ReadColumn:
+    return ReadColumn(name, column.path, column.kind, column.source, column.is_id, column.hundredths)
+
+
+def _credited_rows(plan: TablePlan, rows: pa.Table) -> pa.Table:
+    """One row per opportunity and credited partner; one with an empty partner_id where nobody is credited."""
+    parts = []
+    direct = pa.array([True] * rows.num_rows, pa.bool_())
+    for number, one in enumerate(plan.credited):
+        filled = pc.is_valid(rows.column(f"partner {number}"))
+        direct = pc.and_(direct, pc.invert(filled))
+        parts.append(_with_credit(plan, rows.filter(filled), number, one))
+    parts.append(_with_credit(plan, rows.filter(direct), None, None))
+    return pa.concat_tables(parts)
+
+
+def _with_credit(plan: TablePlan, rows: pa.Table, number: int | None, one: CreditRead | None) -> pa.Table:
+    nobody = pa.nulls(rows.num_rows, pa.string())
+    arrays = {name: rows.column(name) for name in plan.output if name in rows.column_names}
+    arrays["partner_id"] = nobody if number is None else rows.column(f"partner {number}")
+    if plan.with_role:
+        arrays["role"] = pa.repeat(pa.scalar(one.role if one else None, pa.string()), rows.num_rows)
+    if plan.with_share:
+        arrays["share"] = _share(rows, number, one)
+    return pa.table({name: arrays[name] for name in plan.output})
+
+
+def _share(rows: pa.Table, number: int | None, one: CreditRead | None) -> pa.Array | pa.ChunkedArray:
+    if one is not None and isinstance(one.share, ReadColumn):
+        return rows.column(f"share {number}")
+    return pa.repeat(pa.scalar(one.share if one else 1.0, pa.float64()), rows.num_rows)
+
+
+# --- what write-back finds there now
+
+
+def _current_values(plan: TablePlan, block: Mapping[str, pa.Array], kept: pa.Array | None, rows: pa.Table) -> pa.Table:
+    """The managed fields' present values in canonical text, one row per partner."""
+    ids = block[ID] if kept is None else block[ID].filter(kept)
+    arrays = {"record_id": ids, "partner_id": rows.column("partner_id")}
+    for one in plan.current:
+        text = pa.nulls(len(block[ID]), pa.string()) if one.source is None else _canonical(block[one.name], one)
+        arrays[one.name] = text if kept is None else text.filter(kept)
+    return pa.table(arrays)
+
+
+def _canonical(text: pa.Array, one: CurrentField) -> pa.Array:
+    return distinct(text, lambda cell: canonical(cell, one.source or "string"))
+
+
+def current_columns(plan: TablePlan) -> dict[str, ColumnType]:
+    """The columns of `current_values`."""
+    return dict.fromkeys(("record_id", "partner_id", *(one.name for one in plan.current)), ColumnType.TEXT)
+
+
+# --- files
+
+
+class _Parquet:
+    """The Parquet file of a table, and that of the current values beside partners; written in groups of rows."""
+
+    def __init__(self, plan: TablePlan, staging: Staging) -> None:
+        self._writers = [_GroupWriter(staging.path(plan.table.name), plan.output)]
+        if plan.current:
+            self._writers.append(_GroupWriter(staging.path(CURRENT_VALUES), current_columns(plan)))
+
+    def __enter__(self) -> _Parquet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for writer in self._writers:
+            writer.close()
+
+    def rows(self, rows: pa.Table) -> None:
+        self._writers[0].write(rows)
+
+    def current(self, rows: pa.Table) -> None:
+        self._writers[1].write(rows)
+
+
+class _GroupWriter:
+    """Collects blocks until they make a row group worth writing."""
+
+    def __init__(self, path: Path, columns: Mapping[str, ColumnType]) -> None:
+        self._schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns.items()])
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def write(self, rows: pa.Table) -> None:
+        self._waiting.append(rows.cast(self._schema))
+        self._rows += rows.num_rows
+        if self._rows >= GROUP_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=2 * GROUP_ROWS)
+        self._waiting, self._rows = [], 0
+
+
+def _add(plan: TablePlan, staging: Staging, done: TableRead) -> None:
+    table = plan.table
+    staging.add(
+        TableFile(
+            name=table.name,
+            path=staging.path(table.name),
+            rows=done.rows,
+            columns=dict(plan.output),
+            main_date=main_date_of(table.name, table.main_date, plan.output),
+            expires_on_is_last_day=table.expires_on_is_last_day,
+        )
+    )
+    if plan.current:
+        staging.add(TableFile(CURRENT_VALUES, staging.path(CURRENT_VALUES), done.rows, current_columns(plan)))

@@ -1,0 +1,229 @@
+"""How one table is read: the field map checked against what the org really has, before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from crmsync.connectors.mapping import Credited, Place, SalesforceMapping, TableMap, WriteMap
+from crmsync.connectors.salesforce.describe import COMPOUND, NUMBERS, Describe, FieldPath, located
+from crmsync.connectors.salesforce.rows import ID, ReadColumn
+from crmsync.connectors.salesforce.soql import checked_filter, count, select
+from crmsync.errors import AccessError, ConfigError
+from crmsync.tables import CANONICAL, ColumnType
+
+MULTI_CURRENCY_FIELDS = frozenset({"currencyisocode"})
+MULTI_CURRENCY_OBJECTS = frozenset({"datedconversionrate", "currencytype"})
+_TEXTS = frozenset(
+    {"string", "picklist", "multipicklist", "textarea", "combobox", "id", "reference", "email", "phone", "url"}
+)
+_FITTING: Mapping[ColumnType, frozenset[str]] = {
+    ColumnType.NUMBER: NUMBERS,
+    ColumnType.MONEY: NUMBERS,
+    ColumnType.MEASURE: NUMBERS,
+    ColumnType.DATE: frozenset({"date", "datetime"}),
+    ColumnType.YES_NO: frozenset({"boolean"}),
+    ColumnType.LIST: _TEXTS,
+}
+_FROM_SALESFORCE: Mapping[str, ColumnType] = {
+    "currency": ColumnType.MONEY,
+    "double": ColumnType.NUMBER,
+    "percent": ColumnType.NUMBER,
+    "int": ColumnType.NUMBER,
+    "long": ColumnType.NUMBER,
+    "boolean": ColumnType.YES_NO,
+    "date": ColumnType.DATE,
+    "datetime": ColumnType.DATE,
+    "multipicklist": ColumnType.LIST,
+}
+
+
+@dataclass(frozen=True)
+class CreditRead:
+    """One credited partner: where its id stands, its role, and its share (a number or a column)."""
+
+    partner: ReadColumn
+    role: str | None
+    share: float | ReadColumn
+
+
+@dataclass(frozen=True)
+class CurrentField:
+    """One field that write-back owns. `source` None: the org does not have it yet."""
+
+    name: str
+    source: str | None
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """Everything that reading one table needs. `output`: the columns of the finished table and their types."""
+
+    table: TableMap
+    object: str
+    soql: str
+    count_soql: str
+    paths: tuple[str, ...]  # in the order of the query; `Id` first
+    columns: tuple[ReadColumn, ...]
+    credited: tuple[CreditRead, ...]
+    output: Mapping[str, ColumnType]
+    time_zone: str
+    current: tuple[CurrentField, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def with_role(self) -> bool:
+        """Whether the finished table has a column role."""
+        return any(one.role is not None for one in self.credited)
+
+    @property
+    def with_share(self) -> bool:
+        """Whether the finished table has a column share."""
+        return any(one.share != 1.0 for one in self.credited)
+
+
+def plan_table(mapping: SalesforceMapping, name: str, describe: Describe, time_zone: str) -> TablePlan | None:
+    """How to read one table, or None where the org cannot have it (rates of a single-currency org).
+
+    Errors: ConfigError naming file:line, object.field and the nearest existing name.
+    """
+    return _Planning(mapping, mapping.tables[name], describe, time_zone).plan()
+
+
+class _Planning:
+    """The steps of checking one table of the field map."""
+
+    def __init__(self, mapping: SalesforceMapping, table: TableMap, describe: Describe, time_zone: str) -> None:
+        self.mapping, self.table, self.describe = mapping, table, describe
+        self.time_zone = time_zone
+        self.notes: list[str] = []
+        self.paths: list[FieldPath] = []
+
+    def plan(self) -> TablePlan | None:
+        sobject = self.object()
+        if sobject is None:
+            return None
+        self.paths.append(self.describe.resolve(sobject, ID))
+        columns = [column for name, place in self.table.columns.items() if (column := self.column(name, place))]
+        credited = tuple(self.credit(one) for one in self.table.partners)
+        current = self.current_fields(sobject)
+        condition = self.condition(sobject)
+        return TablePlan(
+            table=self.table,
+            object=sobject,
+            soql=select(self.paths, sobject, condition),
+            count_soql=count(sobject, condition),
+            paths=tuple(dict.fromkeys(path.path for path in self.paths)),
+            columns=tuple(columns),
+            credited=credited,
+            output=_output(columns, credited),
+            time_zone=self.time_zone,
+            current=current,
+            notes=tuple(self.notes),
+        )
+
+    def object(self) -> str | None:
+        place = self.table.object
+        found = self.describe.find(place.text)
+        if found is not None:
+            return found.name
+        if place.text.lower() in MULTI_CURRENCY_OBJECTS:
+            return None
+        try:
+            return self.describe.object(place.text).name
+        except AccessError as error:
+            raise located(error, self.mapping.file, place.line) from None
+
+    def resolve(self, place: Place) -> FieldPath:
+        try:
+            path = self.describe.resolve(self.table.object.text, place.text)
+        except AccessError as error:
+            raise located(error, self.mapping.file, place.line) from None
+        if path.field.type in COMPOUND or path.field.type == "base64":
+            raise self.wrong(
+                place, f"{path.owner}.{path.field.name} is a compound field ({path.field.type}); map its parts"
+            )
+        self.paths.append(path)
+        return path
+
+    def column(self, name: str, place: Place) -> ReadColumn | None:
+        if place.text.lower().split(".")[-1] in MULTI_CURRENCY_FIELDS and not self.multi_currency(place):
+            self.notes.append(f"{self.table.name}.{name}: the org has one currency only ({place.text} does not exist)")
+            return None
+        path = self.resolve(place)
+        known = CANONICAL[self.table.name].columns.get(name) if self.table.name in CANONICAL else None
+        kind = known or _FROM_SALESFORCE.get(path.field.type, ColumnType.TEXT)
+        if kind in _FITTING and path.field.type not in _FITTING[kind]:
+            raise self.wrong(
+                place,
+                f"{self.table.name}.{name} is {kind.value}, but {path.owner}.{path.field.name} is {path.field.type}",
+            )
+        is_id = path.field.type in ("id", "reference") or name in ("partner_id", "parent_id")
+        return ReadColumn(name, path.path, kind, path.field.type, is_id and kind is ColumnType.TEXT)
+
+    def multi_currency(self, place: Place) -> bool:
+        try:
+            self.describe.resolve(self.table.object.text, place.text)
+        except AccessError:
+            return False
+        return True
+
+    def credit(self, one: Credited) -> CreditRead:
+        partner = self.resolve(one.partner)
+        if partner.field.type not in ("reference", "id", "string"):
+            raise self.wrong(one.partner, f"{partner.owner}.{partner.field.name} is {partner.field.type}, not a lookup")
+        partner_column = ReadColumn("partner_id", partner.path, ColumnType.TEXT, partner.field.type, is_id=True)
+        return CreditRead(partner_column, one.role, self.share(one.share))
+
+    def share(self, share: Decimal | Place | None) -> float | ReadColumn:
+        if not isinstance(share, Place):
+            return 1.0 if share is None else float(share)
+        path = self.resolve(share)
+        if path.field.type not in NUMBERS:
+            raise self.wrong(share, f"{path.owner}.{path.field.name} is {path.field.type}, not a number")
+        return ReadColumn(
+            "share", path.path, ColumnType.NUMBER, path.field.type, hundredths=path.field.type == "percent"
+        )
+
+    def condition(self, sobject: str) -> str:
+        place = self.table.filter
+        if place is None:
+            return ""
+        return checked_filter(place.text, self.describe, sobject, self.mapping.file, place.line)
+
+    def current_fields(self, sobject: str) -> tuple[CurrentField, ...]:
+        """The fields that write-back owns, read along with the partners so that a plan knows what stands there now."""
+        writes = self.mapping.writes
+        if self.table.name != "partners" or writes is None:
+            return ()
+        self.check_written_object(writes, sobject)
+        fields = []
+        for place in writes.all_fields:
+            found = self.describe.object(sobject).field(place.text)
+            if found is None:
+                self.notes.append(f"{sobject}.{place.text} does not exist or is hidden: nothing can be written to it")
+            else:
+                self.paths.append(FieldPath(found.name, found, sobject, sobject))
+            fields.append(CurrentField(place.text if found is None else found.name, found.type if found else None))
+        return tuple(fields)
+
+    def check_written_object(self, writes: WriteMap, sobject: str) -> None:
+        if writes.object.text.lower() != sobject.lower():
+            raise self.wrong(
+                writes.object, f"write-back goes to {writes.object.text}, but partners are read from {sobject}"
+            )
+
+    def wrong(self, place: Place, message: str) -> ConfigError:
+        return ConfigError(message, file=self.mapping.file, line=place.line)
+
+
+def _output(columns: list[ReadColumn], credited: tuple[CreditRead, ...]) -> dict[str, ColumnType]:
+    output = {column.name: column.kind for column in columns}
+    if credited:
+        output["partner_id"] = ColumnType.TEXT
+        if any(one.role is not None for one in credited):
+            output["role"] = ColumnType.TEXT
+        if any(one.share != 1.0 for one in credited):
+            output["share"] = ColumnType.NUMBER
+    return output
