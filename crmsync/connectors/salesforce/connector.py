@@ -12,7 +12,7 @@ from crmsync.connectors.retries import Retries
 from crmsync.connectors.salesforce import ingest
 from crmsync.connectors.salesforce.describe import Describe
 from crmsync.connectors.salesforce.org import Org
-from crmsync.connectors.salesforce.reading import TableRead, read_table
+from crmsync.connectors.salesforce.reading import CURRENT_VALUES, TableRead, read_table
 from crmsync.connectors.salesforce.records import read_records, write_record
 from crmsync.connectors.salesforce.table_plan import TablePlan, plan_table
 from crmsync.connectors.salesforce.written_fields import WrittenFields
@@ -20,6 +20,7 @@ from crmsync.errors import ConfigError, Rejected
 from crmsync.settings import SalesforceSettings
 from crmsync.snapshots import Staging
 
+PARTNERS = "partners"
 BULK_FROM = 200
 """Below this many writes each record is written by itself, conditionally on what it still holds."""
 
@@ -50,12 +51,14 @@ class SalesforceConnector:
     # --- source
 
     def extract(self, tables: Sequence[str], staging: Staging, progress: Progress = no_progress) -> ExtractReport:
-        """Write one typed Parquet per table into `staging`, and `current_values` beside partners.
+        """Write one typed Parquet per table into `staging`.
 
+        `current_values` may be asked for beside partners: what the fields we write hold now, from the same query.
         The whole field map is checked against the org before the first row is read.
         Errors: ConfigError with file and line; AccessError; Retriable; Deferred; DataError naming object and counts.
         """
-        plans = {name: self._plan(name) for name in tables}
+        with_current = CURRENT_VALUES in tables
+        plans = {name: self._plan(name, with_current) for name in tables if name != CURRENT_VALUES}
         self._state.mkdir(parents=True, exist_ok=True)
         reads: dict[str, TableRead] = {}
         with tempfile.TemporaryDirectory(prefix="extract-", dir=self._state) as scratch:
@@ -64,11 +67,12 @@ class SalesforceConnector:
                     reads[name] = read_table(self.org, plan, staging, Path(scratch), progress)
         return _report(plans, reads)
 
-    def _plan(self, name: str) -> TablePlan | None:
+    def _plan(self, name: str, with_current: bool) -> TablePlan | None:
         if name not in self.mapping.tables:
             known = ", ".join(self.mapping.tables)
             raise ConfigError(f"table {name} is not mapped; mapped are: {known}", file=self.mapping.file)
-        return plan_table(self.mapping, name, self.describe, self._zone())
+        with_current = with_current and name == PARTNERS
+        return plan_table(self.mapping, name, self.describe, self._zone(), with_current=with_current)
 
     def _zone(self) -> str:
         if self.mapping.time_zone == ORG_TIME_ZONE:
@@ -133,6 +137,11 @@ class SalesforceConnector:
         return self.org.session.usage.calls
 
     @property
+    def writes_used(self) -> int:
+        """Those of the calls that write records or run a bulk job that does."""
+        return self.org.session.usage.writes
+
+    @property
     def api_usage(self) -> tuple[int, int] | None:
         """What the org says about its daily allowance: used and maximum; None before the first call."""
         return self.org.session.usage.api_usage
@@ -145,7 +154,7 @@ def _report(plans: Mapping[str, TablePlan | None], reads: Mapping[str, TableRead
     ]
     rejected: list[Rejected] = [one for done in reads.values() for one in done.rejected]
     return ExtractReport(
-        rows={name: done.rows for name, done in reads.items()},
+        rows={name: done.read for name, done in reads.items()},
         rejected=tuple(rejected),
         direct={name: done.direct for name, done in reads.items() if done.direct},
         counts_before={name: done.before for name, done in reads.items()},

@@ -98,8 +98,6 @@ def _patch(org: Org, fields: WrittenFields, write: Write, etag: str | None) -> W
     except Refused as refusal:
         return None if refusal.status == PRECONDITION_FAILED else _failed(write, refusal)
     except Transient as fault:
-        if fault.applied is False:
-            return Written(write.record_id, "failed", "NOT_SENT", str(fault))
         return Written(write.record_id, "unknown", "NO_ANSWER", str(fault))
     return Written(write.record_id, "applied")
 

@@ -99,11 +99,17 @@ class Usage:
     """What the run has cost: calls made, and what the org says about its daily allowance (used, maximum)."""
 
     calls: int = 0
+    writes: int = 0  # of the calls
     api_usage: tuple[int, int] | None = None
 
-    def note(self, headers: Mapping[str, str]) -> None:
-        """Count one answered call."""
+    def count(self, method: str, path: str) -> None:
+        """Count one call, answered or not."""
         self.calls += 1
+        reads = method == "GET" or (method == "POST" and "/jobs/ingest" not in path) or "/jobs/query" in path
+        self.writes += 0 if reads else 1
+
+    def note(self, headers: Mapping[str, str]) -> None:
+        """Keep what the org says about its allowance."""
         found = _USAGE.search(headers.get("Sforce-Limit-Info", ""))
         if found:
             self.api_usage = int(found[1]), int(found[2])
@@ -134,10 +140,10 @@ class GuardedSession(requests.Session):
         kwargs["headers"] = self._headers(address, kwargs.get("headers"))
         kwargs["timeout"] = kwargs.get("timeout") or self.timeout_s
         kwargs["allow_redirects"] = False
+        self.usage.count(str(method).upper(), urlsplit(address).path)
         try:
             response = super().request(method, address, **kwargs)
         except requests.RequestException as error:
-            self.usage.calls += 1
             raise _cut_off(str(method), address, error) from None
         self.usage.note(response.headers)
         refuse_fault(response)

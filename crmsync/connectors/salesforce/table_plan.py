@@ -83,12 +83,16 @@ class TablePlan:
         return any(one.share != 1.0 for one in self.credited)
 
 
-def plan_table(mapping: SalesforceMapping, name: str, describe: Describe, time_zone: str) -> TablePlan | None:
+def plan_table(
+    mapping: SalesforceMapping, name: str, describe: Describe, time_zone: str, *, with_current: bool
+) -> TablePlan | None:
     """How to read one table, or None where the org cannot have it (rates of a single-currency org).
+
+    `with_current`: read along with partners what the fields that write-back owns hold now.
 
     Errors: ConfigError naming file:line, object.field and the nearest existing name.
     """
-    return _Planning(mapping, mapping.tables[name], describe, time_zone).plan()
+    return _Planning(mapping, mapping.tables[name], describe, time_zone).plan(with_current)
 
 
 class _Planning:
@@ -100,14 +104,14 @@ class _Planning:
         self.notes: list[str] = []
         self.paths: list[FieldPath] = []
 
-    def plan(self) -> TablePlan | None:
+    def plan(self, with_current: bool) -> TablePlan | None:
         sobject = self.object()
         if sobject is None:
             return None
         self.paths.append(self.describe.resolve(sobject, ID))
         columns = [column for name, place in self.table.columns.items() if (column := self.column(name, place))]
         credited = tuple(self.credit(one) for one in self.table.partners)
-        current = self.current_fields(sobject)
+        current = self.current_fields(sobject) if with_current else ()
         condition = self.condition(sobject)
         return TablePlan(
             table=self.table,
@@ -195,7 +199,7 @@ class _Planning:
     def current_fields(self, sobject: str) -> tuple[CurrentField, ...]:
         """The fields that write-back owns, read along with the partners so that a plan knows what stands there now."""
         writes = self.mapping.writes
-        if self.table.name != "partners" or writes is None:
+        if writes is None:
             return ()
         self.check_written_object(writes, sobject)
         fields = []
