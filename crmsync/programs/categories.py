@@ -1,0 +1,129 @@
+"""`categories`, `declared`, `headline`, `primary`, `starts_from`: who stands where. Source: program-language, sections 6, 7."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from crmsync.programs import unbuilt
+from crmsync.programs.expressions import parse_formula
+from crmsync.programs.ladders import read_key
+from crmsync.programs.metrics import Vocabulary, column_kind
+from crmsync.programs.names import PARTNERS, Kind, Scope, kind_of_unit
+from crmsync.programs.program import Category, Formula, Headline, Ladder, StartsFrom
+from crmsync.strict_yaml import Node, nearest
+
+EVERYBODY = "all"
+DECLARED = "declared_categories"
+
+
+def read_categories(
+    node: Node | None, top: Node, words: Vocabulary, ladders: Mapping[str, Ladder]
+) -> dict[str, Category]:
+    """The categories in file order; the one category `all` where the file names none. Errors: ConfigError."""
+    if node is None:
+        if len(ladders) > 1:
+            second = list(ladders)[1]
+            raise top.mapping()["ladders"].fail_at_key(
+                second, "several ladders need `categories:` that say who climbs which"
+            )
+        return {EVERYBODY: Category(EVERYBODY, EVERYBODY, top.line, next(iter(ladders)))}
+    found = {}
+    for key, entry in node.mapping().items():
+        found[read_key(node, key)] = _category(key, node.key_lines[key], entry, words, ladders)
+    if not found:
+        raise node.fail("`categories:` names no category")
+    return found
+
+
+def _category(key: str, line: int, entry: Node, words: Vocabulary, ladders: Mapping[str, Ladder]) -> Category:
+    unbuilt.refuse(entry, unbuilt.CATEGORY)
+    parts = entry.mapping(optional=("label", "means", "member", "observed", "ladder", "starts_from"))
+    ladder = _ladder(entry, parts.get("ladder"), ladders)
+    return Category(
+        key,
+        parts["label"].text() if "label" in parts else key,
+        line,
+        ladder,
+        parts["means"].text() if "means" in parts else "",
+        _condition(parts.get("member"), words.partner()),
+        _condition(parts.get("observed"), words.partner()),
+        read_starts_from(parts.get("starts_from"), words, [ladders[ladder]]),
+    )
+
+
+def _ladder(entry: Node, node: Node | None, ladders: Mapping[str, Ladder]) -> str:
+    if node is None:
+        if len(ladders) > 1:
+            raise entry.fail(f"`ladder:` is missing; one of {', '.join(ladders)}")
+        return next(iter(ladders))
+    if node.text() not in ladders:
+        raise node.fail(f"unknown ladder `{node.text()}`{nearest(node.text(), ladders)}")
+    return node.text()
+
+
+def _condition(node: Node | None, scope: Scope) -> Formula | None:
+    return None if node is None else parse_formula(node.text(), node.line, node.file, scope, Kind.CONDITION)
+
+
+def read_takes_part(node: Node | None, words: Vocabulary) -> Formula | None:
+    """Who is assessed: a condition over the columns of the partner alone. Errors: ConfigError."""
+    return _condition(node, Scope(words.tables, PARTNERS, {}, words.units))
+
+
+def read_declared(node: Node | None, words: Vocabulary) -> str | None:
+    """The column of partners that holds the declaration; by default the canonical one, if it is delivered."""
+    if node is None:
+        return DECLARED if words.tables.is_delivered(PARTNERS, DECLARED) else None
+    column = _partner_column(node)
+    if column_kind(node, column, words.tables) not in (Kind.LIST, Kind.TEXT, None):
+        raise node.fail(f"`{node.text()}` is neither a list nor a text of categories")
+    return column
+
+
+def _partner_column(node: Node) -> str:
+    prefix, _, column = node.text().partition(".")
+    if prefix != PARTNERS or not column.isidentifier():
+        raise node.fail(f"`{node.text()}` is not a column of the partner; write partners.column")
+    return column
+
+
+def read_headline(node: Node | None, primary: Mapping[str, str]) -> Headline:
+    """Which standing gives the account its tier. Errors: ConfigError."""
+    if node is None:
+        return Headline.HIGHEST
+    known = [str(one) for one in Headline]
+    if node.text() not in known:
+        raise node.fail(f"`{node.text()}` is not a headline; write one of {', '.join(known)}")
+    if node.text() == Headline.PRIMARY and not primary:
+        raise node.fail("`headline: primary` needs `primary:` with each category's yardstick")
+    return Headline(node.text())
+
+
+def read_primary(node: Node | None, words: Vocabulary, categories: Mapping[str, Category]) -> dict[str, str]:
+    """Category -> the metric that is its yardstick. Errors: ConfigError."""
+    found = {}
+    for key, value in node.mapping().items() if node else ():
+        if key not in categories:
+            assert node is not None
+            raise node.fail_at_key(key, f"unknown category `{key}`{nearest(key, categories)}")
+        if kind_of_unit(words.unit_of(value)) is not Kind.NUMBER:
+            raise value.fail(f"`{value.text()}` is no number; a yardstick must be one")
+        found[key] = value.text()
+    return found
+
+
+def read_starts_from(node: Node | None, words: Vocabulary, ladders: Iterable[Ladder]) -> StartsFrom | None:
+    """Where the hand-kept tiers are and which texts mean which tier. Errors: ConfigError."""
+    if node is None:
+        return None
+    parts = node.mapping(required=("field",), optional=("values",))
+    column = _partner_column(parts["field"])
+    if column_kind(parts["field"], column, words.tables) not in (Kind.TEXT, None):
+        raise parts["field"].fail(f"`{parts['field'].text()}` is not a text")
+    tiers = {name: tier.key for ladder in ladders for tier in ladder.tiers for name in (tier.label, tier.key)}
+    values = {}
+    for text, value in parts["values"].mapping().items() if "values" in parts else ():
+        if value.text() not in tiers:
+            raise value.fail(f"unknown tier `{value.text()}`{nearest(value.text(), tiers)}")
+        values[text] = tiers[value.text()]
+    return StartsFrom(column, values)

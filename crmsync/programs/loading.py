@@ -1,0 +1,164 @@
+"""Program files, read into the frozen tree of `program.py`, whole or not at all.
+
+One error at a time, with file and line; what the language has and this version lacks is refused by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from crmsync.errors import ConfigError
+from crmsync.programs import unbuilt
+from crmsync.programs.categories import (
+    read_categories,
+    read_declared,
+    read_headline,
+    read_primary,
+    read_starts_from,
+    read_takes_part,
+)
+from crmsync.programs.ladders import read_ladders
+from crmsync.programs.metrics import Vocabulary, money_readers, read_metrics, read_units
+from crmsync.programs.movement import check_movement, read_effort, read_risk
+from crmsync.programs.names import Tables
+from crmsync.programs.program import Metric, Program
+from crmsync.programs.rates import MoneyColumns, check_money, read_currency, read_money, read_rates
+from crmsync.programs.references import read_references
+from crmsync.programs.thresholds import Conversion
+from crmsync.strict_yaml import Node, read_yaml
+from crmsync.tables import ColumnType
+
+Columns = Mapping[str, Mapping[str, ColumnType]]
+"""Table -> column -> type, as delivered."""
+
+_PROGRAM_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_REQUIRED = ("program", "metrics", "ladders")
+_OPTIONAL = (
+    *("label", "means", "kind", "currency", "rates", "money", "references", "categories", "declared", "headline"),
+    *("primary", "takes_part", "movement", "starts_from", "effort", "risk", "effective_from", "cases"),
+)
+
+
+def load_program(path: Path, columns: Columns | None = None) -> Program:
+    """The program of one file.
+
+    `columns`: what the tables really hold, so that further columns are known and others are refused; None lets
+    columns and tables through that the language does not list. Errors: ConfigError.
+    """
+    top = read_yaml(path)
+    if top.is_mapping:
+        unbuilt.refuse(top, unbuilt.PROGRAM)
+    parts = top.mapping(_REQUIRED, _OPTIONAL)
+    tables = Tables(columns)
+    money = read_money(parts.get("money"))
+    check_money(parts.get("money"), tables)
+    references = read_references(parts.get("references"))
+    words = Vocabulary(tables, references, money, read_units(parts["metrics"]))
+    return _program(path, top, parts, words)
+
+
+def _program(path: Path, top: Node, parts: Mapping[str, Node], words: Vocabulary) -> Program:
+    key = _key(parts["program"])
+    currency = read_currency(parts.get("currency"))
+    rates = read_rates(parts.get("rates"), currency)
+    effective = parts["effective_from"].date() if "effective_from" in parts else None
+    metrics = read_metrics(parts["metrics"], words)
+    _check_currency(parts, currency, metrics, words.money)
+    ladders = read_ladders(parts["ladders"], words, Conversion.of(currency, rates, effective is not None))
+    categories = read_categories(parts.get("categories"), top, words, ladders)
+    primary = read_primary(parts.get("primary"), words, categories)
+    check_movement(parts.get("movement"))
+    _check_cases(parts.get("cases"))
+    return Program(
+        key=key,
+        label=parts["label"].text() if "label" in parts else key,
+        file=path,
+        digest=_digest(path, _files(path, parts, words)),
+        metrics=metrics,
+        ladders=ladders,
+        categories=categories,
+        currency=currency,
+        rates=rates,
+        money=words.money,
+        references=words.references,
+        takes_part=read_takes_part(parts.get("takes_part"), words),
+        declared=read_declared(parts.get("declared"), words),
+        headline=read_headline(parts.get("headline"), primary),
+        primary=primary,
+        starts_from=read_starts_from(parts.get("starts_from"), words, ladders.values()),
+        effort=read_effort(parts.get("effort"), words),
+        risk=read_risk(parts.get("risk")),
+        effective_from=effective,
+        has_categories="categories" in parts,
+    )
+
+
+def load_programs(path: Path, columns: Columns | None = None) -> list[Program]:
+    """The program of a file, or those of all YAML files of a folder, by file name. Errors: ConfigError."""
+    found: dict[str, Program] = {}
+    for file in _program_files(path):
+        program = load_program(file, columns)
+        if program.key in found:
+            other = found[program.key].file
+            raise ConfigError(
+                f"`program: {program.key}` stands in {other} too: versions of one program are not built yet",
+                file=str(file),
+            )
+        found[program.key] = program
+    return list(found.values())
+
+
+def money_columns(path: Path) -> MoneyColumns:
+    """What `money:` names in a program file or a folder of them, readable before the tables are. Errors: ConfigError."""
+    named = [read_money(read_yaml(file).mapping().get("money")) for file in _program_files(path)]
+    return frozenset[tuple[str, str]]().union(*named)
+
+
+def _program_files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml") and file.is_file())
+    if not files:
+        raise ConfigError("holds no program: no file that ends in .yaml", file=str(path))
+    return files
+
+
+def _key(node: Node) -> str:
+    if not _PROGRAM_KEY.fullmatch(node.text()):
+        raise node.fail(f"`{node.text()}` cannot be a program's key; use letters, digits, `_` and `-`, first a letter")
+    return node.text()
+
+
+def _check_currency(
+    parts: Mapping[str, Node], currency: str | None, metrics: Mapping[str, Metric], money: MoneyColumns
+) -> None:
+    """Errors: ConfigError where money is read and no currency says in what."""
+    readers = money_readers(metrics, money)
+    if currency is None and readers:
+        where = parts["metrics"].mapping()[readers[0].key]
+        raise where.fail(f"`currency:` is missing: metric `{readers[0].key}` is money or reads money")
+
+
+def _check_cases(node: Node | None) -> None:
+    """Cases are run by `crmsync test`; here only their shape is looked at."""
+    for case in node.sequence() if node else ():
+        case.mapping(optional=("name", "metrics", "partner", "tables", "as_of", "previous", "expect", "on"))
+
+
+def _files(path: Path, parts: Mapping[str, Node], words: Vocabulary) -> Iterable[Path]:
+    yield from (reference.file for reference in words.references.values())
+    if "rates" in parts and parts["rates"].text() != "crm":
+        yield path.parent / parts["rates"].text()
+
+
+def _digest(path: Path, files: Iterable[Path]) -> str:
+    """sha256 over the file and what it reads beside it, by name, so that a change in any of them is another program."""
+    whole = hashlib.sha256()
+    for file in (path, *sorted(set(files))):
+        content = file.read_bytes()
+        whole.update(f"{len(content)} {file.name}\n".encode())
+        whole.update(content)
+    return whole.hexdigest()

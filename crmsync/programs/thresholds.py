@@ -1,0 +1,178 @@
+"""The right-hand side of a criterion: a number, money, percent, yes/no, text, another metric, or a table by attribute.
+
+Source: program-language, sections 0 (percent) and 5.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from crmsync.errors import ConfigError
+from crmsync.programs.metrics import Vocabulary, column_kind
+from crmsync.programs.names import PARTNERS, Kind, kind_of_unit
+from crmsync.programs.program import ByAttribute, Comparison, MoneyValue, OtherMetric, RateRow, Unit, Value
+from crmsync.strict_yaml import Node, decimal_of, nearest
+
+_COMPARED = re.compile(r"(>=|<=|>|<|=)\s*(.*)", re.DOTALL)
+_MONEY = re.compile(r"(-?[\d.]+) ([A-Z]{3})")
+_QUOTED = re.compile(r"'((?:[^']|'')*)'")
+_YES_NO = {"yes": True, "true": True, "no": False, "false": False}
+_FRACTIONS = (Unit.PERCENT, Unit.NUMBER)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a threshold in another currency needs. `undated`: currencies with a rate that holds always."""
+
+    currency: str | None
+    has_rates: bool
+    is_dated: bool
+    undated: frozenset[str]
+
+    @classmethod
+    def of(cls, currency: str | None, rates: str | tuple[RateRow, ...] | None, is_dated: bool) -> Conversion:
+        """What the head of the program allows."""
+        rows = rates if isinstance(rates, tuple) else ()
+        undated = frozenset(row.currency for row in rows if row.effective_from is None)
+        return cls(currency, rates is not None, is_dated, undated)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A comparison (None: not written, so the default) and its value."""
+
+    comparison: Comparison | None
+    value: Value
+
+
+def read_threshold(node: Node, metric: str, words: Vocabulary, conversion: Conversion) -> Threshold:
+    """What a criterion asks of a metric. Errors: ConfigError."""
+    if node.is_sequence:
+        raise node.fail(f"`{metric}` needs one value, not a list")
+    if node.is_mapping:
+        return _by_attribute(node, metric, words, conversion)
+    text = node.text().strip()
+    if text == "from thresholds":
+        raise node.fail("`from thresholds` is not built yet")
+    found = _COMPARED.fullmatch(text)
+    comparison, rest = (Comparison(found[1]), found[2].strip()) if found else (None, text)
+    if not rest:
+        raise node.fail(f"`{text}` compares with nothing")
+    return Threshold(comparison, _value(node, rest, comparison, metric, words, conversion))
+
+
+def _value(
+    node: Node, text: str, comparison: Comparison | None, metric: str, words: Vocabulary, conversion: Conversion
+) -> Value:
+    unit = words.units[metric]
+    kind = kind_of_unit(unit)
+    if text in words.units and kind_of_unit(words.units[text]) is kind:
+        return _other(node, text, comparison, metric, kind)
+    if kind is Kind.TEXT:
+        return _text(node, text, comparison, metric)
+    if kind is Kind.CONDITION:
+        return _yes_no(node, text, comparison, metric)
+    return _number(node, text, metric, words, conversion)
+
+
+def _other(node: Node, text: str, comparison: Comparison | None, metric: str, kind: Kind) -> OtherMetric:
+    if text == metric:
+        raise node.fail(f"`{metric}` is compared with itself")
+    if kind is not Kind.NUMBER and comparison is not Comparison.EQ:
+        raise node.fail(f'`{metric}` is a {kind}: write "= {text}"')
+    return OtherMetric(text)
+
+
+def _text(node: Node, text: str, comparison: Comparison | None, metric: str) -> str:
+    if comparison is not Comparison.EQ:
+        raise node.fail(f'`{metric}` is a text: write "= {text}"')
+    quoted = _QUOTED.fullmatch(text)
+    return quoted[1].replace("''", "'") if quoted else text
+
+
+def _yes_no(node: Node, text: str, comparison: Comparison | None, metric: str) -> bool:
+    if text not in _YES_NO:
+        raise node.fail(f"`{metric}` is yes or no, and `{text}` is neither")
+    if comparison not in (None, Comparison.EQ):
+        raise node.fail(f"`{metric}` is yes or no; write `{metric}: {text}`")
+    return _YES_NO[text]
+
+
+def _number(node: Node, text: str, metric: str, words: Vocabulary, conversion: Conversion) -> Value:
+    unit, number, money = words.units[metric], decimal_of(text), _MONEY.fullmatch(text)
+    if money:
+        return _money(node, money[1], money[2], metric, unit, conversion)
+    if number is None:
+        raise _no_number(node, text, metric, words)
+    if text.endswith("%") and unit not in _FRACTIONS:
+        raise node.fail(f"`{text}`: `{metric}` is no percent (its unit is {unit})")
+    if unit is Unit.PERCENT and not text.endswith("%") and abs(number) > 1:
+        raise node.fail(
+            f"`{metric}` is a percent, kept as a fraction: write {text}% instead of {text}"
+            f" (a `field` that holds 70 for 70 % says `of_hundred: yes`)"
+        )
+    return number
+
+
+def _no_number(node: Node, text: str, metric: str, words: Vocabulary) -> ConfigError:
+    unit = words.units[metric]
+    if text in _YES_NO:
+        return node.fail(f"`{metric}` is a number (its unit is {unit}), and `{text}` is none; say `unit: yes_no`?")
+    if text in words.units:
+        return node.fail(f"`{metric}` (unit {unit}) cannot be compared with `{text}` (unit {words.units[text]})")
+    if re.fullmatch(r"-?\d[\d,_' .]*%?", text):
+        return node.fail(f"`{text}` is not a number; write it like 100000, 12.5 or 30%, without separators")
+    return node.fail(f"`{text}` is neither a number nor a metric{nearest(text, words.units)}")
+
+
+def _money(node: Node, text: str, currency: str, metric: str, unit: Unit, conversion: Conversion) -> Value:
+    amount = decimal_of(text)
+    if amount is None:
+        raise node.fail(f"`{text}` is not a number; write money like `400000 EUR`")
+    if unit is not Unit.MONEY:
+        raise node.fail(f"`{text} {currency}`: `{metric}` is no money (its unit is {unit})")
+    if currency == conversion.currency:
+        return amount
+    if not conversion.has_rates:
+        raise node.fail(f"`{text} {currency}` needs `rates:` to become {conversion.currency}")
+    if not conversion.is_dated and not {currency, conversion.currency} <= conversion.undated:
+        raise node.fail(f"`{text} {currency}` is converted at the rate on `effective_from:`, which the program lacks")
+    return MoneyValue(amount, currency)
+
+
+def _by_attribute(node: Node, metric: str, words: Vocabulary, conversion: Conversion) -> Threshold:
+    parts = node.mapping()
+    if "by" not in parts:
+        raise node.fail(f"`{metric}` needs one value, or a table that starts with `by:` and has a `default:`")
+    column = parts["by"].text().removeprefix(f"{PARTNERS}.")
+    kind = column_kind(parts["by"], column, words.tables)
+    if kind is Kind.LIST:
+        raise parts["by"].fail(f"`{column}` is a list; `by:` needs a column with one value")
+    if "default" not in parts:
+        raise node.fail(f"`by: {column}` needs a `default:` for an empty or unlisted value")
+    leaves = {key: read_threshold(value, metric, words, conversion) for key, value in parts.items() if key != "by"}
+    comparison = _common_comparison(node, leaves)
+    values = {_attribute(key, kind): leaf.value for key, leaf in leaves.items() if key != "default"}
+    return Threshold(comparison, ByAttribute(column, values, leaves["default"].value))
+
+
+def _common_comparison(node: Node, leaves: Mapping[str, Threshold]) -> Comparison | None:
+    first = leaves["default"].comparison
+    for key, leaf in leaves.items():
+        if leaf.comparison is not first:
+            wanted, given = first or Comparison.GE, leaf.comparison or Comparison.GE
+            raise node.fail_at_key(key, f"`{key}` compares by {given}, but `default` by {wanted}; one for all")
+    return first
+
+
+def _attribute(key: str, kind: Kind | None) -> str:
+    """The text that the column's value has: `yes` of a yes/no column is `true`."""
+    return str(_YES_NO[key]).lower() if kind is Kind.CONDITION and key in _YES_NO else key
+
+
+def is_number(value: Value) -> bool:
+    """Whether a value is a plain number."""
+    return isinstance(value, Decimal)

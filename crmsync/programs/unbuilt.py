@@ -1,0 +1,28 @@
+"""What the language has and this version does not build: refused by name, never ignored. Source: program-language."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from crmsync.strict_yaml import Node
+
+PROGRAM = frozenset({"thresholds", "reassess", "fiscal_year", "family", "commission", "costs", "migration"})
+METRIC = frozenset(
+    {
+        "median", "first", "last", "groups", "score", "rank_of", "percentile_of", "tier_of", "held_for", "within",
+        "split_by", "rolls_up_where",
+    }
+)  # fmt: skip
+LADDER = frozenset({"per", "take", "family", "movement"})
+TIER = frozenset({"sustained", "benefits", "movement"})
+CATEGORY = frozenset({"movement"})
+MOVEMENT = frozenset({"hold", "freeze"})
+CHANGE = frozenset({"grace", "steps"})
+ROLLS_UP = frozenset({"family", "best", "family best", "inherit"})
+
+
+def refuse(node: Node, words: Collection[str]) -> None:
+    """Errors: ConfigError for the first key of a mapping that is not built yet."""
+    for key in node.mapping():
+        if key in words:
+            raise node.fail_at_key(key, f"`{key}` is not built yet")
