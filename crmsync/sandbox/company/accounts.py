@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from random import Random
 from typing import NamedTuple
 
-from crmsync.sandbox.company.markets import MARKETS, Market, Names, company_name
+from crmsync.sandbox.company.markets import MARKETS, Market, Names, customer_name
 from crmsync.sandbox.company.partners import Partner
 
 Row = tuple[str | None, ...]
@@ -70,11 +70,11 @@ def user_rows(count: int, pools: Mapping[str, Names], random: Random) -> Iterato
 
 
 def customers(count: int, pools: Mapping[str, Names], random: Random) -> list[Customer]:
-    """Customers in the partners' markets."""
+    """Customers in the partners' markets, some in each while there are enough."""
     shares = [market.share for market in MARKETS]
-    drawn = random.choices(MARKETS, shares, k=count)
+    drawn = [*MARKETS[:count], *random.choices(MARKETS, shares, k=max(0, count - len(MARKETS)))]
     return [
-        Customer(f"CUS-{place + 1:06d}", company_name(market, pools[market.country], random), market)
+        Customer(f"CUS-{place + 1:06d}", customer_name(pools[market.country], random), market)
         for place, market in enumerate(drawn)
     ]
 

@@ -31,7 +31,7 @@ from crmsync.sandbox.company.markets import names_by_country
 from crmsync.sandbox.company.opportunities import OPPORTUNITY_COLUMNS, opportunity_rows
 from crmsync.sandbox.company.partners import partner_base
 from crmsync.sandbox.company.rates import CURRENCY_COLUMNS, RATE_COLUMNS, currency_rows, monthly_rates, rate_rows
-from crmsync.sandbox.company.schema import Definition, company_schema
+from crmsync.sandbox.company.schema import REGIONS, Definition, company_schema
 
 OPPORTUNITIES_PER_PARTNER = 8
 CERTIFICATIONS_PER_PARTNER = 3
@@ -58,7 +58,7 @@ def make_company(
 ) -> Company:
     """A company of `partners` partners: the same seed, date and counts give the same rows."""
     pools = names_by_country(seed)
-    owners = max(3, partners // PARTNERS_PER_OWNER)
+    owners = max(len(REGIONS), partners // PARTNERS_PER_OWNER)
     base = partner_base(partners, owners, seed, today, pools)
     buyers = customers(max(10, partners), pools, stream(seed, "customers"))
     rates = monthly_rates(today, stream(seed, "rates"))

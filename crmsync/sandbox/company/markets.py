@@ -68,6 +68,7 @@ class Names:
     last: tuple[str, ...]
     cities: tuple[str, ...]
     streets: tuple[str, ...]
+    companies: tuple[str, ...]
 
     def person(self, random: Random) -> tuple[str, str]:
         """A first and a last name."""
@@ -87,12 +88,19 @@ def names_by_country(seed: int) -> Mapping[str, Names]:
             tuple(faker.last_name() for _ in range(POOL_SIZE)),
             tuple(faker.city() for _ in range(POOL_SIZE)),
             tuple(faker.street_address() for _ in range(POOL_SIZE)),
+            tuple(faker.company() for _ in range(POOL_SIZE)),
         )
     return pools
 
 
-def company_name(market: Market, names: Names, random: Random) -> str:
-    """What a company of this country could be called; not unique."""
+def partner_name(market: Market, names: Names, random: Random) -> str:
+    """What a partner in this country could be called; not unique."""
     return market.company.format(
         name=random.choice(names.last), trade=random.choice(market.trades), form=random.choice(market.forms)
     )
+
+
+def customer_name(names: Names, random: Random) -> str:
+    """What a customer could be called; not unique."""
+    company = random.choice(names.companies)
+    return company if random.random() < 0.5 else f"{company} {random.choice(names.cities)}"

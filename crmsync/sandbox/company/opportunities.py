@@ -62,12 +62,23 @@ def opportunity_rows(
     order = [place for place, count in enumerate(counts) for _ in range(count)] + [-1] * direct
     random.shuffle(order)
     done = [0] * len(sellers)
+    local = buyers_by_country(buyers)
     for number, place in enumerate(order):
         if place < 0:
             yield _direct_deal(number, buyers, today, random)
         else:
-            yield _deal(number, sellers[place], layouts[place], done[place], partners, buyers, today, random)
+            seller = sellers[place]
+            nearby = local.get(seller.market.country, buyers)
+            yield _deal(number, seller, layouts[place], done[place], partners, nearby, today, random)
             done[place] += 1
+
+
+def buyers_by_country(buyers: Sequence[Customer]) -> Mapping[str, Sequence[Customer]]:
+    """The customers of each country that has any."""
+    local: dict[str, list[Customer]] = {}
+    for buyer in buyers:
+        local.setdefault(buyer.market.country, []).append(buyer)
+    return local
 
 
 def _layout(seller: Partner, count: int, today: date, random: Random) -> Deals:

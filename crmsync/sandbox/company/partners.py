@@ -9,14 +9,14 @@ from datetime import date, timedelta
 from random import Random
 
 from crmsync.sandbox.company.chance import spread_normals, stream
-from crmsync.sandbox.company.markets import MARKETS, Market, Names, company_name
-from crmsync.sandbox.company.schema import OLD_TIERS, STATUSES, TIERS
+from crmsync.sandbox.company.markets import MARKETS, Market, Names, partner_name
+from crmsync.sandbox.company.schema import OLD_TIERS, REGIONS, STATUSES, TIERS
 
 MEDIAN_REVENUE = 60_000.0
 """Units: EUR a year won by the middle partner."""
 
 SKEW = 1.57
-"""Sigma of the log-normal revenue: the top 20 % bring 80 %. Source: twice the normal quantile of 0.8, less what chance adds."""
+"""Sigma of the log-normal revenue: 20 % bring 80 %. Source: twice the normal quantile of 0.8, less what chance adds."""
 
 DEEPEST = 4
 
@@ -85,7 +85,7 @@ def _newcomer(
         place=place,
         key=f"ACC-{place + 1:06d}",
         number=f"{place * 7 + 13:06d}",
-        name=company_name(market, pools[market.country], random),
+        name=partner_name(market, pools[market.country], random),
         market=market,
         city=random.choice(pools[market.country].cities),
         street=random.choice(pools[market.country].streets),
@@ -96,8 +96,14 @@ def _newcomer(
         services=random.uniform(0.35, 0.9) if "MSP" in categories else 0.03,
         joined=today - timedelta(days=random.randrange(20, 180) if new else random.randrange(400, 3300)),
         status=random.choices(STATUSES, (3, 94, 3))[0],
-        owner=random.randrange(owners),
+        owner=_owner(market, owners, random),
     )
+
+
+def _owner(market: Market, owners: int, random: Random) -> int:
+    """The place of one of the region's channel managers."""
+    first = REGIONS.index(market.region)
+    return random.choice(range(first, owners, len(REGIONS)))
 
 
 def _categories(random: Random) -> tuple[str, ...]:
@@ -121,13 +127,14 @@ def _in_family(
         return partner
     market = parent.market if random.random() < 0.8 else partner.market
     city = random.choice(pools[market.country].cities)
-    own_name = company_name(market, pools[market.country], random)
+    own_name = partner_name(market, pools[market.country], random)
     branch = f"{parent.name} ({city})"
     name = branch if random.random() < 0.5 and len(branch) <= 120 else own_name
     street = random.choice(pools[market.country].streets)
     return replace(
-        partner, parent=parent.place, depth=parent.depth + 1, market=market, city=city, street=street, name=name
-    )
+        partner, parent=parent.place, depth=parent.depth + 1, market=market, owner=parent.owner, city=city,
+        street=street, name=name,
+    )  # fmt: skip
 
 
 def _with_distributors(partners: Sequence[Partner], distributors: int, random: Random) -> list[Partner]:
