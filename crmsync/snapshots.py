@@ -9,11 +9,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,17 +53,54 @@ class Snapshot:
     counts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
+Place = tuple[str, int | None]
+"""File and line of a row, or CRM object with record id and None."""
+
+
+class Origin(Protocol):
+    """Where the rows of a staged table came from. Rows are counted from 0, as they stand in the staged file."""
+
+    def places(self, rows: Sequence[int], ids: Sequence[str]) -> list[Place]:
+        """The place of each row; `ids` are the ids of these rows (empty text where the table has none)."""
+        ...
+
+    def without(self, rows: Sequence[int]) -> Origin:
+        """The origin of the table after `rows` were taken out."""
+        ...
+
+
+@dataclass(frozen=True)
+class RecordOrigin:
+    """Rows that are records of a CRM object."""
+
+    object_name: str
+
+    def places(self, rows: Sequence[int], ids: Sequence[str]) -> list[Place]:  # noqa: ARG002
+        """Object and record id of each row."""
+        return [(f"{self.object_name} {one}".strip(), None) for one in ids]
+
+    def without(self, rows: Sequence[int]) -> Origin:  # noqa: ARG002
+        """The same: a record does not move."""
+        return self
+
+
 class Staging:
-    """A snapshot in the making, in a folder of its own beside the final place."""
+    """A snapshot in the making, in a folder of its own beside the final place.
+
+    `origins` tells where the rows of a table came from; a table without one is named by table and record id.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.final = folder
         self.tables: dict[str, TableFile] = {}
         self.rejected: list[Rejected] = []
-        self.folder = folder.with_name(f".{folder.name}.staging")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        self.origins: dict[str, Origin] = {}
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            # A name of its own: two runs that stage the same snapshot never share a folder.
+            self.folder = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".staging", dir=folder.parent))
+        except OSError as error:
+            raise StoreError(f"{folder}: a snapshot cannot be staged here: {error.strerror or error}") from error
 
     def path(self, table: str) -> Path:
         """Where the Parquet file of `table` goes."""
@@ -80,15 +118,16 @@ class Staging:
 
     def seal(self, counts: Mapping[str, Any] | None = None) -> Snapshot:
         """Write the manifest and move the folder to its final place; returns the opened snapshot."""
+        tables = {name: _describe(table) for name, table in sorted(self.tables.items())}
         manifest = {
             "format": 1,
             "checked": True,
             "counts": dict(counts or {}),
-            "tables": {name: _describe(table) for name, table in sorted(self.tables.items())},
+            "tables": tables,
+            "digest": _digest(tables.values()),
         }
-        manifest["digest"] = _digest(manifest["tables"].values())
         try:
-            (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
+            (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
             shutil.rmtree(self.final, ignore_errors=True)
             os.replace(self.folder, self.final)
         except OSError as error:
@@ -144,13 +183,39 @@ def main_date_of(table: str, mapped: str | None, columns: Mapping[str, ColumnTyp
     return EXTRA_MAIN_DATE if EXTRA_MAIN_DATE in columns else None
 
 
+ROW_GROUP = 122_880
+"""Rows per Parquet row group: what DuckDB hands to one thread."""
+
+
 def write_table(path: Path, rows: pa.Table | Iterable[pa.RecordBatch], columns: Mapping[str, ColumnType]) -> int:
-    """Write rows with exactly `columns` to a Parquet file in bounded memory; returns the number of rows."""
+    """Write rows with exactly `columns` to a Parquet file in bounded memory; returns the number of rows.
+
+    Errors: StoreError when the disk is full or the folder cannot be written.
+    """
     schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns.items()])
     batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
     written = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-            written += batch.num_rows
+    try:
+        with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as writer:
+            for group in _row_groups(batches, schema):
+                writer.write_table(group, row_group_size=ROW_GROUP)
+                written += group.num_rows
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error}") from error
     return written
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Batches gathered into row groups, so that many small ones do not make a slow file."""
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        waiting.append(batch)
+        count += batch.num_rows
+        if count >= ROW_GROUP:
+            table = pa.Table.from_batches(waiting, schema)
+            whole = count - count % ROW_GROUP
+            yield table.slice(0, whole)
+            waiting, count = table.slice(whole).to_batches(), count - whole
+    if count:
+        yield pa.Table.from_batches(waiting, schema)
