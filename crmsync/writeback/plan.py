@@ -131,10 +131,10 @@ def draft_plan(
     """
     drafting = drafting or Drafting()
     fields = FieldMap(fields.object, dict(fields.fields), fields.token)
-    rows = _rows(standings, program.key)
+    rows = standing_rows(standings, program.key)
     partners = _grouped(rows)
     current = _current(snapshot)
-    facts = _partner_facts(snapshot, program)
+    facts = partner_facts(snapshot, program)
     drafted = _Draft(program, fields, as_of, facts)
     changes = tuple(drafted.changes(partners, current))
     previous = None if drafting.previous is None else _decided(drafting.previous, program.key)
@@ -175,12 +175,12 @@ class _Current:
 
 
 @dataclass(frozen=True)
-class _PartnerFacts:
+class PartnerFacts:
     name: str | None
     attributes: Attributes
 
 
-NO_FACTS = _PartnerFacts(None, {})
+NO_FACTS = PartnerFacts(None, {})
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class _Draft:
     program: Program
     fields: FieldMap
     as_of: date
-    facts: Mapping[str, _PartnerFacts]
+    facts: Mapping[str, PartnerFacts]
 
     def changes(
         self, partners: Mapping[str, Sequence[Standing]], current: Mapping[str, _Current] | None
@@ -254,7 +254,7 @@ def _holds(values: Mapping[str, str | None], name: str, key: str, wanted: str | 
 # --- reading what the draft needs
 
 
-def _rows(standings: pa.Table, program: str) -> list[dict[str, Any]]:
+def standing_rows(standings: pa.Table, program: str) -> list[dict[str, Any]]:
     present = [column for column in READ if column in standings.column_names]
     rows = [row for row in standings.select(present).to_pylist() if row.get("program", program) == program]
     for row in rows:
@@ -298,7 +298,7 @@ def _current(snapshot: Snapshot) -> dict[str, _Current] | None:
     return found
 
 
-def _partner_facts(snapshot: Snapshot, program: Program) -> dict[str, _PartnerFacts]:
+def partner_facts(snapshot: Snapshot, program: Program) -> dict[str, PartnerFacts]:
     file = snapshot.tables.get("partners")
     if file is None:
         return {}
@@ -308,8 +308,8 @@ def _partner_facts(snapshot: Snapshot, program: Program) -> dict[str, _PartnerFa
     return {row["partner_id"]: _facts(row, asked) for row in table.to_pylist()}
 
 
-def _facts(row: Mapping[str, Any], asked: Sequence[str]) -> _PartnerFacts:
-    return _PartnerFacts(
+def _facts(row: Mapping[str, Any], asked: Sequence[str]) -> PartnerFacts:
+    return PartnerFacts(
         row.get("name"), {column: None if row[column] is None else str(row[column]) for column in asked}
     )
 

@@ -218,10 +218,20 @@ def deciding(program: Program, standing: Standing, attributes: Attributes) -> st
     movement = standing.get("movement") or ""
     if movement in BY_OVERRIDE and (said := "; ".join(overrides_said(standing))):
         return said
+    meets, misses = what_it_meets(program, standing, attributes), what_it_misses(program, standing)
+    first, second = (misses, meets) if movement in FALLS else (meets, misses)
+    return first or second or movement.replace("_", " ") or "no criterion"
+
+
+def what_it_meets(program: Program, standing: Standing, attributes: Attributes) -> str:
+    """`meets Gold: Revenue 512,000 EUR (needs 500,000 EUR)`; empty where the calculated tier asks for nothing."""
     calculated = tier_of(program, standing["category"], standing.get("calculated_tier"))
-    if movement not in FALLS and calculated and (facts := measured(program, standing, calculated, attributes)):
-        return f"meets {calculated.label}: {facts}"
+    facts = measured(program, standing, calculated, attributes) if calculated else ""
+    return f"meets {calculated.label}: {facts}" if calculated and facts else ""
+
+
+def what_it_misses(program: Program, standing: Standing) -> str:
+    """`misses Gold: Certified people 4 (needs 5)`; the main blocker where no gap is known, empty without either."""
     if missing := unmet(program, standing):
-        next_label = label_of_tier(program, standing["category"], standing.get("next_tier"))
-        return f"misses {next_label}: {missing}"
-    return label_of_metric(program, standing.get("main_blocker") or "") or movement.replace("_", " ") or "no criterion"
+        return f"misses {label_of_tier(program, standing['category'], standing.get('next_tier'))}: {missing}"
+    return label_of_metric(program, standing.get("main_blocker") or "")
