@@ -1,0 +1,30 @@
+"""A wire with one small org, and a connector on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import responses
+
+from tests.connectors.salesforce.wire import ACCOUNT, OPPORTUNITY, Opened, Wire, ok, open_connector
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """Scripted answers of https://acme.my.salesforce.com."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        wire = Wire(mock)
+        wire.describe("Account", ACCOUNT)
+        wire.describe("Opportunity", OPPORTUNITY)
+        names = [{"name": "Account"}, {"name": "Opportunity"}, {"name": "Partner_Certification__c"}]
+        wire.on("GET", "/services/data/v67.0/sobjects/?", ok({"sobjects": names}))
+        yield wire
+
+
+@pytest.fixture
+def opened(wire: Wire, tmp_path: Path) -> Opened:
+    """A connector that talks to the wire."""
+    del wire
+    return open_connector(tmp_path)
