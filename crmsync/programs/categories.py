@@ -1,4 +1,7 @@
-"""`categories`, `declared`, `headline`, `primary`, `starts_from`: who stands where. Source: program-language, sections 6, 7."""
+"""`categories`, `declared`, `headline`, `primary`, `starts_from`: who stands where.
+
+Source: program-language, sections 6 and 7.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from crmsync.programs import unbuilt
 from crmsync.programs.expressions import parse_formula
 from crmsync.programs.ladders import read_key
 from crmsync.programs.metrics import Vocabulary, column_kind
-from crmsync.programs.names import PARTNERS, Kind, Scope, kind_of_unit
+from crmsync.programs.names import PARTNERS, Kind, Scope, kind_of_unit, read_label
 from crmsync.programs.program import Category, Formula, Headline, Ladder, StartsFrom
 from crmsync.strict_yaml import Node, nearest
 
@@ -41,7 +44,7 @@ def _category(key: str, line: int, entry: Node, words: Vocabulary, ladders: Mapp
     ladder = _ladder(entry, parts.get("ladder"), ladders)
     return Category(
         key,
-        parts["label"].text() if "label" in parts else key,
+        read_label(parts, key),
         line,
         ladder,
         parts["means"].text() if "means" in parts else "",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
@@ -21,7 +22,7 @@ from crmsync.errors import ConfigError
 from crmsync.programs.durings import is_interval
 from crmsync.programs.kinds import FUNCTIONS, WrongUseError, kind_of
 from crmsync.programs.names import CLOCK, METRIC, Found, Kind, Scope, UnknownNameError
-from crmsync.programs.program import Formula
+from crmsync.programs.program import Formula, Unit
 from crmsync.strict_yaml import date_of, nearest
 
 MAX_LENGTH = 20_000
@@ -152,6 +153,7 @@ def parse_formula(text: str, line: int, file: str, scope: Scope, needs: Kind | N
     _check_words(reading)
     tree = _resolved(_tree(reading), reading)
     _check_result(tree, reading, needs)
+    _check_percents(tree, reading)
     found = reading.names.values()
     return Formula(
         place.text,
@@ -362,6 +364,18 @@ def _check_result(tree: Expression, reading: _Reading, needs: Kind | None) -> No
         return
     wanted = {Kind.CONDITION: "a condition (yes or no)", Kind.NUMBER: "a number", Kind.TEXT: "a text"}
     raise reading.place.fail(f"gives {_article(kind)}, but {wanted.get(needs, needs)} is needed")
+
+
+def _check_percents(tree: Expression, reading: _Reading) -> None:
+    """Errors: ConfigError for a percent metric compared with a bare number above 1."""
+    units = reading.scope.metrics
+    for node in tree.find_all(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In):
+        sides = list(node.iter_expressions())
+        percents = [side.name for side in sides if isinstance(side, exp.Column) and side.table == METRIC]
+        for name in percents:
+            for side in sides:
+                if units[name] is Unit.PERCENT and side.is_number and abs(Decimal(side.to_py())) > 1:
+                    raise reading.place.fail(f"`{name}` is a percent, kept as a fraction: 30% is 0.3, not 30")
 
 
 def _article(kind: Kind) -> str:

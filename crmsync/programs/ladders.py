@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from crmsync.programs import unbuilt
 from crmsync.programs.metrics import Vocabulary
+from crmsync.programs.names import read_label
 from crmsync.programs.program import Ladder, Tier
 from crmsync.programs.requirements import read_requirement
 from crmsync.programs.thresholds import Conversion
@@ -38,8 +39,7 @@ def _ladder(key: str, line: int, entry: Node, words: Vocabulary, conversion: Con
     unbuilt.refuse(entry, unbuilt.LADDER)
     parts = entry.mapping(required=("tiers",), optional=("label", "climb"))
     tiers = _tiers(parts["tiers"], words, conversion)
-    label = parts["label"].text() if "label" in parts else key
-    return Ladder(key, line, tiers, label, "climb" in parts and _climb(parts["climb"]) == "steps")
+    return Ladder(key, line, tiers, read_label(parts, key), "climb" in parts and _climb(parts["climb"]) == "steps")
 
 
 def _climb(node: Node) -> str:
@@ -71,7 +71,7 @@ def _tier(item: Node, is_first: bool, words: Vocabulary, conversion: Conversion)
         unbuilt.refuse(item, unbuilt.TIER)
         parts = item.mapping(required=("key",), optional=("label", "means", "requires", "keeps", "rank"))
     key = read_key(parts["key"])
-    label = parts["label"].text() if "label" in parts else key
+    label = read_label(parts, key)
     for name in (key, label):
         if name.lower() == "none":
             raise item.fail("a tier may not be called `none`: that is the word for no tier")

@@ -23,7 +23,7 @@ from crmsync.programs.categories import (
 from crmsync.programs.ladders import read_ladders
 from crmsync.programs.metrics import Vocabulary, money_readers, read_metrics, read_units
 from crmsync.programs.movement import check_movement, read_effort, read_risk
-from crmsync.programs.names import Tables
+from crmsync.programs.names import Tables, read_label
 from crmsync.programs.program import Metric, Program
 from crmsync.programs.rates import MoneyColumns, check_money, read_currency, read_money, read_rates
 from crmsync.programs.references import read_references
@@ -67,14 +67,14 @@ def _program(path: Path, top: Node, parts: Mapping[str, Node], words: Vocabulary
     effective = parts["effective_from"].date() if "effective_from" in parts else None
     metrics = read_metrics(parts["metrics"], words)
     _check_currency(parts, currency, metrics, words.money)
-    ladders = read_ladders(parts["ladders"], words, Conversion.of(currency, rates, effective is not None))
+    ladders = read_ladders(parts["ladders"], words, Conversion.of(currency, rates, effective))
     categories = read_categories(parts.get("categories"), top, words, ladders)
     primary = read_primary(parts.get("primary"), words, categories)
     check_movement(parts.get("movement"))
     _check_cases(parts.get("cases"))
     return Program(
         key=key,
-        label=parts["label"].text() if "label" in parts else key,
+        label=read_label(parts, key),
         file=path,
         digest=_digest(path, _files(path, parts, words)),
         metrics=metrics,
@@ -112,7 +112,7 @@ def load_programs(path: Path, columns: Columns | None = None) -> list[Program]:
 
 
 def money_columns(path: Path) -> MoneyColumns:
-    """What `money:` names in a program file or a folder of them, readable before the tables are. Errors: ConfigError."""
+    """What `money:` names in a program file or a folder of them, readable before the tables are."""
     named = [read_money(read_yaml(file).mapping().get("money")) for file in _program_files(path)]
     return frozenset[tuple[str, str]]().union(*named)
 

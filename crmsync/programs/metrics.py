@@ -1,4 +1,7 @@
-"""`metrics:`: one number, yes/no or text per partner, each with exactly one source. Source: program-language, section 3."""
+"""`metrics:`: one number, yes/no or text per partner, each with exactly one source.
+
+Source: program-language, section 3.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,18 @@ from decimal import Decimal
 from crmsync.programs import unbuilt
 from crmsync.programs.durings import read_shift, read_window
 from crmsync.programs.expressions import parse_formula
-from crmsync.programs.names import AS_OF, CLOCK, METRIC, PARTNERS, Kind, Scope, Tables, UnknownNameError, kind_of_unit
+from crmsync.programs.names import (
+    AS_OF,
+    CLOCK,
+    METRIC,
+    PARTNERS,
+    Kind,
+    Scope,
+    Tables,
+    UnknownNameError,
+    kind_of_unit,
+    read_label,
+)
 from crmsync.programs.program import (
     Aggregate,
     Formula,
@@ -129,7 +143,7 @@ def _metric(key: str, line: int, entry: Node, words: Vocabulary) -> Metric:
         line=line,
         unit=unit,
         source=source,
-        label=parts["label"].text() if "label" in parts else key,
+        label=read_label(parts, key),
         means=parts["means"].text() if "means" in parts else "",
         where=_where(parts.get("where"), rows, words),
         during=read_window(parts["during"]) if "during" in parts else None,
@@ -214,7 +228,11 @@ def _field(node: Node, parts: Mapping[str, Node], unit: Unit, words: Vocabulary)
         raise node.fail(f"`{text}` is not a column of the partner; write partners.column")
     kind, wanted = column_kind(node, column, words.tables), kind_of_unit(unit)
     if kind is not None and kind is not wanted:
-        units = {Kind.CONDITION: "; say `unit: yes_no`", Kind.TEXT: "; say `unit: text`"}
+        units = {
+            Kind.CONDITION: "; say `unit: yes_no`",
+            Kind.TEXT: "; say `unit: text`",
+            Kind.DATE: f"; write days as `formula: as_of - {text}`",
+        }
         raise node.fail(f"`{text}` is a {kind}, but the unit is {unit}{units.get(kind, '')}")
     of_hundred = "of_hundred" in parts and parts["of_hundred"].yes_no()
     if of_hundred and unit is not Unit.PERCENT:
@@ -302,9 +320,10 @@ def _check_name(node: Node, metric: Metric, tables: Tables) -> None:
     if metric.key not in tables.columns(PARTNERS):
         return
     if not (isinstance(metric.source, FromField) and metric.source.column == metric.key):
+        column = f"{PARTNERS}.{metric.key}"
         raise node.fail_at_key(
             metric.key,
-            f"metric `{metric.key}` bears the name of a partner column; rename it (the column is `partners.{metric.key}`)",
+            f"metric `{metric.key}` bears the name of a partner column; rename it (that is `{column}`)",
         )
 
 

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 
 from crmsync.programs.program import Reference, Unit
-from crmsync.strict_yaml import nearest
+from crmsync.strict_yaml import Node, nearest
 from crmsync.tables import CANONICAL, ColumnType
 
 PARTNERS = "partners"
@@ -47,6 +47,15 @@ _OF_COLUMN = {
 def kind_of_unit(unit: Unit) -> Kind:
     """The kind of value that a metric of this unit has."""
     return {Unit.YES_NO: Kind.CONDITION, Unit.TEXT: Kind.TEXT}.get(unit, Kind.NUMBER)
+
+
+def read_label(parts: Mapping[str, Node], key: str) -> str:
+    """The `label:` among the parts of something, by default its key. Errors: ConfigError."""
+    if "label" not in parts:
+        return key
+    if not parts["label"].text().strip():
+        raise parts["label"].fail("an empty label; leave it out to show the key")
+    return parts["label"].text()
 
 
 @dataclass(frozen=True)

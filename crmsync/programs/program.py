@@ -237,7 +237,7 @@ class Junction(StrEnum):
 
 @dataclass(frozen=True)
 class Group:
-    """all, any, none or at_least n of parts. `including`: indices into `parts` that must be met and count (at_least)."""
+    """all, any, none or at_least n of parts. `including`: indices into `parts` that must be met and count."""
 
     junction: Junction
     parts: tuple[Requirement, ...]

@@ -1,4 +1,7 @@
-"""`currency`, `rates` and `money`: what money is counted in and how it is converted. Source: program-language, section 3."""
+"""`currency`, `rates` and `money`: what money is counted in and how it is converted.
+
+Source: program-language, section 3.
+"""
 
 from __future__ import annotations
 

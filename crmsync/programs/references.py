@@ -78,7 +78,7 @@ def _source(node: Node) -> str:
 
 
 def _check_rows(sheet: Sheet, key: list[str], dated: bool) -> None:
-    """Errors: ConfigError for two rows with the same key and date, a bad date, and a key of which only a part is `*`."""
+    """Errors: ConfigError for a double key and date, a bad date, and a key of which only a part is `*`."""
     seen: dict[tuple[str, ...], int] = {}
     for index, row in enumerate(sheet.rows):
         cells = tuple(row[column] for column in key)

@@ -36,13 +36,20 @@ def read_sheet(node: Node, needed: Sequence[str] = ()) -> Sheet:
     """The CSV file that a value names, relative to the program file. Errors: ConfigError."""
     name = node.text()
     file = Path(node.file).parent / name
-    if not file.is_file():
+    if not _is_file(file):
         raise node.fail(f"`{name}` is no file beside the program (looked for {file})")
     sheet = _parsed(read_text(file, MAX_SHEET_BYTES), file)
     for column in needed:
         if column not in sheet.columns:
             raise sheet.fail_head(f"column `{column}` is missing{nearest(column, sheet.columns)}")
     return sheet
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _parsed(text: str, file: Path) -> Sheet:

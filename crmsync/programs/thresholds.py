@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from datetime import date
 
 from crmsync.errors import ConfigError
 from crmsync.programs.metrics import Vocabulary, column_kind
@@ -25,19 +25,24 @@ _FRACTIONS = (Unit.PERCENT, Unit.NUMBER)
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a threshold in another currency needs. `undated`: currencies with a rate that holds always."""
+    """What a threshold in another currency needs. `rated`: currencies with a rate on effective_from, where known."""
 
     currency: str | None
     has_rates: bool
     is_dated: bool
-    undated: frozenset[str]
+    rated: frozenset[str] | None
 
     @classmethod
-    def of(cls, currency: str | None, rates: str | tuple[RateRow, ...] | None, is_dated: bool) -> Conversion:
+    def of(cls, currency: str | None, rates: str | tuple[RateRow, ...] | None, effective: date | None) -> Conversion:
         """What the head of the program allows."""
-        rows = rates if isinstance(rates, tuple) else ()
-        undated = frozenset(row.currency for row in rows if row.effective_from is None)
-        return cls(currency, rates is not None, is_dated, undated)
+        if not isinstance(rates, tuple):
+            return cls(currency, rates is not None, effective is not None, None)
+        rated = frozenset(row.currency for row in rates if _holds(row, effective))
+        return cls(currency, True, effective is not None, rated)
+
+
+def _holds(row: RateRow, effective: date | None) -> bool:
+    return row.effective_from is None or (effective is not None and row.effective_from <= effective)
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,12 @@ def _money(node: Node, text: str, currency: str, metric: str, unit: Unit, conver
         return amount
     if not conversion.has_rates:
         raise node.fail(f"`{text} {currency}` needs `rates:` to become {conversion.currency}")
-    if not conversion.is_dated and not {currency, conversion.currency} <= conversion.undated:
+    if conversion.rated is not None and {currency, conversion.currency} <= conversion.rated:
+        return MoneyValue(amount, currency)
+    if not conversion.is_dated:
         raise node.fail(f"`{text} {currency}` is converted at the rate on `effective_from:`, which the program lacks")
+    if conversion.rated is not None:
+        raise node.fail(f"`{text} {currency}`: the rates have no {currency} on the day of `effective_from:`")
     return MoneyValue(amount, currency)
 
 
@@ -171,8 +180,3 @@ def _common_comparison(node: Node, leaves: Mapping[str, Threshold]) -> Compariso
 def _attribute(key: str, kind: Kind | None) -> str:
     """The text that the column's value has: `yes` of a yes/no column is `true`."""
     return str(_YES_NO[key]).lower() if kind is Kind.CONDITION and key in _YES_NO else key
-
-
-def is_number(value: Value) -> bool:
-    """Whether a value is a plain number."""
-    return isinstance(value, Decimal)
