@@ -1,0 +1,185 @@
+"""A small org for the outbox: records with effect counters in a SQLite file that outlives a killed process.
+
+It works off a bulk job in chunks, one per look, can stop in the middle of a job, loses result rows, and answers any call
+with a fault before or after its effect, as a script says. The sandbox is the real stand-in; this one can be killed
+hundreds of times in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from crmsync.connectors.base import JobState, Write, Written
+from crmsync.errors import Retriable
+
+Fault = str | None
+"""None, `before` (no effect, no answer), `after` (effect, but no answer)."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS record (id TEXT PRIMARY KEY, held TEXT NOT NULL, effects INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS job (id INTEGER PRIMARY KEY, state TEXT NOT NULL, upload TEXT, results TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS call (name TEXT NOT NULL);
+"""
+
+
+def no_fault(call: str) -> Fault:  # noqa: ARG001
+    return None
+
+
+class Org:
+    """A write-back target. `refuses`: record id -> the CRM's own words for refusing it."""
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        bulk_from: int | None = None,
+        chunk: int = 3,
+        stops_after: int | None = None,
+        fault: Callable[[str], Fault] = no_fault,
+        refuses: Mapping[str, str] | None = None,
+        hides: frozenset[str] = frozenset(),
+        name: str = "org:test",
+    ) -> None:
+        self.bulk_from = bulk_from
+        self.chunk = chunk
+        self.stops_after = stops_after  # a job fails after so many rows; the rest stays unprocessed
+        self.fault = fault
+        self.refuses = dict(refuses or {})
+        self.hides = hides  # records that results do not list
+        self.name = name
+        self.store = sqlite3.connect(path or ":memory:", isolation_level=None)
+        self.store.execute("PRAGMA synchronous=OFF")
+        self.store.executescript(SCHEMA)
+
+    # The test's side
+
+    def put(self, record_id: str, held: Mapping[str, str | None]) -> None:
+        """Set a record as a person would."""
+        self.store.execute(
+            "INSERT INTO record (id, held) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET held = excluded.held",
+            (record_id, json.dumps(dict(held))),
+        )
+
+    def held(self, record_id: str) -> dict[str, str | None]:
+        """What a record holds."""
+        (text,) = self.store.execute("SELECT held FROM record WHERE id = ?", (record_id,)).fetchone()
+        return dict(json.loads(text))
+
+    def delete(self, record_id: str) -> None:
+        """Delete a record as a person would."""
+        self.store.execute("DELETE FROM record WHERE id = ?", (record_id,))
+
+    def effects(self) -> dict[str, int]:
+        """How often each record was really written."""
+        return dict(self.store.execute("SELECT id, effects FROM record ORDER BY id"))
+
+    def calls(self, name: str) -> int:
+        """How often a call was made."""
+        return int(self.store.execute("SELECT count(*) FROM call WHERE name = ?", (name,)).fetchone()[0])
+
+    def write_calls(self) -> int:
+        """Calls that may change something."""
+        return sum(self.calls(name) for name in ("write_one", "create_job", "upload_job", "start_job"))
+
+    # The worker's side
+
+    def identity(self) -> str:
+        return self.name
+
+    def read(self, record_ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, str | None]]:
+        self._call("read")
+        found = {}
+        for record_id in record_ids:
+            row = self.store.execute("SELECT held FROM record WHERE id = ?", (record_id,)).fetchone()
+            if row is not None:
+                held = json.loads(row[0])
+                found[record_id] = {name: held.get(name) for name in fields}
+        return found
+
+    def write_one(self, write: Write) -> Written:
+        fault = self._call("write_one", raises_after=False)
+        held = self.store.execute("SELECT held FROM record WHERE id = ?", (write.record_id,)).fetchone()
+        if held is None:
+            return Written(write.record_id, "failed", "ENTITY_IS_DELETED", "entity is deleted")
+        now = json.loads(held[0])
+        if any(now.get(name) != value for name, value in write.expected.items()):
+            return Written(write.record_id, "conflict")
+        written = self._effect(write.record_id, write.values)
+        return Written(write.record_id, "unknown", message="timeout") if fault == "after" else written
+
+    def create_job(self) -> str:
+        fault = self._call("create_job", raises_after=False)
+        cursor = self.store.execute("INSERT INTO job (state, results) VALUES ('open', '[]')")
+        if fault == "after":
+            raise Retriable("create_job: answer lost")
+        return str(cursor.lastrowid)
+
+    def upload_job(self, job_id: str, writes: Sequence[Write]) -> None:
+        fault = self._call("upload_job", raises_after=False)
+        rows = json.dumps([[write.record_id, dict(write.values)] for write in writes])
+        done = self.store.execute(
+            "UPDATE job SET upload = ? WHERE id = ? AND state = 'open' AND upload IS NULL", (rows, job_id)
+        )
+        assert done.rowcount == 1, "one upload per open job"
+        if fault == "after":
+            raise Retriable("upload_job: answer lost")
+
+    def start_job(self, job_id: str) -> None:
+        fault = self._call("start_job", raises_after=False)
+        done = self.store.execute("UPDATE job SET state = 'running' WHERE id = ? AND state = 'open'", (job_id,))
+        assert done.rowcount == 1, "a job is started once"
+        if fault == "after":
+            raise Retriable("start_job: answer lost")
+
+    def job_state(self, job_id: str) -> JobState:
+        self._call("job_state")
+        row = self.store.execute("SELECT state, upload, results FROM job WHERE id = ?", (job_id,)).fetchone()
+        if row is None:
+            return JobState("gone")
+        state, upload, results = row[0], json.loads(row[1] or "[]"), json.loads(row[2])
+        if state == "running":
+            state = self._work(job_id, upload, results)
+        return JobState(state, len(results), 0, "job stopped by the platform" if state == "failed" else None)
+
+    def job_results(self, job_id: str) -> Iterator[Written]:
+        self._call("job_results")
+        (text,) = self.store.execute("SELECT results FROM job WHERE id = ?", (job_id,)).fetchone()
+        for record_id, state, code, message in json.loads(text):
+            if record_id not in self.hides:
+                yield Written(record_id, state, code, message)
+
+    def _work(self, job_id: str, upload: list[list[object]], results: list[list[object]]) -> str:
+        self.store.execute("BEGIN IMMEDIATE")
+        state = "running"
+        for record_id, values in upload[len(results) : len(results) + self.chunk]:
+            if self.stops_after is not None and len(results) >= self.stops_after:
+                state = "failed"
+                break
+            written = self._effect(str(record_id), values)  # type: ignore[arg-type]
+            results.append([written.record_id, written.state, written.code, written.message])
+        if state == "running" and len(results) == len(upload):
+            state = "done"
+        self.store.execute("UPDATE job SET state = ?, results = ? WHERE id = ?", (state, json.dumps(results), job_id))
+        self.store.execute("COMMIT")
+        return state
+
+    def _effect(self, record_id: str, values: Mapping[str, str | None]) -> Written:
+        row = self.store.execute("SELECT held FROM record WHERE id = ?", (record_id,)).fetchone()
+        if row is None:
+            return Written(record_id, "failed", "ENTITY_IS_DELETED", "entity is deleted")
+        if record_id in self.refuses:
+            return Written(record_id, "failed", "FIELD_CUSTOM_VALIDATION_EXCEPTION", self.refuses[record_id])
+        held = json.dumps({**json.loads(row[0]), **values})
+        self.store.execute("UPDATE record SET held = ?, effects = effects + 1 WHERE id = ?", (held, record_id))
+        return Written(record_id, "applied")
+
+    def _call(self, name: str, *, raises_after: bool = True) -> Fault:
+        self.store.execute("INSERT INTO call VALUES (?)", (name,))
+        fault = self.fault(name)
+        if fault == "before" or (fault == "after" and raises_after):
+            raise Retriable(f"{name}: no answer")
+        return fault

@@ -1,0 +1,118 @@
+"""What is written onto an account."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crmsync.writeback.fields import COMPUTED, Kind, account_of, account_values, fitted, normalised
+from writeback.facts import a_program, missing, standing
+
+
+def values(*rows: dict[str, object], **program: object) -> dict[str, str | None]:
+    wanted = a_program(**program)  # type: ignore[arg-type]
+    return account_values(wanted, account_of(wanted, rows, {"region": "EMEA"}))
+
+
+def test_tiers_are_written_as_labels():
+    row = standing("A", "silver", calculated_tier="gold", next_tier=None)
+    found = values(row)
+    assert (found["granted_tier"], found["calculated_tier"], found["next_tier"]) == ("Silver", "Gold", None)
+
+
+def test_the_account_shows_the_first_category_in_file_order_that_holds_the_headline():
+    rows = [
+        standing("A", "gold", category="msp", headline_tier="gold", gap_summary="msp"),
+        standing("A", "gold", category="reseller", headline_tier="gold", gap_summary="reseller"),
+        standing("A", "silver", category="agency", headline_tier="gold", gap_summary="agency"),
+    ]
+    names = {"agency": "Agency", "reseller": "Reseller", "msp": "Managed"}
+    found = values(*rows, categories=names)
+    assert found["gap_summary"] == "reseller"
+    assert found["categories"] == "Agency;Managed;Reseller"
+
+
+def test_a_category_without_any_tier_is_not_among_the_categories():
+    rows = [standing("A", category="msp"), standing("A", None, category="reseller", headline_tier="silver")]
+    assert values(*rows, categories={"msp": "MSP", "reseller": "Reseller"})["categories"] == "MSP"
+
+
+def test_progress_is_a_whole_number_rounded_down():
+    assert values(standing("A", progress=Decimal("99.9")))["progress"] == "99"
+
+
+def test_progress_is_empty_at_the_top():
+    assert values(standing("A", "gold", progress=None, next_tier=None))["progress"] is None
+
+
+def test_points_are_written_only_where_a_metric_has_that_unit():
+    assert "points" not in values(standing("A"))
+    assert values(standing("A"), points=True)["points"] == "12.35"
+
+
+def test_the_previous_tier_is_left_alone_unless_the_tier_changes():
+    assert "previous_tier" not in values(standing("A", previous_tier="silver"))
+    assert values(standing("A", "gold", previous_tier="silver"))["previous_tier"] == "Silver"
+
+
+def test_the_account_is_provisional_when_any_of_its_standings_is():
+    rows = [standing("A", category="msp"), standing("A", category="reseller", provisional=True)]
+    assert values(*rows, categories={"msp": "MSP", "reseller": "Reseller"})["provisional"] == "true"
+
+
+def test_the_explanation_sets_metrics_beside_the_requirements_of_the_partners_region():
+    found = values(
+        standing("A", overrides=[{"kind": "floor", "value": "silver", "ends_on": "2027-03-31", "reason": "Deal"}])
+    )
+    assert found["why"] == (
+        "Silver. Silver: Revenue 512,000 EUR (needs 80,000 EUR). Missing for Gold: Certified people 4 (needs 5). "
+        "Override floor silver until 2027-03-31: Deal."
+    )
+
+
+def test_the_explanation_says_when_the_numbers_say_otherwise():
+    row = standing("A", "gold", calculated_tier="silver", movement="in_grace", grace_until="2027-02-19")
+    assert str(values(row)["why"]).startswith("Gold; the numbers say Silver (in grace until 2027-02-19).")
+
+
+def test_line_breaks_and_control_characters_become_blanks():
+    assert normalised("gap_summary", " a\r\nb\u2028c\x00d ") == "a b c d"
+
+
+def test_long_texts_are_cut_with_an_ellipsis_to_the_length_of_the_field():
+    found = values(standing("A", gap=[missing("people", "4", "5")] * 3000))
+    assert len(found["why"] or "") == 32000
+    assert (found["why"] or "").endswith("…")
+
+
+@given(st.text(st.characters(), max_size=60), st.integers(2, 20))
+def test_a_fitted_text_never_exceeds_its_length_in_the_units_of_salesforce(text: str, length: int):
+    cut = fitted(text, length)
+    assert len(cut.encode("utf-16-le", "surrogatepass")) // 2 <= length
+    assert cut == text or cut.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("key", "one", "other"),
+    [
+        ("progress", "43", "43.0"),
+        ("points", "1200.50", "1200.5"),
+        ("points", "0", "-0.00"),
+        ("categories", "B;A", "A; B"),
+        ("tier_since", "2026-01-31", "2026-01-31T00:00:00Z"),
+        ("provisional", None, "false"),
+        ("gap_summary", "", None),
+    ],
+)
+def test_equal_values_have_equal_texts(key: str, one: str | None, other: str | None):
+    assert normalised(key, one) == normalised(key, other)
+
+
+@given(st.sampled_from(sorted(COMPUTED)), st.none() | st.text())
+def test_normalising_twice_changes_nothing(key: str, text: str | None):
+    once = normalised(key, text)
+    assert normalised(key, once) == once
+    assert once is not None or COMPUTED[key].kind is not Kind.YES_NO
