@@ -18,14 +18,12 @@ from crmsync.exits import DONE, ends_with, guarded
 app = typer.Typer(
     name="crmsync",
     help="Pulls a partner base out of a CRM, levels it by the rules of a program, and writes the tiers back.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 sandbox = typer.Typer(
     help="CRMs on loopback with a sample company, to rehearse a program on.",
-    no_args_is_help=True,
     rich_markup_mode=None,
 )
 app.add_typer(sandbox, name="sandbox")
@@ -41,6 +39,21 @@ AsOf = Annotated[
     datetime | None,
     typer.Option("--as-of", metavar="DATE", formats=["%Y-%m-%d"], help="The day to level for. Default: today."),
 ]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        ends_with(DONE, f"crmsync {version('crmsync')}")
+
+
+@app.callback()
+def _whole(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
 
 
 @app.command()
@@ -65,7 +78,7 @@ def plan(
     from crmsync import pipeline, reports
 
     with pipeline.opened(config) as belt:
-        result = pipeline.plan(belt, _day(as_of), out, shadow=shadow)
+        result = (pipeline.shadow if shadow else pipeline.plan)(belt, _day(as_of), out)
     ends_with(result.exit_code, reports.plan_report(result, json))
 
 
@@ -90,17 +103,17 @@ def approve(
     json: Json = False,
 ) -> None:
     """Open a plan that a guard has blocked, after somebody has looked at it."""
-    from crmsync import pipeline, reports
+    from crmsync import past, reports
 
-    ends_with(DONE, reports.approval_report(pipeline.approve(digest, by), json))
+    ends_with(DONE, reports.approval_report(past.approve_plan(digest, by), json))
 
 
 @app.command()
 def status(json: Json = False) -> None:
     """Tell when the last run was, what it did, and what is open."""
-    from crmsync import pipeline, reports
+    from crmsync import past, reports
 
-    ends_with(DONE, reports.status_report(pipeline.status(), json))
+    ends_with(DONE, reports.status_report(past.read_status(), json))
 
 
 @app.command()
@@ -137,11 +150,11 @@ def explain(
     json: Json = False,
 ) -> None:
     """Show how one partner's tier follows from the records that count, and what a run wrote."""
-    from crmsync import offline, pipeline, reports
+    from crmsync import offline, past, reports
 
     if run is not None:
         _refuse_beside("--run", {"--program": program, "--tables": tables, "--as-of": as_of, "--previous": previous})
-        explained = pipeline.explain_run(config, run, partner, category)
+        explained = past.explain_run(config, run, partner, category)
     elif program is None or tables is None or as_of is None:
         raise ConfigError("explain needs either --run RUN, or all of --program, --tables and --as-of")
     else:

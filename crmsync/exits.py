@@ -50,7 +50,7 @@ def _run(app: Typer) -> int:
     from crmsync.errors import CrmsyncError
 
     try:
-        return int(_call(app) or DONE)
+        return _call(app)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else DONE
     except KeyboardInterrupt:
@@ -69,20 +69,20 @@ def _run(app: Typer) -> int:
         return _unexpected(error)
 
 
-def _call(app: Typer) -> object:
+def _call(app: Typer) -> int:
     """Run typer without its own endings; its code 2 for a wrong flag becomes 4."""
     from typer.exceptions import Abort, TyperException
 
     try:
-        result: object = app(standalone_mode=False, prog_name="crmsync")
+        result = app(standalone_mode=False, prog_name="crmsync") or DONE
     except TyperException as error:
-        _tell(f"{error.format_message()} (see `crmsync --help`)", "UsageError", USAGE)
+        _tell(f"{error.format_message().replace('Value error, ', '')} (see `crmsync --help`)", "UsageError", USAGE)
         return USAGE
     except Abort as error:
         raise KeyboardInterrupt from error
     if result == INTERRUPTED:
         raise KeyboardInterrupt
-    return USAGE if result == PLAN_WAITS else result
+    return USAGE if result == PLAN_WAITS else int(result)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

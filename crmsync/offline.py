@@ -13,31 +13,29 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from crmsync.connectors.checks import check_rows
-from crmsync.connectors.files import read_tables
-from crmsync.errors import ConfigError, Rejected
+from crmsync.connectors.base import ExtractReport
+from crmsync.connectors.files import tables_of
+from crmsync.errors import ConfigError, Rejected, StoreError
 from crmsync.exits import DONE, PARKED
 from crmsync.levelling.assess import assess
-from crmsync.levelling.standings import read_standings, write_standings
+from crmsync.levelling.standings import check_ending, read_standings, write_standings
 from crmsync.logs import configure_logs
 from crmsync.programs.loading import load_programs, money_columns
 from crmsync.progress import progress_bars
 from crmsync.settings import load_settings
-from crmsync.snapshots import Snapshot, Staging
+from crmsync.snapshots import Snapshot
 from crmsync.tables import ColumnType
 
 if TYPE_CHECKING:
-    from crmsync.connectors.base import Progress
     from crmsync.levelling.explain import Explanation
     from crmsync.programs.program import Program
 
 ENGINES = ("duckdb",)
-ENDINGS = (".csv", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)
-class Assessed:
-    """What `assess` gave: where the standings are, what was left out and what is worth knowing."""
+class AssessedFolder:
+    """What `assess` gave: where the standings are, what was left out (`direct`: rows of nobody, per table)."""
 
     out: Path
     standings: pa.Table
@@ -52,35 +50,22 @@ class Assessed:
         return PARKED if self.rejected else DONE
 
 
-@dataclass(frozen=True)
-class Tables:
-    """A folder of tables, checked and typed. `direct`: rows of nobody, per table."""
-
-    snapshot: Snapshot
-    rejected: tuple[Rejected, ...]
-    direct: Mapping[str, int]
-    notes: tuple[str, ...]
-
-
 def assess_folder(
     program: Path, tables: Path, as_of: date, out: Path, previous: Path | None = None, engine: str = "duckdb"
-) -> Assessed:
+) -> AssessedFolder:
     """Write the standings of every partner to `out` and bad rows to `out`.rejected.csv.
 
     Errors: ConfigError for the program, the tables as a whole, or the ending of `out`; nothing is written then.
     """
     configure_logs(load_settings().log_level)
     _check_request(out, previous, engine)
-    with progress_bars() as progress, _opened(tables, money_columns(program), progress) as read:
-        found = [
-            assess(one, read.snapshot, as_of, previous=previous)
-            for one in load_programs(program, columns=_columns(read.snapshot))
-        ]
+    with _opened(program, tables) as (snapshot, report):
+        found = [assess(one, snapshot, as_of, previous=previous) for one in _programs(program, snapshot)]
         standings = pa.concat_tables([one.standings for one in found])
-    rejected = (*read.rejected, *(bad for one in found for bad in one.rejected))
-    write_standings(standings, out)
-    notes = (*read.notes, *(note for one in found for note in one.notes))
-    return Assessed(out, standings, rejected, record_rejected(out, rejected), read.direct, notes)
+        write_standings(standings, out)
+    rejected = (*report.rejected, *(bad for one in found for bad in one.rejected))
+    notes = (*report.notes, *(note for one in found for note in one.notes))
+    return AssessedFolder(out, standings, rejected, record_rejected(out, rejected), report.direct, notes)
 
 
 def explain_folder(
@@ -90,57 +75,55 @@ def explain_folder(
     from crmsync.levelling.explain import explain
 
     configure_logs(load_settings().log_level)
-    with progress_bars() as progress, _opened(tables, money_columns(program), progress) as read:
-        one = only_program(program, load_programs(program, columns=_columns(read.snapshot)))
-        return explain(one, read.snapshot, as_of, partner, category, previous=previous)
+    with _opened(program, tables) as (snapshot, _):
+        one = only_program(program, _programs(program, snapshot))
+        return explain(one, snapshot, as_of, partner, category, previous=previous)
 
 
 def only_program(path: Path, programs: Sequence[Program]) -> Program:
     """The one program of a file or folder. Errors: ConfigError when there are several to choose from."""
     if len(programs) != 1:
         names = ", ".join(program.key for program in programs)
-        raise ConfigError(
-            f"holds {len(programs)} programs ({names}); name the file of the one you mean", file=str(path)
-        )
+        raise ConfigError(f"holds {len(programs)} programs ({names}); name the file of one", file=str(path))
     return programs[0]
 
 
 def record_rejected(out: Path, rejected: Sequence[Rejected]) -> Path | None:
     """Write what was left out beside `out`; returns the file, None (and no file) when nothing was."""
     path = out.with_name(f"{out.name}.rejected.csv")
-    if not rejected:
-        path.unlink(missing_ok=True)  # an old list would be taken for this result's
-        return None
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(("file", "line", "column", "value", "reason"))
-        writer.writerows((bad.file, bad.line, bad.column, bad.value, bad.reason) for bad in rejected)
+    try:
+        if not rejected:
+            path.unlink(missing_ok=True)  # an old list would be taken for this result's
+            return None
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(("file", "line", "column", "value", "reason"))
+            writer.writerows((bad.file, bad.line, bad.column, bad.value, bad.reason) for bad in rejected)
+    except OSError as error:
+        raise StoreError(f"{path}: the rejected rows cannot be written ({error.strerror})") from error
     return path
 
 
 def _check_request(out: Path, previous: Path | None, engine: str) -> None:
     if engine not in ENGINES:
-        raise ConfigError(f"--engine {engine} is not built yet; this version computes with duckdb")
-    if out.suffix not in ENDINGS:
-        raise ConfigError(f"--out {out} ends in `{out.suffix}`; write one of {', '.join(ENDINGS)}")
+        raise ConfigError(f"--engine {engine} is not built yet; this version computes with {', '.join(ENGINES)}")
+    check_ending(out)
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: the folder {out.parent} does not exist")
     if previous is not None:
         read_standings(previous)
 
 
-def _columns(snapshot: Snapshot) -> dict[str, Mapping[str, ColumnType]]:
-    return {name: table.columns for name, table in snapshot.tables.items()}
+def _programs(path: Path, snapshot: Snapshot) -> list[Program]:
+    columns: dict[str, Mapping[str, ColumnType]] = {name: table.columns for name, table in snapshot.tables.items()}
+    return load_programs(path, columns=columns)
 
 
 @contextmanager
-def _opened(folder: Path, money: frozenset[tuple[str, str]], progress: Progress) -> Iterator[Tables]:
+def _opened(program: Path, folder: Path) -> Iterator[tuple[Snapshot, ExtractReport]]:
     """The tables of a folder as a snapshot that lives as long as the block."""
+    load_programs(program)  # a mistake in the program is told before the tables are read
     if not folder.is_dir():
         raise ConfigError("this folder does not exist; --tables names a folder with partners.csv", file=str(folder))
-    with tempfile.TemporaryDirectory(prefix="crmsync-") as scratch:
-        staging = Staging(Path(scratch) / "tables")
-        report = read_tables(folder, staging, money=money, progress=progress)
-        checks = check_rows(staging)
-        rejected = (*report.rejected, *checks.rejected)
-        yield Tables(staging.seal(), rejected, checks.direct, report.notes)
+    with progress_bars() as progress, tempfile.TemporaryDirectory(prefix="crmsync-") as scratch:
+        yield tables_of(folder, Path(scratch), money_columns(program), progress=progress)

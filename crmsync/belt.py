@@ -1,0 +1,244 @@
+"""What a run works with: configuration, ledger, the connectors that are open, and today.
+
+Everything that can be wrong in a file is found before anything is opened or made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from crmsync.configuration import FILE, Configuration, TableSource, config_folder, load_configuration
+from crmsync.connectors.base import Progress, Source, Target
+from crmsync.connectors.files import FilesConnector, read_files_mapping
+from crmsync.connectors.mapping import MANAGED, SalesforceMapping, read_mapping
+from crmsync.connectors.salesforce.connector import SalesforceConnector
+from crmsync.errors import ConfigError, StoreError
+from crmsync.ledger.ledger import Ledger
+from crmsync.logs import configure_logs
+from crmsync.offline import only_program
+from crmsync.programs.loading import load_programs, money_columns
+from crmsync.programs.program import Program
+from crmsync.progress import progress_bars
+from crmsync.settings import SalesforceSettings, Settings, load_settings
+from crmsync.writeback.fields import FieldMap
+
+FIELD_MAP = Path("connectors/salesforce.yaml")
+FILES_MAP = Path("connectors/files.yaml")
+
+
+@dataclass(frozen=True)
+class Calls:
+    """API calls of this process. `allowance`: what the org says of its day, used and maximum."""
+
+    read: int = 0
+    write: int = 0
+    allowance: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Belt:
+    """One opened belt. `calls` counts the API calls so far; `today` is the org's or the calendar's day."""
+
+    settings: Settings
+    configuration: Configuration
+    config_digest: str
+    mapping: SalesforceMapping | None
+    fields: FieldMap
+    money: frozenset[tuple[str, str]]
+    ledger: Ledger
+    target: Target
+    source: Callable[[TableSource], Source]
+    calls: Callable[[], Calls]
+    today: date
+    progress: Progress
+
+    @property
+    def state(self) -> Path:
+        """The state folder."""
+        return self.settings.state_dir
+
+
+@dataclass(frozen=True)
+class Files:
+    """Everything that was read from configuration files before anything was opened."""
+
+    settings: Settings
+    configuration: Configuration
+    digest: str
+    text: str
+    mapping: SalesforceMapping | None
+    files_mapping: object
+    fields: FieldMap
+
+
+def read_files(config: Path | None) -> Files:
+    """The settings and configuration files, checked together with the program. Errors: ConfigError."""
+    settings = load_settings(config)
+    configure_logs(_level(settings), settings.secrets())
+    configuration = load_configuration(config_folder(settings.config_dir))
+    mapping = _field_map(configuration)
+    fields = _fields(configuration, mapping)
+    check_starts_from(program_of(configuration), configuration, mapping)
+    digest, text = _digest(configuration.folder)
+    files_mapping = read_files_mapping(configuration.folder / FILES_MAP)
+    return Files(settings, configuration, digest, text, mapping, files_mapping, fields)
+
+
+def program_of(configuration: Configuration, columns: Mapping[str, Mapping[str, object]] | None = None) -> Program:
+    """The program that the configuration names, checked against `columns` where they are known."""
+    programs = load_programs(configuration.program, columns=columns)  # type: ignore[arg-type]
+    return only_program(configuration.program, programs)
+
+
+@contextlib.contextmanager
+def opened(config: Path | None) -> Iterator[Belt]:
+    """A belt with its org reached and its ledger locked; closed at the end of the block."""
+    files = read_files(config)
+    state = files.settings.state_dir
+    make_state(state)
+    with contextlib.ExitStack() as stack:
+        ledger = stack.enter_context(Ledger.open(state))
+        ledger.record_config(files.digest, files.text)
+        org = stack.enter_context(_org(files))
+        progress = stack.enter_context(progress_bars())
+        yield _belt(files, ledger, org, progress)
+
+
+def make_state(state: Path) -> None:
+    """Make the state folder, readable by its owner only."""
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(
+            f"{state}: the state folder cannot be made ({error.strerror}); set CRMSYNC_STATE_DIR"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Org:
+    settings: SalesforceSettings
+    today: date | None
+
+
+@contextlib.contextmanager
+def _org(files: Files) -> Iterator[_Org]:
+    """The Salesforce org of the run: the configured one, or the embedded one for as long as the block lasts."""
+    if files.configuration.org != "sandbox":
+        yield _Org(files.settings.salesforce, None)
+        return
+    from crmsync.embedded import embedded_org
+
+    with embedded_org(files.configuration, files.settings) as org:
+        yield _Org(org.settings, org.today)
+
+
+def _belt(files: Files, ledger: Ledger, org: _Org, progress: Progress) -> Belt:
+    configuration = files.configuration
+    salesforce = _salesforce(files, org)
+    target = salesforce if configuration.write_to == "salesforce" else _files_target(files)
+    assert target is not None, "configuration.py refuses an org of files that writes to Salesforce"
+    ledger.bind_org(target.identity())
+
+    def source(table: TableSource) -> Source:
+        if table.connector == "salesforce":
+            assert salesforce is not None
+            return salesforce
+        return FilesConnector(table.folder or configuration.files_folder, files.files_mapping)
+
+    return Belt(
+        settings=files.settings,
+        configuration=configuration,
+        config_digest=files.digest,
+        mapping=files.mapping,
+        fields=files.fields,
+        money=money_columns(configuration.program),
+        ledger=ledger,
+        target=target,
+        source=source,
+        calls=lambda: _calls(salesforce),
+        today=org.today or datetime.now(configuration.zone).date(),
+        progress=progress,
+    )
+
+
+def _calls(salesforce: SalesforceConnector | None) -> Calls:
+    if salesforce is None:
+        return Calls()
+    writes = salesforce.writes_used
+    return Calls(salesforce.calls_used - writes, writes, salesforce.api_usage)
+
+
+def _salesforce(files: Files, org: _Org) -> SalesforceConnector | None:
+    if files.mapping is None:
+        return None
+    return SalesforceConnector(org.settings, files.mapping, files.settings.state_dir, files.configuration.time_zone)
+
+
+def _files_target(files: Files) -> FilesConnector:
+    return FilesConnector(files.configuration.files_folder, files.files_mapping)
+
+
+def _field_map(configuration: Configuration) -> SalesforceMapping | None:
+    if configuration.org == "files":
+        return None
+    mapping = read_mapping(configuration.folder / FIELD_MAP)
+    for table in configuration.tables.values():
+        if table.connector == "salesforce" and table.table not in mapping.tables:
+            known = ", ".join(sorted(mapping.tables))
+            raise ConfigError(
+                f"table {table.table} comes from salesforce, but {mapping.file} maps only {known}",
+                file=str(configuration.file), line=table.line,
+            )  # fmt: skip
+    return mapping
+
+
+def _fields(configuration: Configuration, mapping: SalesforceMapping | None) -> FieldMap:
+    if configuration.write_to == "files":
+        return FieldMap("partners", MappingProxyType({name: name for name in MANAGED}))
+    if mapping is None or mapping.writes is None:
+        raise ConfigError(
+            "`writes:` is missing; it says onto which fields tiers go", file=str(configuration.folder / FIELD_MAP)
+        )
+    writes = mapping.writes
+    fields = {name: place.text for name, place in writes.fields.items()}
+    return FieldMap(writes.object.text, MappingProxyType(fields), writes.token.text)
+
+
+def check_starts_from(program: Program, configuration: Configuration, mapping: SalesforceMapping | None) -> None:
+    """Refuse a hand-kept tier that is read from a field which is written: the second run would read its own result."""
+    if mapping is None or mapping.writes is None or configuration.write_to != "salesforce":
+        return
+    partners = mapping.tables["partners"]
+    written = {place.text.lower(): name for name, place in mapping.writes.fields.items()}
+    starts = [program.starts_from, *(category.starts_from for category in program.categories.values())]
+    for start in starts:
+        place = partners.columns.get(start.column) if start else None
+        if place is not None and place.text.lower() in written:
+            raise ConfigError(
+                f"`{place.text}` is where starts_from reads hand-kept tiers, and `{written[place.text.lower()]}` is "
+                "written onto it; keep the hand-kept tiers in a field of their own",
+                file=mapping.file, line=place.line,
+            )  # fmt: skip
+
+
+def _digest(folder: Path) -> tuple[str, str]:
+    """Digest and text of the files that say what is read and written (the program has a digest of its own)."""
+    texts = [
+        f"# {path.relative_to(folder)}\n{path.read_text(encoding='utf-8')}"
+        for path in (folder / FILE, folder / FIELD_MAP, folder / FILES_MAP)
+        if path.is_file()
+    ]
+    text = "\n".join(texts)
+    return hashlib.sha256(text.encode()).hexdigest(), text
+
+
+def _level(settings: Settings) -> str:
+    # On a terminal the bars and the final table speak; single events would tear them apart.
+    return "warning" if settings.log_level == "info" and sys.stderr.isatty() else settings.log_level

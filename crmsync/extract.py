@@ -1,0 +1,85 @@
+"""Extract: every table from where the configuration says, matched, checked, sealed into one snapshot, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+
+import structlog
+
+from crmsync.belt import Belt
+from crmsync.configuration import TableSource
+from crmsync.connectors.base import ExtractReport
+from crmsync.connectors.checks import check_rows
+from crmsync.connectors.matching import match_partners
+from crmsync.errors import Rejected
+from crmsync.snapshots import Snapshot, Staging
+from crmsync.writeback.plan import CURRENT_VALUES
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """One sealed snapshot, and what was left out of it. `direct`: rows of nobody, per table."""
+
+    as_of: date
+    snapshot: Snapshot
+    rejected: tuple[Rejected, ...]
+    direct: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+def extract(belt: Belt, folder: Path, as_of: date) -> Extracted:
+    """Read all tables into a snapshot at `folder`. Errors: of a source that is unusable; nothing is sealed then."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Staging(folder)
+    try:
+        reports = list(_reports(belt, staging))
+        unmatched = _matched(belt, staging)
+        checks = check_rows(staging)
+        snapshot = staging.seal(_counts(reports))
+    except BaseException:
+        staging.discard()
+        raise
+    rejected = (*(bad for report in reports for bad in report.rejected), *unmatched, *checks.rejected)
+    notes = tuple(note for report in reports for note in report.notes)
+    for name, table in snapshot.tables.items():
+        log.info("table_extracted", table=name, rows=table.rows)
+    return Extracted(as_of, snapshot, rejected, checks.direct, notes)
+
+
+def _reports(belt: Belt, staging: Staging) -> Iterator[ExtractReport]:
+    """One report per connector and folder, in the order of the configuration."""
+    sources = sorted(belt.configuration.tables.values(), key=_place)
+    for _, group in groupby(sources, key=_place):
+        tables = list(group)
+        names = [table.table for table in tables]
+        if any(name == "partners" for name in names) and tables[0].connector == belt.configuration.write_to:
+            names.append(CURRENT_VALUES)
+        yield belt.source(tables[0]).extract(names, staging, belt.progress)
+
+
+def _place(table: TableSource) -> tuple[str, str]:
+    return (table.connector, str(table.folder or ""))
+
+
+def _matched(belt: Belt, staging: Staging) -> tuple[Rejected, ...]:
+    """Replace other systems' account numbers by partner ids; rows that match no partner are rejected."""
+    rejected: list[Rejected] = []
+    for table in belt.configuration.tables.values():
+        if table.match is not None:
+            rejected.extend(match_partners(staging, table.table, table.match))
+    return tuple(rejected)
+
+
+def _counts(reports: Sequence[ExtractReport]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for report in reports:
+        for table, before in report.counts_before.items():
+            read = report.rows.get(table, before)
+            counts[table] = {"read": read, "before": before, "after": report.counts_after.get(table, before)}
+    return counts

@@ -1,0 +1,131 @@
+"""What past runs left in the ledger: their state, the approval of a plan, one account before and after."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from sqlalchemy import select
+
+from crmsync.belt import program_of
+from crmsync.configuration import config_folder, load_configuration
+from crmsync.errors import ConfigError
+from crmsync.exits import DONE
+from crmsync.ledger import tables as t
+from crmsync.ledger.approvals import Approval, approve
+from crmsync.ledger.history import TierChange, tier_history
+from crmsync.ledger.intents import Intent, intents_of
+from crmsync.ledger.ledger import Ledger
+from crmsync.ledger.status import RunRow, Status, has_ledger, recent_runs, status
+from crmsync.levelling.explain import Explanation, explain
+from crmsync.logs import configure_logs
+from crmsync.settings import Settings, load_settings
+from crmsync.snapshots import open_snapshot
+
+LAST = "last"
+
+
+@dataclass(frozen=True)
+class ExplainedRun:
+    """One partner in one run, with what the run wrote onto the account."""
+
+    run: RunRow
+    explanation: Explanation
+    intent: Intent | None  # what was to be written; None where the account already held everything
+    history: tuple[TierChange, ...]
+    program_changed: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0: an explanation leaves nothing open."""
+        return DONE
+
+
+def read_status() -> Status | None:
+    """The state of the ledger; None when no run ever took place here."""
+    settings = _settings()
+    if not has_ledger(settings.state_dir):
+        return None
+    with Ledger.open(settings.state_dir, exclusive=False) as ledger:
+        return status(ledger)
+
+
+def approve_plan(digest: str, by: str | None) -> Approval:
+    """Open a blocked plan for 24 hours in the name of `by`, or of who is logged in."""
+    with _ledger(_settings()) as ledger:
+        return approve(ledger, digest, by if by is not None else getpass.getuser())
+
+
+def explain_run(config: Path | None, run: str, partner: str, category: str | None) -> ExplainedRun:
+    """How a run of the ledger came to a partner's tier, and what its plan changes on the account."""
+    settings = _settings(config)
+    with _ledger(settings) as ledger:
+        row = _run(ledger, run)
+        snapshot = open_snapshot(settings.state_dir / "snapshots" / row.run_id)
+        configuration = load_configuration(config_folder(settings.config_dir))
+        program = program_of(configuration, {name: table.columns for name, table in snapshot.tables.items()})
+        assert row.as_of is not None
+        as_of = date.fromisoformat(row.as_of)
+        previous = _previous(ledger, as_of)
+        explanation = explain(program, snapshot, as_of, partner, category, previous=previous)
+        changed = _program_digest(ledger, row.run_id) != program.digest
+        return ExplainedRun(
+            row, explanation, _intent(ledger, row, partner), tuple(tier_history(ledger, partner)), changed
+        )
+
+
+def _settings(config: Path | None = None) -> Settings:
+    settings = load_settings(config)
+    configure_logs(settings.log_level, settings.secrets())
+    return settings
+
+
+def _ledger(settings: Settings) -> Ledger:
+    if not has_ledger(settings.state_dir):
+        raise ConfigError(f"no run took place in {settings.state_dir} yet; CRMSYNC_STATE_DIR names the state folder")
+    return Ledger.open(settings.state_dir, exclusive=False)
+
+
+def _run(ledger: Ledger, wanted: str) -> RunRow:
+    """The run of this id, or the last one that assessed."""
+    runs = [run for run in recent_runs(ledger, 10_000) if run.as_of is not None and run.kind != "apply"]
+    found = [run for run in runs if wanted in (LAST, run.run_id)]
+    if not found:
+        newest = runs[0].run_id if runs else "none"
+        raise ConfigError(f"--run {wanted}: no such run that assessed; the newest is {newest}, `last` names it too")
+    return found[0]
+
+
+def _previous(ledger: Ledger, as_of: date) -> Path | None:
+    """The accepted standings that movement of `as_of` started from, whatever was accepted later."""
+    s = t.standings
+    query = (
+        select(s.c.path).where(s.c.as_of < as_of.isoformat()).order_by(s.c.as_of.desc(), s.c.sequence.desc()).limit(1)
+    )
+    with ledger.reading() as connection:
+        path = connection.scalar(query)
+    return None if path is None else Path(path)
+
+
+def _program_digest(ledger: Ledger, run_id: str) -> str | None:
+    with ledger.reading() as connection:
+        return connection.scalar(select(t.run.c.program_digest).where(t.run.c.run_id == run_id))
+
+
+def _intent(ledger: Ledger, run: RunRow, partner: str) -> Intent | None:
+    if run.plan_digest is None:
+        return None
+    intents = intents_of(ledger, run.plan_digest, run.run_id)
+    return next((intent for intent in intents if partner in (intent.partner_id, intent.record_id)), None)
+
+
+def written_example(ledger: Ledger) -> tuple[str, str] | None:
+    """A partner whose account was written last, and the run that did it; None before the first write."""
+    i = t.intent
+    query = select(i.c.partner_id, i.c.run_id).where(i.c.state == "applied")
+    query = query.order_by(i.c.created_at.desc(), i.c.sequence).limit(1)
+    with ledger.reading() as connection:
+        row = connection.execute(query).one_or_none()
+    return None if row is None else (row.partner_id, row.run_id)

@@ -1,0 +1,299 @@
+"""The spine. A run goes one way: extract → assess → draft → (guards) → apply → record.
+
+`plan` stops before apply and leaves a saved plan; `apply` takes such a plan; `run` does both when no guard trips.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import structlog
+
+from crmsync.belt import Belt, Calls, opened, program_of
+from crmsync.errors import CrmsyncError, Rejected
+from crmsync.exits import BLOCKED, DONE, PARKED, PLAN_WAITS
+from crmsync.extract import Extracted, extract
+from crmsync.ledger.accepted import Accepted, previous_standings
+from crmsync.ledger.approvals import approval_of
+from crmsync.ledger.ledger import RunFacts
+from crmsync.levelling.assess import assess
+from crmsync.levelling.standings import read_standings, write_standings
+from crmsync.logs import bind_run
+from crmsync.offline import record_rejected
+from crmsync.past import written_example
+from crmsync.programs.program import Program
+from crmsync.retention import forget_old
+from crmsync.stages import StageClock, StageFigures
+from crmsync.writeback.apply import Outcomes, accept_plan, apply_plan, check_open, settle_open_intents
+from crmsync.writeback.guards import Limits
+from crmsync.writeback.plan import Drafting, Plan, draft_plan
+from crmsync.writeback.planfile import load_plan, save_plan
+from crmsync.writeback.shadow import Comparison, compare, save_comparison
+
+__all__ = ["Assessed", "Result", "apply", "opened", "plan", "run"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """The standings of one day and what is worth knowing about the rows they came from."""
+
+    as_of: date
+    program: Program
+    standings: pa.Table
+    rejected: tuple[Rejected, ...] = ()
+    rejected_file: Path | None = None
+    direct: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command did. `state`: applied, unchanged, partial, planned, blocked, compared."""
+
+    run_id: str
+    state: str
+    assessed: Assessed
+    stages: tuple[StageFigures, ...]
+    calls: Calls
+    plan: Plan | None = None
+    outcomes: Outcomes | None = None
+    comparison: Comparison | None = None
+    comparison_file: Path | None = None
+    example: tuple[str, str] | None = None  # a partner whose account was written, and the run that did it
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the command, as the commands page lists them."""
+        if self.state == "blocked":
+            return BLOCKED
+        if self.state == "compared":
+            return DONE
+        if self.state == "planned" and self.plan and self.plan.changes:
+            return PLAN_WAITS
+        return PARKED if self.assessed.rejected or self.state == "partial" else DONE
+
+
+def run(belt: Belt, as_of: date | None = None) -> Result:
+    """The whole belt, unless a guard blocks the plan and nobody has approved its digest."""
+    with _recorded(belt, "run") as this:
+        this.settle()
+        extracted, previous = this.extract(as_of or belt.today)
+        assessed = this.assess(extracted, previous)
+        drafted = this.draft(assessed, extracted, previous)
+        if this.blocks(drafted):
+            return this.ended("blocked", assessed, plan=drafted)
+        outcomes = this.apply(drafted)
+        this.record(drafted, assessed)
+        return this.ended(_written(outcomes), assessed, plan=drafted, outcomes=outcomes)
+
+
+def plan(belt: Belt, as_of: date | None = None, out: Path | None = None) -> Result:
+    """The belt up to the saved plan; nothing is written to the CRM."""
+    with _recorded(belt, "plan") as this:
+        this.settle()
+        extracted, previous = this.extract(as_of or belt.today)
+        assessed = this.assess(extracted, previous)
+        drafted = this.draft(assessed, extracted, previous, out)
+        return this.ended("blocked" if this.blocks(drafted) else "planned", assessed, plan=drafted)
+
+
+def shadow(belt: Belt, as_of: date | None = None, out: Path | None = None) -> Result:
+    """The belt up to the standings, compared with the tiers people keep by hand; nothing is written to the CRM."""
+    with _recorded(belt, "shadow") as this:
+        extracted, previous = this.extract(as_of or belt.today)
+        assessed = this.assess(extracted, previous)
+        comparison = compare(assessed.program, extracted.snapshot, assessed.standings)
+        path = out or belt.state / "shadow" / f"{this.run_id}.csv"
+        save_comparison(comparison, path)
+        return this.ended("compared", assessed, comparison=comparison, comparison_file=path)
+
+
+def apply(belt: Belt, wanted: str) -> Result:
+    """Write exactly a saved plan. Errors: UnsafePlan while it is blocked, Conflict when it no longer fits."""
+    saved = load_plan(wanted, belt.state)
+    program = program_of(belt.configuration)
+    check_open(saved, belt.ledger, program_digest=program.digest, config_digest=belt.config_digest)
+    with _recorded(belt, "apply") as this:
+        assessed = Assessed(saved.as_of, program, read_standings(Path(saved.standings)))
+        this.settle()
+        outcomes = this.apply(saved)
+        this.record(saved, assessed)
+        return this.ended(_written(outcomes), assessed, plan=saved, outcomes=outcomes)
+
+
+def _written(outcomes: Outcomes) -> str:
+    if not outcomes.clean:
+        return "partial"
+    return "applied" if outcomes.applied else "unchanged"
+
+
+class _Run:
+    """One run as it goes: its id, what it has measured so far, and its steps in the order of the belt."""
+
+    def __init__(self, belt: Belt, run_id: str) -> None:
+        self.belt = belt
+        self.run_id = run_id
+        self.clock = StageClock()
+        self.result: Result | None = None
+
+    def settle(self) -> None:
+        """Find out what became of writes whose outcome an earlier run never saw."""
+        with self.clock.stage("settle"):
+            settled = settle_open_intents(self.belt.ledger, self.belt.target)
+        if settled:
+            log.info("open_writes_settled", records=settled)
+
+    def extract(self, as_of: date) -> tuple[Extracted, Accepted | None]:
+        """A sealed snapshot, and the standings that movement starts from."""
+        belt = self.belt
+        belt.ledger.record_facts(self.run_id, RunFacts(as_of, config_digest=belt.config_digest))
+        previous = previous_standings(belt.ledger, as_of)
+        with self.clock.stage("extract"):
+            extracted = extract(belt, belt.state / "snapshots" / self.run_id, as_of)
+        belt.ledger.record_facts(self.run_id, RunFacts(snapshot_digest=extracted.snapshot.digest))
+        return extracted, previous
+
+    def assess(self, extracted: Extracted, previous: Accepted | None) -> Assessed:
+        """The standings, saved in the state folder."""
+        belt, snapshot = self.belt, extracted.snapshot
+        program = program_of(belt.configuration, {name: table.columns for name, table in snapshot.tables.items()})
+        belt.ledger.record_config(program.digest, program.file.read_text(encoding="utf-8"))
+        belt.ledger.record_facts(self.run_id, RunFacts(program_digest=program.digest))
+        with self.clock.stage("assess"):
+            found = assess(program, snapshot, extracted.as_of, previous=previous.path if previous else None)
+            write_standings(found.standings, self.standings_path)
+        rejected = (*extracted.rejected, *found.rejected)
+        return Assessed(
+            extracted.as_of, program, found.standings, rejected, self._save_rejected(rejected),
+            extracted.direct, (*extracted.notes, *found.notes),
+        )  # fmt: skip
+
+    @property
+    def standings_path(self) -> Path:
+        """Where the standings of this run stand."""
+        path = self.belt.state / "standings" / f"{self.run_id}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        return path
+
+    def _save_rejected(self, rejected: tuple[Rejected, ...]) -> Path | None:
+        if not rejected:
+            return None
+        folder = self.belt.state / "rejected"
+        folder.mkdir(exist_ok=True)
+        return record_rejected(folder / self.run_id, rejected)
+
+    def draft(
+        self, assessed: Assessed, extracted: Extracted, previous: Accepted | None, out: Path | None = None
+    ) -> Plan:
+        """The plan that brings the accounts to the standings, saved under its digest."""
+        belt, limits = self.belt, self.belt.configuration.guards
+        with self.clock.stage("draft"):
+            drafting = Drafting(
+                config_digest=belt.config_digest,
+                standings_path=str(self.standings_path.resolve()),
+                previous=read_standings(previous.path) if previous else None,
+                previous_rows=previous.table_rows if previous else {},
+                limits=Limits(limits.at_least, limits.share),
+            )
+            drafted = draft_plan(
+                assessed.program,
+                assessed.standings,
+                extracted.snapshot,
+                belt.fields,
+                self.run_id,
+                assessed.as_of,
+                drafting,
+            )
+            save_plan(drafted, belt.ledger, out)
+        belt.ledger.record_facts(self.run_id, RunFacts(plan_digest=drafted.digest))
+        log.info("plan_drafted", digest=drafted.digest, changes=len(drafted.changes), movers=len(drafted.movers))
+        return drafted
+
+    def blocks(self, drafted: Plan) -> bool:
+        """Whether a guard tripped and nobody approved this digest."""
+        return drafted.blocked and approval_of(self.belt.ledger, drafted.digest) is None
+
+    def apply(self, drafted: Plan) -> Outcomes:
+        """Write the plan; one bad record never stops the others."""
+        with self.clock.stage("apply"):
+            outcomes = apply_plan(drafted, self.belt.target, self.belt.ledger, self.belt.progress)
+        log.info("plan_applied", applied=outcomes.applied, parked=outcomes.parked, conflicts=outcomes.conflicts)
+        return outcomes
+
+    def record(self, drafted: Plan, assessed: Assessed) -> None:
+        """Make these standings the ones that later runs start from, and let go of what is no longer needed."""
+        with self.clock.stage("record"):
+            accept_plan(drafted, self.belt.ledger, assessed.standings, self.run_id)
+            forget_old(self.belt.ledger, self.belt.state)
+
+    def ended(
+        self,
+        state: str,
+        assessed: Assessed,
+        plan: Plan | None = None,
+        outcomes: Outcomes | None = None,
+        comparison: Comparison | None = None,
+        comparison_file: Path | None = None,
+    ) -> Result:
+        """The result, also kept for the ledger."""
+        self.result = Result(
+            self.run_id, state, assessed, tuple(self.clock.figures), self.belt.calls(), plan, outcomes, comparison,
+            comparison_file, written_example(self.belt.ledger),
+        )  # fmt: skip
+        return self.result
+
+
+@contextlib.contextmanager
+def _recorded(belt: Belt, kind: str) -> Iterator[_Run]:
+    """A run that is in the ledger from its start to its end, however it ends."""
+    this = _Run(belt, belt.ledger.start_run(kind))
+    bind_run(this.run_id)
+    exit_code = 1
+    try:
+        yield this
+    except CrmsyncError as error:
+        exit_code = error.exit_code
+        raise
+    finally:
+        _record_end(this, exit_code)
+
+
+LEDGER_STATES: Mapping[str, str] = {"partial": "partial", "blocked": "blocked"}
+
+
+def _record_end(this: _Run, exit_code: int) -> None:
+    ledger, result = this.belt.ledger, this.result
+    for figures in this.clock.figures:
+        ledger.record_phase(this.run_id, figures.stage, figures.seconds)
+    if result is None:
+        ledger.end_run(this.run_id, exit_code, "failed")
+        return
+    _record_calls(this, result.calls)
+    ledger.end_run(this.run_id, result.exit_code, LEDGER_STATES.get(result.state, "done"), _stats(result))
+
+
+def _record_calls(this: _Run, calls: Calls) -> None:
+    used, limit = calls.allowance or (None, None)
+    this.belt.ledger.record_api_usage(this.run_id, "read", calls.read, used, limit)
+    this.belt.ledger.record_api_usage(this.run_id, "write", calls.write, used, limit)
+
+
+def _stats(result: Result) -> dict[str, object]:
+    outcomes = result.outcomes
+    return {
+        "state": result.state,
+        "changes": len(result.plan.changes) if result.plan else 0,
+        "movers": len(result.plan.movers) if result.plan else 0,
+        "applied": outcomes.applied if outcomes else 0,
+        "parked": outcomes.parked if outcomes else 0,
+        "conflicts": outcomes.conflicts if outcomes else 0,
+        "rejected": len(result.assessed.rejected),
+        "peak_mb": max((figures.peak_mb for figures in result.stages), default=0.0),
+    }

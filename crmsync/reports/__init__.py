@@ -1,0 +1,15 @@
+"""What commands print: text for people, JSON with --json. Takes results, returns text; opens nothing."""
+
+from crmsync.reports.partners import assess_report, explain_report
+from crmsync.reports.past import approval_report, status_report
+from crmsync.reports.runs import apply_report, plan_report, run_report
+
+__all__ = [
+    "apply_report",
+    "approval_report",
+    "assess_report",
+    "explain_report",
+    "plan_report",
+    "run_report",
+    "status_report",
+]

@@ -1,0 +1,84 @@
+"""What `status` and `approve` print: what is in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from crmsync.logs import safe_text
+from crmsync.reports.text import command, json_text, table
+
+if TYPE_CHECKING:
+    from crmsync.ledger.approvals import Approval
+    from crmsync.ledger.status import RunRow, Status
+
+SHOWN_RECORDS = 20
+
+
+def approval_report(approval: Approval, as_json: bool) -> str:
+    """Who opened which plan, until when."""
+    if as_json:
+        return json_text({"digest": approval.digest, "person": approval.person, "until": approval.until.isoformat()})
+    until = approval.until.isoformat(timespec="minutes")
+    digest = approval.digest[:12]
+    person = safe_text(approval.person)
+    return f"plan {digest} is open until {until}, approved by {person}; now: {command(f'apply {digest}')}"
+
+
+def status_report(status: Status | None, as_json: bool) -> str:
+    """When the last run was, what it did, and what is open."""
+    if status is None:
+        return json_text({"runs": []}) if as_json else "no run yet in this state folder"
+    if as_json:
+        return json_text(_status_content(status))
+    lines = [f"org: {status.org or 'none yet'}", f"newest accepted assessment: {status.accepted_as_of or 'none yet'}"]
+    if status.last_done:
+        lines.append(f"last run that ended well: {status.last_done.run_id}, {status.last_done.ended_at}")
+    lines += [
+        "",
+        *table(("run", "kind", "state", "as of", "exit", "written", "calls"), [_run_line(run) for run in status.runs]),
+    ]
+    return "\n".join([*lines, "", *_open(status)])
+
+
+def _run_line(run: RunRow) -> tuple[object, ...]:
+    exit_code = "" if run.exit_code is None else run.exit_code
+    return (
+        run.run_id,
+        run.kind,
+        run.state,
+        run.as_of or "",
+        exit_code,
+        run.stats.get("applied", ""),
+        sum(run.api_calls.values()),
+    )
+
+
+def _open(status: Status) -> Iterator[str]:
+    if status.plan:
+        approved = f", approved by {safe_text(status.approval.person)}" if status.approval else ""
+        yield f"plan {status.plan.digest[:12]} is {status.plan.state}{approved}: {status.plan.changes} accounts"
+        yield from (
+            f"  guard {guard.guard}: {guard.value}; {guard.way_out}" for guard in status.guards if guard.tripped
+        )
+    for intent in status.open_records[:SHOWN_RECORDS]:
+        yield safe_text(f"{intent.state}: record {intent.record_id}: {intent.code}: {intent.message}")
+    if not status.plan and not status.open_records:
+        yield "nothing is open"
+
+
+def _status_content(status: Status) -> dict[str, Any]:
+    return {
+        "org": status.org,
+        "accepted_as_of": status.accepted_as_of,
+        "last_done": None if status.last_done is None else vars(status.last_done),
+        "runs": [vars(run) for run in status.runs],
+        "plan": None if status.plan is None else vars(status.plan),
+        "guards": [vars(guard) for guard in status.guards],
+        "approval": None if status.approval is None else vars(status.approval),
+        "writes": dict(status.intents),
+        "open": [
+            {"record_id": i.record_id, "state": i.state, "code": i.code, "message": i.message}
+            for i in status.open_records
+        ],
+    }

@@ -1,0 +1,246 @@
+"""What `run`, `plan` and `apply` print: tiers, movers, risk, what was left out, calls and seconds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from crmsync.logs import safe_text
+from crmsync.reports.text import NO_TIER, command, json_text, table
+
+if TYPE_CHECKING:
+    from crmsync.pipeline import Result
+    from crmsync.programs.program import Program
+    from crmsync.writeback.plan import Plan
+
+SHOWN_MOVERS = 12
+SHOWN_DIFFERENCES = 20
+AT_RISK = ("high", "medium")
+
+
+def run_report(result: Result, as_json: bool) -> str:
+    """What `run` ends with: tiers, movers, risk, what was left out, calls and seconds."""
+    if as_json:
+        return json_text(_result_content(result))
+    lines = [
+        _headline(result),
+        "",
+        *_standings_table(result),
+        "",
+        *_movers(result.plan),
+        *_risk(result),
+        *_left_out(result),
+    ]
+    return "\n".join([*lines, "", *_cost(result), *_next_step(result)])
+
+
+def plan_report(result: Result, as_json: bool) -> str:
+    """What `plan` prints: who moves and why, the guards, and how to go on; with --shadow the comparison."""
+    if as_json:
+        return json_text(_result_content(result))
+    if result.comparison is not None:
+        return "\n".join([_headline(result), "", *_comparison(result), "", *_cost(result)])
+    assert result.plan is not None
+    lines = [_headline(result), "", *_movers(result.plan, len(result.plan.movers)), *_guards(result.plan)]
+    return "\n".join([*lines, *_left_out(result), "", *_cost(result), *_next_step(result)])
+
+
+apply_report = run_report
+"""What `apply` prints: the same as `run`, of a plan that was drafted before."""
+
+
+def _headline(result: Result) -> str:
+    changes = len(result.plan.changes) if result.plan else 0
+    written = result.outcomes.applied if result.outcomes else 0
+    said = {
+        "applied": f"{written} accounts written",
+        "unchanged": "nothing to write",
+        "partial": f"{written} accounts written, {changes - written} not (see below)",
+        "planned": f"{changes} accounts would be written" if changes else "nothing to write",
+        "blocked": f"blocked by a guard; {changes} accounts would be written, none was",
+        "compared": "compared with the tiers kept by hand; nothing was written",
+    }
+    program, as_of = result.assessed.program, result.assessed.as_of
+    return f"{program.label or program.key}, as of {as_of}: {said[result.state]} (run {result.run_id})"
+
+
+def tier_counts(result: Result) -> list[tuple[str, str, int]]:
+    """Partners per category and granted tier, highest tier first; labels."""
+    program, standings = result.assessed.program, result.assessed.standings
+    pairs = zip(standings["category"].to_pylist(), standings["granted_tier"].to_pylist(), strict=True)
+    counted = Counter((category, tier) for category, tier in pairs)
+    return [
+        (_category_label(program, category), label, counted[category, key])
+        for category in sorted({category for category, _ in counted}, key=lambda found: _category_place(program, found))
+        for key, label in _tiers(program, category)
+        if counted[category, key]
+    ]
+
+
+def _category_place(program: Program, category: str) -> tuple[int, str]:
+    keys = list(program.categories)
+    key = category.partition("/")[0]
+    return (keys.index(key) if key in keys else len(keys), category)
+
+
+def _category_label(program: Program, category: str) -> str:
+    key, _, value = category.partition("/")
+    label = program.categories[key].label if key in program.categories else key
+    return f"{label} {value}".rstrip()
+
+
+def _tiers(program: Program, category: str) -> Iterator[tuple[str | None, str]]:
+    ladder = program.ladder_of(category.partition("/")[0])
+    yield from ((tier.key, tier.label) for tier in reversed(ladder.tiers))
+    yield None, NO_TIER
+
+
+def _standings_table(result: Result) -> list[str]:
+    return table(("category", "tier", "partners"), tier_counts(result))
+
+
+def _movers(plan: Plan | None, shown: int = SHOWN_MOVERS) -> list[str]:
+    movers = plan.movers if plan else ()
+    if not movers:
+        return ["movers: none"]
+    rows = [
+        (
+            mover.name or mover.partner_id,
+            mover.category,
+            mover.from_tier or NO_TIER,
+            mover.to_tier or NO_TIER,
+            mover.why,
+        )
+        for mover in movers[:shown]
+    ]
+    more = [f"… and {len(movers) - shown} more"] if len(movers) > shown else []
+    return [f"movers: {len(movers)}", *table(("partner", "category", "from", "to", "why"), rows), *more]
+
+
+def risk_counts(result: Result) -> dict[str, int]:
+    """Standings at high and medium risk."""
+    counted = Counter(result.assessed.standings["risk"].to_pylist())
+    return {level: counted[level] for level in AT_RISK}
+
+
+def _risk(result: Result) -> list[str]:
+    return ["at risk: " + ", ".join(f"{count} {level}" for level, count in risk_counts(result).items())]
+
+
+def _left_out(result: Result) -> list[str]:
+    assessed = result.assessed
+    lines = [
+        f"rejected rows: {len(assessed.rejected)}"
+        + (f", listed in {assessed.rejected_file}" if assessed.rejected else "")
+    ]
+    if direct := {name: count for name, count in assessed.direct.items() if count}:
+        lines.append("nobody's rows (no partner): " + ", ".join(f"{name} {count:,}" for name, count in direct.items()))
+    lines += [f"note: {safe_text(note)}" for note in assessed.notes]
+    if result.outcomes:
+        lines += [
+            safe_text(f"{problem.state}: record {problem.record_id}: {problem.code}: {problem.message}")
+            for problem in result.outcomes.problems[:SHOWN_MOVERS]
+        ]
+    return lines
+
+
+def _cost(result: Result) -> list[str]:
+    calls = result.calls
+    allowance = f"; the org has used {calls.allowance[0]:,} of {calls.allowance[1]:,} today" if calls.allowance else ""
+    stages = [(figures.stage, figures.seconds, figures.peak_mb) for figures in result.stages]
+    return [
+        f"API calls used: {calls.read} reads, {calls.write} writes{allowance}",
+        *table(("stage", "seconds", "peak MB"), stages),
+    ]
+
+
+def _next_step(result: Result) -> list[str]:
+    if result.state == "blocked" and result.plan:
+        digest = result.plan.digest[:12]
+        return [
+            "",
+            *_guards(result.plan),
+            f"look at it:  {command('plan')}",
+            f"then open it: {command(f'approve {digest}')}, and {command(f'apply {digest}')}",
+        ]
+    if result.state == "planned" and result.plan and result.plan.changes:
+        return ["", f"apply it: {command(f'apply {result.plan.digest[:12]}')}"]
+    if result.example:
+        partner, run_id = result.example
+        return ["", f"one account before and after: {command(f'explain {partner} --run {run_id}')}"]
+    return []
+
+
+def _guards(plan: Plan) -> list[str]:
+    return [
+        f"guard {guard.guard}: {guard.value}, limit {guard.limit}; {guard.way_out}"
+        for guard in plan.guards
+        if guard.tripped
+    ]
+
+
+def _comparison(result: Result) -> list[str]:
+    comparison = result.comparison
+    assert comparison is not None
+    cells = [(cell.category, cell.hand_kept, cell.calculated, cell.partners) for cell in comparison.cells]
+    shown = comparison.differences[:SHOWN_DIFFERENCES]
+    rows = [(d.name or d.partner_id, d.category, d.hand_kept, d.calculated, d.decided_by) for d in shown]
+    differing = len(comparison.differences)
+    return [
+        *table(("category", "kept by hand", "calculated", "partners"), cells),
+        "",
+        f"{comparison.compared} compared, {comparison.compared - differing} agree, {differing} differ",
+        *table(("partner", "category", "kept by hand", "calculated", "decided by"), rows),
+        *([f"… and {differing - len(shown)} more"] if differing > len(shown) else []),
+        f"all differences: {result.comparison_file}",
+    ]
+
+
+def _result_content(result: Result) -> dict[str, Any]:
+    assessed, plan = result.assessed, result.plan
+    return {
+        "run_id": result.run_id,
+        "state": result.state,
+        "exit_code": result.exit_code,
+        "program": assessed.program.key,
+        "as_of": assessed.as_of.isoformat(),
+        "standings": [
+            {"category": category, "tier": tier, "partners": count} for category, tier, count in tier_counts(result)
+        ],
+        "at_risk": risk_counts(result),
+        "plan": None if plan is None else _plan_content(plan),
+        "outcomes": None if result.outcomes is None else _outcome_content(result),
+        "comparison": None if result.comparison is None else _comparison_content(result),
+        "rejected": len(assessed.rejected),
+        "rejected_file": None if assessed.rejected_file is None else str(assessed.rejected_file),
+        "direct": dict(assessed.direct),
+        "notes": list(assessed.notes),
+        "api_calls": {"read": result.calls.read, "write": result.calls.write},
+        "stages": [vars(figures) for figures in result.stages],
+    }
+
+
+def _plan_content(plan: Plan) -> dict[str, Any]:
+    return {
+        "digest": plan.digest,
+        "blocked": plan.blocked,
+        "changes": len(plan.changes),
+        "movers": [vars(mover) for mover in plan.movers],
+        "guards": [vars(guard) for guard in plan.guards],
+    }
+
+
+def _outcome_content(result: Result) -> dict[str, Any]:
+    assert result.outcomes is not None
+    return {**vars(result.outcomes), "problems": [vars(problem) for problem in result.outcomes.problems]}
+
+
+def _comparison_content(result: Result) -> dict[str, Any]:
+    assert result.comparison is not None
+    return {
+        "compared": result.comparison.compared,
+        "cells": [vars(cell) for cell in result.comparison.cells],
+        "differences": [vars(difference) for difference in result.comparison.differences],
+        "file": str(result.comparison_file),
+    }

@@ -1,0 +1,45 @@
+"""Tables, JSON and commands as text for people and machines."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crmsync.logs import safe_text
+
+NO_TIER = "(no tier)"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Rows under headings, padded; numbers to the right."""
+    cells = [[safe_text(_cell(value)) for value in row] for row in rows]
+    right = [all(isinstance(row[at], int | float) for row in rows) and bool(rows) for at in range(len(headings))]
+    widths = [max(len(line[at]) for line in [list(headings), *cells]) for at in range(len(headings))]
+
+    def padded(line: Sequence[str]) -> str:
+        parts = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ]
+        return "  ".join(parts).rstrip()
+
+    return [padded(headings), *(padded(line) for line in cells)]
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, default=str)
+
+
+def command(arguments: str) -> str:
+    """A command that works as it is printed, from where the user is now."""
+    state = os.environ.get("CRMSYNC_STATE_DIR")
+    prefix = f"CRMSYNC_STATE_DIR={state} " if state else ""
+    return f"{prefix}{os.environ.get('CRMSYNC_COMMAND', 'crmsync')} {arguments}"
