@@ -161,7 +161,7 @@ def _points(value: Any) -> str | None:
 
 
 def _date(value: Any) -> str | None:
-    return None if value is None else str(value)[:10]
+    return None if value is None else str(value)[:10].strip()
 
 
 # --- canonical texts

@@ -161,14 +161,10 @@ def _missing(program: Program, entry: Mapping[str, Any]) -> str:
 
 def why_tier(program: Program, standing: Standing, attributes: Attributes) -> str:
     """Short account of why the partner has its tier: metrics against requirements, what is missing, overrides."""
-    category, granted = standing["category"], standing.get("granted_tier")
-    sentences = [_granted(program, standing)]
-    tier = tier_of(program, category, granted)
-    if tier is not None and (facts := measured(program, standing, tier, attributes)):
-        sentences.append(f"{tier.label}: {facts}.")
-    if (next_label := label_of_tier(program, category, standing.get("next_tier"))) and (
-        missing := unmet(program, standing)
-    ):
+    category = standing["category"]
+    sentences = [*_granted(program, standing, attributes)]
+    next_label = label_of_tier(program, category, standing.get("next_tier"))
+    if next_label and (missing := unmet(program, standing)):
         sentences.append(f"Missing for {next_label}: {missing}.")
     sentences.extend(f"{said}." for said in overrides_said(standing))
     if reasons := said_all(standing.get("provisional_reasons")):
@@ -176,16 +172,20 @@ def why_tier(program: Program, standing: Standing, attributes: Attributes) -> st
     return " ".join(sentences)
 
 
-def _granted(program: Program, standing: Standing) -> str:
-    category = standing["category"]
-    granted = label_of_tier(program, category, standing.get("granted_tier")) or "No tier"
+def _granted(program: Program, standing: Standing, attributes: Attributes) -> Iterator[str]:
+    category, key = standing["category"], standing.get("granted_tier")
+    tier = tier_of(program, category, key)
+    facts = measured(program, standing, tier, attributes) if tier else ""
+    label = label_of_tier(program, category, key) or "No tier"
+    who = f"{label} as {label_of_category(program, category)}" if program.has_categories else label
+    if key == standing.get("calculated_tier"):
+        yield f"{who}: {facts}." if facts else f"{who}."
+        return
     calculated = label_of_tier(program, category, standing.get("calculated_tier")) or "no tier"
-    segment = f" as {label_of_category(program, category)}" if program.has_categories else ""
-    if standing.get("granted_tier") == standing.get("calculated_tier"):
-        return f"{granted}{segment}."
-    movement = (standing.get("movement") or "").replace("_", " ")
     until = f" until {standing['grace_until']}" if standing.get("grace_until") else ""
-    return f"{granted}{segment}; the numbers say {calculated} ({movement}{until})."
+    yield f"{who}; the numbers say {calculated} ({(standing.get('movement') or '').replace('_', ' ')}{until})."
+    if facts:
+        yield f"For {label}: {facts}."
 
 
 def overrides_said(standing: Standing) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """A small org for the outbox: records with effect counters in a SQLite file that outlives a killed process.
 
-It works off a bulk job in chunks, one per look, can stop in the middle of a job, loses result rows, and answers any call
-with a fault before or after its effect, as a script says. The sandbox is the real stand-in; this one can be killed
+It works off a bulk job in chunks, one per look, can stop in the middle of a job, loses result rows, and answers any
+call with a fault before or after its effect, as a script says. The sandbox is the real stand-in; this one can be killed
 hundreds of times in seconds.
 """
 

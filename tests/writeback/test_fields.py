@@ -68,7 +68,7 @@ def test_the_explanation_sets_metrics_beside_the_requirements_of_the_partners_re
         standing("A", overrides=[{"kind": "floor", "value": "silver", "ends_on": "2027-03-31", "reason": "Deal"}])
     )
     assert found["why"] == (
-        "Silver. Silver: Revenue 512,000 EUR (needs 80,000 EUR). Missing for Gold: Certified people 4 (needs 5). "
+        "Silver: Revenue 512,000 EUR (needs 80,000 EUR). Missing for Gold: Certified people 4 (needs 5). "
         "Override floor silver until 2027-03-31: Deal."
     )
 
