@@ -108,7 +108,15 @@ tiers AS (
                      AND (coalesce(growth_pace >= 0.05, false) OR coalesce(win_rate_pace >= 0.65, false)) THEN 'platinum'
                 WHEN revenue_pace >= gold AND certified_left >= 3 AND deals_pace >= 5 THEN 'gold'
                 WHEN revenue_pace >= silver AND certified_left >= 1 THEN 'silver'
-                ELSE 'registered' END AS pace_tier
+                ELSE 'registered' END AS pace_tier,
+           CASE tier WHEN 'platinum' THEN revenue < platinum * 1.1 OR family < 450000 * 1.1 OR certified < 4 * 1.1
+                                          OR NOT (coalesce(growth >= 0.05 * 1.1, false) OR coalesce(win_rate >= 0.65 * 1.1, false))
+                     WHEN 'gold' THEN revenue < gold * 1.1 OR certified < 3 * 1.1 OR deals < 5 * 1.1
+                     WHEN 'silver' THEN revenue < silver * 1.1 OR certified < 1.1
+                     ELSE false END AS thin,
+           CASE tier WHEN 'platinum' THEN 4 WHEN 'gold' THEN 3 WHEN 'silver' THEN 2 ELSE 1 END AS height,
+           CASE projected_tier WHEN 'platinum' THEN 4 WHEN 'gold' THEN 3 WHEN 'silver' THEN 2 ELSE 1 END AS projected_height,
+           CASE pace_tier WHEN 'platinum' THEN 4 WHEN 'gold' THEN 3 WHEN 'silver' THEN 2 ELSE 1 END AS pace_height
     FROM ratios
 ),
 shares AS (
@@ -124,11 +132,13 @@ shares AS (
     FROM tiers
 )
 SELECT partner_id, tier AS calculated_tier, projected_tier, pace_tier,
+       CASE WHEN height = 1 THEN 'none' WHEN pace_height < height THEN 'high' WHEN projected_height < height THEN 'medium'
+            WHEN thin THEN 'low' ELSE 'none' END AS risk,
        CASE tier WHEN 'registered' THEN 'silver' WHEN 'silver' THEN 'gold' WHEN 'gold' THEN 'platinum' END AS next_tier,
-       least(floor(1000 * CASE tier
+       CASE WHEN tier <> 'platinum' THEN least(floor(round(1000 * CASE tier
            WHEN 'registered' THEN (revenue_share + certified_share) / 2
            WHEN 'silver' THEN (revenue_share + certified_share + deals_share) / 3
-           WHEN 'gold' THEN (revenue_share + family_share + certified_share + best_share) / 4 END) / 10, 99.9) AS progress,
+           WHEN 'gold' THEN (revenue_share + family_share + certified_share + best_share) / 4 END, 6)) / 10, 99.9) END AS progress,
        CASE tier
            WHEN 'registered' THEN [
                {'metric': 'revenue', 'value': revenue::VARCHAR, 'required': silver || '.00',

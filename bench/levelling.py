@@ -22,9 +22,9 @@ Work = Callable[[], pa.Table]
 def prepared_engine(folder: Path) -> Work:
     """Our own assess, ready to run."""
     import duckdb  # noqa: F401  # imported by the engine when it connects; an import is start-up
+    from crmsync.levelling.assess import assess
 
     from bench.base import AS_OF
-    from crmsync.levelling.assess import assess
     from crmsync.programs.loading import load_program
     from crmsync.snapshots import open_snapshot
 

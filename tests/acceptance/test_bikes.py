@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-
 from crmsync.levelling.assess import assess
+
 from crmsync.levelling.standings import write_standings
 from crmsync.programs.loading import load_program
 from crmsync.programs.program import Program
@@ -41,9 +41,9 @@ def snapshot(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pyt
     folder = tmp_path_factory.mktemp(f"bikes_{request.param}")
     if request.param == "files":
         bikes.write_tables(shared, folder / "tables")
-        return snapshot_of_files(folder / "tables", folder / "snapshot")
+        return snapshot_of_files(folder / "tables", folder / "snapshot").snapshot
     bikes.write_org(shared, folder / "records")
-    return snapshot_of_org(folder / "records", bikes.HERE / "maps" / "bikes.yaml", folder / "snapshot")
+    return snapshot_of_org(folder / "records", bikes.HERE / "maps" / "bikes.yaml", folder / "snapshot").snapshot
 
 
 @pytest.mark.parametrize("as_of", [FIRST, SECOND], ids=str)
