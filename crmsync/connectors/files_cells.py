@@ -97,6 +97,23 @@ def why_unreadable(cell: str, kind: ColumnType, spelling: Spelling) -> str:
     return f"cannot be read as {kind.value}"
 
 
+def flags(values: pa.Array) -> Flags:
+    """A column of yes/no without empty cells, as NumPy."""
+    found: Flags = values.to_numpy(zero_copy_only=False)
+    return found
+
+
+def cents_where_currency(measure: Typed, money: Typed, currency: pa.Array) -> Typed:
+    """A measure in a row with a currency is money: rounded to cents straight from what was delivered."""
+    is_money = currency.is_valid()
+    values = pc.if_else(is_money, money.values.cast(_MEASURE), measure.values)
+    if measure.bad is None and money.bad is None:
+        return Typed(values)
+    none = np.zeros(len(values), np.bool_)
+    as_money, as_number = (none if one.bad is None else one.bad for one in (money, measure))
+    return Typed(values, np.where(flags(is_money), as_money, as_number))
+
+
 def rounded(values: pa.Array, digits: int, kind: pa.DataType) -> pa.Array:
     """Decimals rounded half away from zero to `digits` places."""
     return pc.round(values, ndigits=digits, round_mode="half_towards_infinity").cast(kind)

@@ -10,9 +10,16 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from crmsync.connectors.base import Progress
-from crmsync.connectors.files_cells import Decimals, Spelling
-from crmsync.connectors.files_columns import Findings, Layout, Traits, findings, layout
-from crmsync.connectors.files_intake import Contradicted, Intake
+from crmsync.connectors.files_cells import (
+    Decimals,
+    Spelling,
+    Typed,
+    cents_where_currency,
+    typed_column,
+    why_unreadable,
+)
+from crmsync.connectors.files_columns import Column, Findings, Layout, Traits, findings, layout
+from crmsync.connectors.files_intake import Intake
 from crmsync.connectors.files_mapping import TableMapping
 from crmsync.connectors.files_origin import CsvOrigin
 from crmsync.connectors.files_records import Shape, read_blocks, read_shape
@@ -43,6 +50,42 @@ class Order:
     mapping: TableMapping
     money: frozenset[tuple[str, str]]
     time_zone: str = "UTC"
+
+
+class Contradicted(Exception):  # noqa: N818
+    """A later cell does not fit the type that the first block suggested; it does not leave this module."""
+
+
+class _TextTyping:
+    """Types for text cells. Where the type was only seen from the first block, each later block is looked at too."""
+
+    def __init__(self, plan: Layout, seen: Findings, spelling: Spelling) -> None:
+        self._seen = seen
+        self._spelling = spelling
+        self._traits = {one.name: Traits(None) for one in plan.columns if one.kind is None}
+
+    def typed(self, column: Column, cells: Mapping[str, pa.Array]) -> Typed:
+        """The typed cells of one column."""
+        kind = self._seen.kinds[column.name]
+        if column.kind is None:
+            self._check(column.name, cells[column.name], kind)
+        typed = typed_column(cells[column.name], kind, self._spelling)
+        if kind is ColumnType.MEASURE and "currency" in cells:
+            money = typed_column(cells[column.name], ColumnType.MONEY, self._spelling)
+            return cents_where_currency(typed, money, cells["currency"])
+        return typed
+
+    def why(self, cell: str, kind: ColumnType) -> str:
+        """Why a cell is not of its type."""
+        return why_unreadable(cell, kind, self._spelling)
+
+    def _check(self, name: str, cells: pa.Array, kind: ColumnType) -> None:
+        traits = self._traits[name]
+        if kind is ColumnType.TEXT and (traits.filled or name not in self._seen.unfilled):
+            return
+        traits.look(cells)
+        if traits.filled and traits.kind(self._spelling.decimals) is not kind:
+            raise Contradicted
 
 
 def read_csv_table(order: Order, target: Path, progress: Progress) -> TableRead:
@@ -91,7 +134,7 @@ def _read(order: Order, shape: Shape, plan: Layout, seen: Findings, target: Path
     spelling = Spelling(
         seen.decimals, order.mapping.date_format, ZoneInfo(order.time_zone), order.mapping.list_separator
     )
-    intake = Intake(order.path, plan, seen.kinds, spelling)
+    intake = Intake(order.path, plan, seen.kinds, _TextTyping(plan, seen, spelling))
     rows = write_table(target, _batches(shape, intake, progress), seen.kinds)
     return TableRead(
         rows,

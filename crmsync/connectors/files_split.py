@@ -37,9 +37,9 @@ class Cells:
         """The places in the block of some rows."""
         return rows if self.kept is None else self.kept[rows]
 
-    def lines_of(self, rows: Positions) -> Positions:
-        """The line on which each of some rows starts."""
-        return self.block.index.lines[self.records_of(rows)]
+    def lines_of_records(self, records: Positions) -> Positions:
+        """The line on which each of some records starts."""
+        return self.block.index.lines[records]
 
 
 def split(block: Block, shape: Shape) -> Cells:
