@@ -64,7 +64,7 @@ def bulk_blocks(
 def _start(org: Org, soql: str, sobject: str) -> str:
     """A query job changes nothing, so a lost answer may be asked again."""
     body = {"operation": "query", "query": soql, "contentType": "CSV", "columnDelimiter": "COMMA", "lineEnding": "LF"}
-    job = org.post_read("jobs/query", body)
+    job = org.post("jobs/query", body)
     if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not job["id"].isalnum():
         raise DataError(f"{sobject}: Salesforce opened a query job without a usable id")
     return str(job["id"])

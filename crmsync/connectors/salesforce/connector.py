@@ -119,11 +119,11 @@ class SalesforceConnector:
 
     def start_job(self, job_id: str) -> None:
         """Start the job: the only bulk call with an effect."""
-        ingest.start_job(self.org, self.fields.sobject.name, job_id)
+        ingest.start_job(self.org, job_id)
 
     def job_state(self, job_id: str) -> JobState:
         """Look at the job; faults of this call never abort the job."""
-        return ingest.job_state(self.org, self.fields.sobject.name, job_id)
+        return ingest.job_state(self.org, job_id)
 
     def job_results(self, job_id: str) -> Iterator[Written]:
         """Outcome per record, by record id. Records that the job lists nowhere are not yielded."""

@@ -38,7 +38,14 @@ RESULTS = (("successfulResults", "applied"), ("failedResults", "failed"), ("unpr
 
 def create_job(org: Org, sobject: str) -> str:
     """The id of a new, empty update job. A lost answer leaves an empty job behind, which does nothing."""
-    job = org.call(lambda client: getattr(client.bulk2, sobject).create_job("update"))
+    body = {
+        "object": sobject,
+        "operation": "update",
+        "contentType": "CSV",
+        "columnDelimiter": "COMMA",
+        "lineEnding": "LF",
+    }
+    job = org.post("jobs/ingest", body)
     if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not job["id"].isalnum():
         raise DataError(f"{sobject}: Salesforce opened a bulk job without a usable id")
     return str(job["id"])
@@ -95,17 +102,17 @@ def _line(cells: Sequence[str]) -> bytes:
     return (",".join('"' + cell.replace('"', '""') + '"' if cell else "" for cell in cells) + "\n").encode()
 
 
-def start_job(org: Org, sobject: str, job_id: str) -> None:
+def start_job(org: Org, job_id: str) -> None:
     """Start the job. After a lost answer the job itself is asked: still open means that the start was never seen.
 
     Errors: Transient when the job cannot be seen any more; Refused when it may not start.
     """
     for _ in range(org.retries.attempts):
         try:
-            org.call(lambda client: getattr(client.bulk2, sobject).close_job(job_id), repeat=False)
+            org.patch(f"jobs/ingest/{job_id}", {"state": "UploadComplete"})
             return
         except (Transient, Refused) as fault:
-            if job_state(org, sobject, job_id).state != "open":
+            if job_state(org, job_id).state != "open":
                 return
             if isinstance(fault, Refused):
                 raise
@@ -113,10 +120,10 @@ def start_job(org: Org, sobject: str, job_id: str) -> None:
     raise Transient(f"bulk job {job_id} stays open: it could not be started")
 
 
-def job_state(org: Org, sobject: str, job_id: str) -> JobState:
+def job_state(org: Org, job_id: str) -> JobState:
     """What the job says about itself; `gone` when Salesforce no longer knows it."""
     try:
-        job = org.call(lambda client: getattr(client.bulk2, sobject).get_job(job_id, False))
+        job = org.get(f"jobs/ingest/{job_id}")
     except Refused as refusal:
         if gone(refusal):
             return JobState("gone", message=refusal.words)

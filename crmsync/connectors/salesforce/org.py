@@ -48,15 +48,22 @@ class Org:
         before anything is done, so the one replay after a login is safe for every call.
         Errors: Transient, AccessError, Deferred, Refused.
         """
+        self.client()  # outside of the repeats, which it has of its own
         return self.retries.call(lambda: self._logged_in(send), lambda fault: repeat or fault.applied is False)
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """The JSON answer of `GET` below `/services/data/vX/`; numbers with a point stay text, so they stay exact."""
         return self.call(lambda client: _json(lambda: client.restful(path, params=dict(params or {})), path))
 
-    def post_read(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The JSON answer of a `POST` that only reads."""
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON answer of a `POST` that changes no record: it reads, or it opens a job."""
         return self.call(lambda client: _json(lambda: client.restful(path, method="POST", json=dict(body)), path))
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON answer of a `PATCH`; repeated only where the server certainly did nothing."""
+        return self.call(
+            lambda client: _json(lambda: client.restful(path, method="PATCH", json=dict(body)), path), repeat=False
+        )
 
     def query(self, soql: str) -> Any:
         """The first page of a query."""

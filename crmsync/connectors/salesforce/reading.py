@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +25,8 @@ from crmsync.tables import ARROW_TYPES, ColumnType
 BULK_ABOVE = 2_000  # rows; a bulk job costs more calls than a page or two
 GROUP_ROWS = 65_536
 CURRENT_VALUES = "current_values"
-URI_LENGTH_MAX = 8_000
+URI_LENGTH_MAX = 8_000  # of the encoded query; a bulk job takes it in its body
+URI_TOO_LONG = 414
 AGAIN_CODES = frozenset({"INVALID_QUERY_LOCATOR", "NOT_FOUND", "INVALIDJOBSTATE"})
 
 
@@ -77,9 +79,13 @@ def _attempt(
 
 
 def _blocks(org: Org, plan: TablePlan, rows: int, scratch: Path) -> Iterator[Mapping[str, pa.Array]]:
-    if rows > BULK_ABOVE or len(plan.soql) > URI_LENGTH_MAX:
-        return bulk_blocks(org, plan.soql, plan.object, plan.paths, scratch)
-    return rest_blocks(org, plan.soql, plan.object, plan.paths)
+    if rows <= BULK_ABOVE and len(quote(plan.soql)) <= URI_LENGTH_MAX:
+        try:
+            return rest_blocks(org, org.query(plan.soql), plan.object, plan.paths)
+        except Refused as refusal:
+            if refusal.status != URI_TOO_LONG:
+                raise
+    return bulk_blocks(org, plan.soql, plan.object, plan.paths, scratch)
 
 
 def _check_counts(plan: TablePlan, done: TableRead) -> None:

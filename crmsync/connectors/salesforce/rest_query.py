@@ -22,12 +22,12 @@ def count_rows(org: Org, soql: str) -> int:
     return total
 
 
-def rest_blocks(org: Org, soql: str, sobject: str, paths: Sequence[str]) -> Iterator[Mapping[str, pa.Array]]:
-    """Blocks of text columns by path, one per page. A page may be smaller than asked; the server decides.
+def rest_blocks(org: Org, first: Any, sobject: str, paths: Sequence[str]) -> Iterator[Mapping[str, pa.Array]]:
+    """Blocks of text columns by path, one per page from the `first` on. A page may be smaller than asked; the server decides.
 
     Errors: DataError when the pages do not add up, name another host, or hold something that is not a record.
     """
-    page, read = org.query(soql), 0
+    page, read = first, 0
     for _ in range(PAGES_MAX):
         total, records = _page(page, sobject)
         read += len(records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from urllib.parse import quote
 
 from crmsync.connectors.mapping import Credited, Place, SalesforceMapping, TableMap, WriteMap
 from crmsync.connectors.salesforce.describe import COMPOUND, NUMBERS, Describe, FieldPath, located
@@ -13,6 +14,7 @@ from crmsync.connectors.salesforce.soql import checked_filter, count, select
 from crmsync.errors import AccessError, ConfigError
 from crmsync.tables import CANONICAL, ColumnType
 
+CONDITION_MAX = 15_000  # encoded; the address line of a count ends at about 16 KB
 MULTI_CURRENCY_FIELDS = frozenset({"currencyisocode"})
 MULTI_CURRENCY_OBJECTS = frozenset({"datedconversionrate", "currencytype"})
 _TEXTS = frozenset(
@@ -194,7 +196,12 @@ class _Planning:
         place = self.table.filter
         if place is None:
             return ""
-        return checked_filter(place.text, self.describe, sobject, self.mapping.file, place.line)
+        condition = checked_filter(place.text, self.describe, sobject, self.mapping.file, place.line)
+        if len(quote(condition)) > CONDITION_MAX:
+            raise self.wrong(
+                place, f"the filter is too long to be counted by Salesforce ({len(condition):,} characters); shorten it"
+            )
+        return condition
 
     def current_fields(self, sobject: str) -> tuple[CurrentField, ...]:
         """The fields that write-back owns, read along with the partners so that a plan knows what stands there now."""
