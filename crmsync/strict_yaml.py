@@ -36,13 +36,18 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
 _DIGITS_MAX = 28  # what Decimal and DECIMAL(38, 9) hold exactly
 
-_NUMBER = re.compile(r"-?(\d+)(?:\.(\d+))?")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NUMBER = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ODD_BREAK = re.compile("[\x85\u2028\u2029]")
 _UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f\ud800-\udfff]")
 _YES_NO = MappingProxyType({"yes": True, "true": True, "no": False, "false": False})
 
 _FLOW_HINT = "in {} or [] a value with a comma needs quotes"
+_HINTS = (
+    ("block scalar", '; a comparison needs quotes, like "> 4"'),
+    ("flow", f"; {_FLOW_HINT}"),
+    ("mapping values", "; a value with `: ` in it needs quotes"),
+)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -98,7 +103,7 @@ class Node:
     def integer(self) -> int:
         """A whole number."""
         text = self.text()
-        if not re.fullmatch(r"-?\d{1,18}", text):
+        if not re.fullmatch(r"-?[0-9]{1,18}", text):
             raise self.fail(f"`{text}` is not a whole number")
         return int(text)
 
@@ -220,17 +225,13 @@ def _refuse_characters(text: str, file: str) -> None:
 
 
 def _syntax_error(error: MarkedYAMLError, file: str) -> ConfigError:
-    mark = error.problem_mark or error.context_mark
+    mark, opened = error.problem_mark or error.context_mark, error.context_mark
     problem = " ".join(part for part in (error.context, error.problem) if part)
-    hint = ""
-    if "block scalar" in problem:
-        hint = '; a comparison needs quotes, like "> 4"'
-    elif "flow" in problem:
-        hint = f"; {_FLOW_HINT}"
-    elif "mapping values" in problem:
-        hint = "; a value with `: ` in it needs quotes"
+    hint = next((hint for word, hint in _HINTS if word in problem), "")
     column = f" (column {mark.column + 1})" if mark else ""
-    return ConfigError(f"is not valid YAML{column}: {problem}{hint}", file=file, line=mark.line + 1 if mark else None)
+    start = f" (it starts on line {opened.line + 1})" if mark and opened and opened.line != mark.line else ""
+    line = mark.line + 1 if mark else None
+    return ConfigError(f"is not valid YAML{column}: {problem}{start}{hint}", file=file, line=line)
 
 
 def _line(event: Event) -> int:

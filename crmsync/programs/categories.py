@@ -85,7 +85,7 @@ def read_declared(node: Node | None, words: Vocabulary) -> str | None:
 
 def _partner_column(node: Node) -> str:
     prefix, _, column = node.text().partition(".")
-    if prefix != PARTNERS or not column.isidentifier():
+    if prefix != PARTNERS or not (column.isascii() and column.isidentifier()):
         raise node.fail(f"`{node.text()}` is not a column of the partner; write partners.column")
     return column
 

@@ -12,15 +12,15 @@ from crmsync.strict_yaml import Node
 
 # A hundred years each: no window leaves the calendar.
 _MOST = {Period.DAYS: 36_500, Period.WEEKS: 5_200, Period.MONTHS: 1_200, Period.QUARTERS: 400, Period.YEARS: 100}
-_STRETCH = re.compile(r"(\d{1,5}) (day|week|month|quarter|year)s?")
-_SHIFTED = re.compile(r"(.*?) ?\b(\d{1,5} (?:day|week|month|quarter|year)s?) earlier")
+_STRETCH = re.compile(r"([0-9]{1,5}) (day|week|month|quarter|year)s?")
+_SHIFTED = re.compile(r"(.*?) ?\b([0-9]{1,5} (?:day|week|month|quarter|year)s?) earlier")
 _EXAMPLES = "`last 12 months`, `last 12 months 1 year earlier`, `ever`, `in force`"
 _NOT_BUILT = (
-    (re.compile(r"last \d+ complete .*"), "complete"),
+    (re.compile(r"last [0-9]+ complete .*"), "complete"),
     (re.compile(r"this .*"), "this"),
     (re.compile(r"previous .*"), "previous"),
     (re.compile(r"since joining"), "since joining"),
-    (re.compile(r"first \d+ months?"), "first N months"),
+    (re.compile(r"first [0-9]+ months?"), "first N months"),
     (re.compile(r"in force plus .*"), "in force plus"),
 )
 

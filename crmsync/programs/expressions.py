@@ -92,7 +92,7 @@ _REFUSED = frozenset(
     }
 )
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NUMBER = re.compile(r"\d{1,28}(\.\d{1,28})?")
+_NUMBER = re.compile(r"[0-9]{1,28}(\.[0-9]{1,28})?")
 _YES_NO = {"yes": TokenType.TRUE, "no": TokenType.FALSE}
 _HINTS = {
     TokenType.SEMICOLON: "write one expression, without `;`",

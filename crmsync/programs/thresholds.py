@@ -17,7 +17,7 @@ from crmsync.programs.program import ByAttribute, Comparison, MoneyValue, OtherM
 from crmsync.strict_yaml import Node, decimal_of, nearest
 
 _COMPARED = re.compile(r"(>=|<=|>|<|=)\s*(.*)", re.DOTALL)
-_MONEY = re.compile(r"(-?[\d.]+) ([A-Z]{3})")
+_MONEY = re.compile(r"(-?[0-9.]+) ([A-Z]{3})")
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 _FRACTIONS = (Unit.PERCENT, Unit.NUMBER)
@@ -66,6 +66,8 @@ def read_threshold(node: Node, metric: str, words: Vocabulary, conversion: Conve
     comparison, rest = (Comparison(found[1]), found[2].strip()) if found else (None, text)
     if not rest:
         raise node.fail(f"`{text}` compares with nothing")
+    if rest[0] in "<>=":
+        raise node.fail(f"`{text}` is no comparison; write one of >=, >, <=, <, = before the value")
     return Threshold(comparison, _value(node, rest, comparison, metric, words, conversion))
 
 
@@ -128,7 +130,7 @@ def _no_number(node: Node, text: str, metric: str, words: Vocabulary) -> ConfigE
         return node.fail(f"`{metric}` is a number (its unit is {unit}), and `{text}` is none; say `unit: yes_no`?")
     if text in words.units:
         return node.fail(f"`{metric}` (unit {unit}) cannot be compared with `{text}` (unit {words.units[text]})")
-    if re.fullmatch(r"-?\d[\d,_' .]*%?", text):
+    if re.fullmatch(r"-?[0-9][0-9,_' .]*%?", text):
         return node.fail(f"`{text}` is not a number; write it like 100000, 12.5 or 30%, without separators")
     return node.fail(f"`{text}` is neither a number nor a metric{nearest(text, words.units)}")
 
