@@ -70,8 +70,6 @@ def _pairs(
         yield key, "lost12", metric(standing, "lost", 0), row["lost12"]
         yield key, "win_rate12", metric(standing, "win_rate", 4), cell(row["win_rate12"], 4)
         yield key, "series", metric(standing, "series", 0), row["series"]
-        yield key, "t3m", metric(standing, "revenue_quarter"), cell(row["t3m"], 2)
-        yield key, "growth3m", metric(standing, "growth_quarter", 4), cell(row["growth3m"], 4)
         yield key, "open_as_of", metric(standing, "open_deals", 0), row["open_as_of"]
         yield key, "tier", label(program, standing["calculated_tier"]), row["tier"]
         yield key, "next_tier", label(program, standing["next_tier"]), cell(row["next_tier"])
