@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from crmsync.levelling.assess import assess
 
+from crmsync.levelling.assess import assess
 from crmsync.levelling.standings import write_standings
 from crmsync.programs.loading import load_program
 from crmsync.programs.program import Program

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crmsync.levelling.assess import assess
 
+from crmsync.levelling.assess import assess
 from crmsync.programs.loading import load_program
 from crmsync.programs.program import Program
 from tests.acceptance import hardware
