@@ -1,0 +1,266 @@
+"""Assess: the spine of levelling, from a sealed snapshot and a program to the standings of one day.
+
+Pure but for the engine: no clock, no files of its own. Rows are never looped over in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from crmsync.errors import ConfigError, Rejected
+from crmsync.levelling import previous, sql
+from crmsync.levelling.aggregates import TablePass, fixed_bounds
+from crmsync.levelling.atoms import HORIZON, NOW, PACE, Atom, Days, atoms_needed, days_of
+from crmsync.levelling.categories import Standing, metrics_struct
+from crmsync.levelling.criteria import LIMITS, Limits, attributes_used, metrics_of, tiers_of
+from crmsync.levelling.engine import DuckDbEngine, Engine
+from crmsync.levelling.hierarchy import Hierarchy, build_hierarchy
+from crmsync.levelling.loss import first_days_of_loss
+from crmsync.levelling.measures import VIEWS, MeasureQuery, Measures, partner_columns_used
+from crmsync.levelling.money import Money, money_of
+from crmsync.levelling.overrides import PINS, overrides_in_force
+from crmsync.levelling.references import RegisteredReference, register_references
+from crmsync.levelling.rows import Rows, rows_of
+from crmsync.levelling.sql import Sql
+from crmsync.levelling.summary import standings_query
+from crmsync.programs.program import FromRows, Program, RollsUp
+from crmsync.snapshots import Snapshot
+from crmsync.tables import CANONICAL, ColumnType
+
+MEASURES = "measures"
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The standings of one day, ordered by partner_id and category, and what was not as it should be."""
+
+    standings: pa.Table
+    notes: tuple[str, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+
+
+@dataclass(frozen=True)
+class Levelling:
+    """All that one assessment works with."""
+
+    program: Program
+    snapshot: Snapshot
+    days: Days
+    engine: Engine
+    money: Money
+    references: Mapping[str, RegisteredReference]
+    hierarchy: Hierarchy | None
+    limits: Limits
+    partner_columns: frozenset[str]
+
+    @property
+    def file(self) -> str:
+        """The program file, for messages."""
+        return str(self.program.file)
+
+    @property
+    def flat(self) -> bool:
+        """Whether nothing rolls up."""
+        return self.hierarchy is None or self.hierarchy.flat
+
+    def rows(self, table: str) -> Rows:
+        """The visible rows of a table."""
+        return rows_of(table, self.program, self.snapshot, self.money, self.days.as_of, self.references, self.engine)
+
+    def validity(self) -> dict[str, bool]:
+        """Which tables of the program have issued_on and expires_on."""
+        return {table: _has_validity(self.snapshot, table) for table in tables_used(self.program)}
+
+
+def assess(
+    program: Program, snapshot: Snapshot, as_of: date, previous_file: Path | None = None, engine: Engine | None = None
+) -> Assessment:
+    """Standings of `program` at `as_of`. Shape: one row per partner and category, columns of `standings.COLUMNS`.
+
+    Errors: ConfigError (a name that the tables do not have, previous standings that do not fit), DataError, StoreError.
+    """
+    own = engine is None
+    engine = engine or DuckDbEngine()
+    try:
+        return _assess(program, snapshot, as_of, previous_file, engine)
+    finally:
+        if own:
+            engine.close()
+
+
+def _assess(
+    program: Program, snapshot: Snapshot, as_of: date, previous_file: Path | None, engine: Engine
+) -> Assessment:
+    before = previous.previous_standings(program, previous_file, as_of)
+    levelling = prepare(program, snapshot, as_of, engine)
+    overrides = overrides_in_force(program, snapshot, as_of, engine)
+    engine.register(PINS, overrides.pins)
+    engine.register(previous.PREVIOUS, before)
+    wanted = wanted_metrics(program)
+    names = compute_measures(levelling, wanted)
+    standings = compute_standings(levelling, names, before)
+    return Assessment(standings, tuple(notes_of(levelling)), overrides.rejected)
+
+
+def prepare(program: Program, snapshot: Snapshot, as_of: date, engine: Engine) -> Levelling:
+    """Register the tables and compute what all metrics share. Errors: ConfigError."""
+    _check_tables(program, snapshot)
+    for name, table in snapshot.tables.items():
+        engine.register(f"t_{name}", table.path)
+    days = days_of(program, as_of)
+    money = money_of(program, snapshot, engine)
+    columns = partner_columns_used(program) | attributes_used(program)
+    declared = program.declared or "declared_categories"
+    if program.has_categories and declared in snapshot.tables["partners"].columns:
+        columns |= {declared}
+    limits = Limits(money, program.effective_from, as_of, str(program.file))
+    hierarchy = _hierarchy(program, snapshot, engine)
+    references = register_references(program, engine)
+    return Levelling(
+        program, snapshot, days, engine, money, references, hierarchy, limits, frozenset(columns)
+    )
+
+
+def _check_tables(program: Program, snapshot: Snapshot) -> None:
+    file = str(program.file)
+    if "partners" not in snapshot.tables:
+        raise ConfigError("the tables hold no partners: nobody can be levelled", file=str(snapshot.folder))
+    for metric in program.metrics.values():
+        table = metric.source.table if isinstance(metric.source, FromRows) else "partners"
+        if table not in snapshot.tables and table not in CANONICAL:
+            there = ", ".join(sorted(set(snapshot.tables) | set(CANONICAL)))
+            raise ConfigError(
+                f"metric {metric.key}: there is no table {table}; there are {there}", file=file, line=metric.line
+            )
+
+
+def _hierarchy(program: Program, snapshot: Snapshot, engine: Engine) -> Hierarchy | None:
+    rolls = any(metric.rolls_up is not RollsUp.OWN for metric in program.metrics.values())
+    if not rolls or "parent_id" not in snapshot.tables["partners"].columns:
+        return None
+    wanted = [sql.col("partner_id"), sql.col("parent_id")]
+    table = engine.read(sql.select(wanted, sql.table("t_partners"), order=[sql.col("partner_id")]))
+    hierarchy = build_hierarchy(table.column("partner_id"), table.column("parent_id"))
+    if not hierarchy.flat:
+        engine.register("closure", hierarchy.closure)
+    return hierarchy
+
+
+def tables_used(program: Program) -> list[str]:
+    """Tables that metrics are computed from."""
+    return list(dict.fromkeys(m.source.table for m in program.metrics.values() if isinstance(m.source, FromRows)))
+
+
+def _has_validity(snapshot: Snapshot, table: str) -> bool:
+    known = set(snapshot.tables[table].columns) if table in snapshot.tables else set()
+    known |= set(CANONICAL[table].columns) if table in CANONICAL else set()
+    return {"issued_on", "expires_on"} <= known
+
+
+def wanted_metrics(program: Program) -> list[tuple[str, str]]:
+    """Every metric today; those that tiers depend on also ahead."""
+    deciding: set[str] = set()
+    for tier in tiers_of(program):
+        deciding |= metrics_of(tier.requires) | metrics_of(tier.keeps)
+    ahead = [(key, view) for key in program.metrics if key in deciding for view in (HORIZON, PACE)]
+    return [(key, NOW) for key in program.metrics] + ahead
+
+
+def compute_measures(levelling: Levelling, wanted: Sequence[tuple[str, str]]) -> dict[str, Measures]:
+    """Compute the table `measures`; returns the names of its columns by view."""
+    program, engine = levelling.program, levelling.engine
+    atoms = atoms_needed(program, wanted, levelling.validity())
+    made, lossy = compute_atoms(levelling, atoms)
+    partners = levelling.rows("partners")
+    views = {NOW: levelling.days.as_of, HORIZON: levelling.days.horizon, PACE: levelling.days.horizon}
+    builder = MeasureQuery(
+        program, levelling.days, partners, levelling.validity(), levelling.file,
+        {view: sql.day(on) for view, on in views.items()},
+    )  # fmt: skip
+    keys = {"partner_id": sql.col("partner_id", "f"), "cyclic": _is_cyclic(levelling)}
+    query = builder.build(wanted, atoms, made, lossy, levelling.partner_columns, keys, partners.source())
+    engine.run(MEASURES, query)
+    lossy_columns = frozenset(builder.lossy)
+    return {
+        view: Measures(program, view, builder.as_of_sql[view], builder.kinds, lossy_columns) for view in VIEWS
+    }
+
+
+def compute_atoms(levelling: Levelling, atoms: Mapping[str, Atom]) -> tuple[list[tuple[str, list[str]]], list[str]]:
+    """Run one pass per table; returns the tables made with their columns, and the columns that can lose records."""
+    made: list[tuple[str, list[str]]] = []
+    lossy: list[str] = []
+    limits = fixed_bounds(levelling.days)
+    for table in tables_used(levelling.program):
+        mine = [atom for atom in atoms.values() if atom.source.table == table]
+        if not mine or table not in levelling.snapshot.tables:
+            continue
+        one = TablePass(levelling.rows(table), mine, levelling.days, levelling.engine, levelling.file, levelling.flat)
+        made += one.compute(limits)
+        lossy += [column for column, columns in one.columns.items() if columns.lost is not None]
+    return made, lossy
+
+
+def _is_cyclic(levelling: Levelling) -> Sql:
+    cyclic = levelling.hierarchy.cyclic if levelling.hierarchy else ()
+    return sql.in_(sql.col("partner_id", "f"), [sql.text(one) for one in cyclic]) if cyclic else sql.false()
+
+
+def compute_standings(levelling: Levelling, names: Mapping[str, Measures], before: pa.Table) -> pa.Table:
+    """The standings table from the measures, all categories together."""
+    engine, program = levelling.engine, levelling.program
+    queries = standing_queries(levelling, names)
+    engine.register(LIMITS, levelling.limits.table())
+    for at, query in enumerate(queries):
+        engine.run(f"standing_{at}", query)
+    rows = [sql.select([sql.star()], sql.table(f"standing_{at}")) for at in range(len(queries))]
+    engine.run("standing", sql.union_all(rows))
+    losses = first_days_of_loss(levelling, names)
+    metrics = metrics_struct(program, names[NOW])
+    return engine.read(standings_query(program, levelling.days, metrics, losses, before.num_rows > 0))
+
+
+def standing_queries(levelling: Levelling, names: Mapping[str, Measures]) -> list[Sql]:
+    """One query per category; compiling them collects the thresholds."""
+    return [
+        Standing(
+            levelling.program, category, order, names, levelling.limits, levelling.days, levelling.file,
+            levelling.partner_columns,
+        ).query(MEASURES)
+        for order, category in enumerate(levelling.program.categories.values())
+    ]  # fmt: skip
+
+
+def notes_of(levelling: Levelling) -> Iterable[str]:
+    """What the program reads and nobody delivered, and faults of the hierarchy; each said once."""
+    snapshot = levelling.snapshot
+    for table in tables_used(levelling.program):
+        if table not in snapshot.tables:
+            yield f"table {table} was not delivered: it is empty"
+    for table, column in sorted(_columns_read(levelling.program)):
+        listed: Mapping[str, ColumnType] = CANONICAL[table].columns if table in CANONICAL else {}
+        file = snapshot.tables.get(table)
+        if file is not None and column in listed and column not in file.columns and column not in COMPUTED:
+            yield f"column {table}.{column} was not delivered: it is empty"
+    if levelling.hierarchy is not None:
+        for partner, parent in levelling.hierarchy.orphans[:20]:
+            yield f"partner {partner}: its parent_id {parent} is not a partner; it stands at the top of its tree"
+        for partner in levelling.hierarchy.cyclic[:20]:
+            yield f"partner {partner}: parent_id runs in a circle or is deeper than 64 levels; its standing is provisional"
+
+
+COMPUTED = frozenset({"credited_amount", "share", "role"})
+
+
+def _columns_read(program: Program) -> set[tuple[str, str]]:
+    read: set[tuple[str, str]] = set()
+    for metric in program.metrics.values():
+        formulas = [metric.where, metric.source.value if isinstance(metric.source, FromRows) else None]
+        for formula in formulas:
+            read |= set(formula.columns) if formula is not None else set()
+    return read

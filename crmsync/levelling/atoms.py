@@ -1,0 +1,157 @@
+"""Atoms: the plain aggregates that metrics are made of, each a metric seen from one day through one window.
+
+One program needs a metric several times: today, at the risk horizon, at the recent pace, and a year earlier for growth.
+Each of these is an atom with a column of its own; all atoms of a table are computed in one pass over its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from crmsync.errors import ConfigError
+from crmsync.levelling.windows import Bounds, after, before, bounds
+from crmsync.programs.program import (
+    Aggregate,
+    Ever,
+    FromFormula,
+    FromPast,
+    FromRows,
+    InForce,
+    Last,
+    Metric,
+    Program,
+    Shift,
+    Window,
+)
+
+NOW, HORIZON, PACE, RECENT = "now", "horizon", "pace", "recent"
+"""Views: today; nothing more happens until the horizon; business goes on as lately; the stretch the pace is taken from."""
+
+Shifts = tuple[Shift, ...]
+
+
+def column_of(metric: str, view: str, shifts: Shifts = ()) -> str:
+    """Name of the column that holds a metric in a view."""
+    return "@".join([metric, view, *(f"{shift.count}{shift.period.value}" for shift in shifts)])
+
+
+@dataclass(frozen=True)
+class Atom:
+    """One aggregate column. `window` is resolved (the table's default filled in)."""
+
+    metric: Metric
+    source: FromRows
+    window: Window
+    view: str
+    shifts: Shifts = ()
+
+    @property
+    def column(self) -> str:
+        return column_of(self.metric.key, self.view, self.shifts)
+
+    @property
+    def lost(self) -> str:
+        """Name of the flag column: some record was lost to it."""
+        return f"{self.column}!"
+
+
+@dataclass(frozen=True)
+class Days:
+    """The days of one assessment."""
+
+    as_of: date
+    horizon: date
+    pace_start: date
+
+    @property
+    def pace_days(self) -> int:
+        """Days in the stretch the pace is taken from."""
+        return (self.as_of - self.pace_start).days + 1
+
+    def seen_from(self, view: str) -> date:
+        """The day a view looks from."""
+        return self.horizon if view in (HORIZON, PACE) else self.as_of
+
+
+def days_of(program: Program, as_of: date) -> Days:
+    """The days that an assessment of `program` at `as_of` looks at."""
+    pace = program.risk.pace
+    start = before(as_of, pace.count, pace.period) + timedelta(days=1)
+    return Days(as_of, after(as_of, program.risk.horizon), start)
+
+
+def bounds_of(atom: Atom, on: date, days: Days) -> Bounds:
+    """The days whose rows an atom counts, seen from `on`; nothing dated after as_of is in a window."""
+    if atom.view == RECENT:
+        return Bounds(days.pace_start, days.as_of)
+    limits = bounds(atom.window, on, atom.shifts)
+    if isinstance(atom.window, InForce):
+        return limits
+    return Bounds(limits.start, min(limits.end, days.as_of), limits.undated)
+
+
+def is_flow(metric: Metric, window: Window, shifts: Shifts) -> bool:
+    """Whether a metric keeps flowing: a sum or count with a `last …` window that ends today."""
+    counted = (Aggregate.SUM, Aggregate.COUNT, Aggregate.COUNT_DISTINCT)
+    return (
+        isinstance(metric.source, FromRows)
+        and metric.source.aggregate in counted
+        and isinstance(window, Last)
+        and window.shift is None
+        and not shifts
+    )
+
+
+def window_of(metric: Metric, has_validity: bool) -> Window:
+    """The window of a metric with its table's default filled in."""
+    if metric.during is not None:
+        return metric.during
+    return InForce() if has_validity else Ever()
+
+
+def atoms_needed(
+    program: Program, wanted: Iterable[tuple[str, str]], validity: Mapping[str, bool]
+) -> dict[str, Atom]:
+    """All atoms that the (metric, view) pairs are built on, by column."""
+    found: dict[str, Atom] = {}
+    seen: set[tuple[str, str, Shifts]] = set()
+
+    def visit(key: str, view: str, shifts: Shifts) -> None:
+        if (key, view, shifts) in seen:
+            return
+        seen.add((key, view, shifts))
+        metric = program.metrics[key]
+        if isinstance(metric.source, FromRows):
+            for atom in _atoms_of(metric, metric.source, view, shifts, validity):
+                found.setdefault(atom.column, atom)
+        for other, further in inputs_of(metric):
+            visit(other, view, shifts + further)
+
+    for key, view in wanted:
+        visit(key, view, ())
+    return found
+
+
+def _atoms_of(
+    metric: Metric, source: FromRows, view: str, shifts: Shifts, validity: Mapping[str, bool]
+) -> Iterator[Atom]:
+    window = window_of(metric, validity[source.table])
+    if isinstance(window, InForce) and not validity[source.table]:
+        raise ConfigError(f"metric {metric.key}: table {source.table} has no issued_on and expires_on, so nothing is in force")
+    if view != PACE:
+        yield Atom(metric, source, window, view, shifts)
+        return
+    yield Atom(metric, source, window, HORIZON, shifts)
+    if is_flow(metric, window, shifts):
+        yield Atom(metric, source, window, RECENT, shifts)
+
+
+def inputs_of(metric: Metric) -> list[tuple[str, Shifts]]:
+    """The metrics a derived metric is built on, each with the shift it is taken at."""
+    if isinstance(metric.source, FromPast):
+        return [(metric.source.metric, ()), (metric.source.metric, (metric.source.shift,))]
+    if isinstance(metric.source, FromFormula):
+        return [(key, ()) for key in sorted(metric.source.formula.metrics)]
+    return []

@@ -1,0 +1,481 @@
+"""Checked formulas turned into SQL with the language's own logic.
+
+Cells: an empty cell equals nothing (comparisons do not hold, `<>` and `not in` hold, `not` turns the answer round).
+Unknown metrics, references without a row and money without a rate are unknown: three-valued, decided where the known
+side suffices. Both meet here: every comparison is closed over empty cells and left open (NULL) over unknowns.
+
+Source: program-language, sections 0, 2 and 3 (unknown).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Protocol
+
+from sqlglot import exp
+
+from crmsync.errors import ConfigError
+from crmsync.levelling import sql
+from crmsync.levelling.sql import Sql
+from crmsync.programs.program import Formula, Unit
+from crmsync.tables import ColumnType
+
+MONEY, NUMBER, COUNT, WORDS, DAY, LIST, YES_NO, LITERAL, SPAN, NOTHING = (
+    "money", "number", "count", "text", "date", "list", "yes_no", "literal", "span", "nothing",
+)  # fmt: skip
+
+KIND_OF_COLUMN: Mapping[ColumnType, str] = MappingProxyType(
+    {
+        ColumnType.TEXT: WORDS,
+        ColumnType.LIST: LIST,
+        ColumnType.DATE: DAY,
+        ColumnType.NUMBER: NUMBER,
+        ColumnType.MONEY: MONEY,
+        ColumnType.MEASURE: NUMBER,
+        ColumnType.YES_NO: YES_NO,
+    }
+)
+
+KIND_OF_UNIT: Mapping[Unit, str] = MappingProxyType({Unit.MONEY: MONEY, Unit.TEXT: WORDS, Unit.YES_NO: YES_NO})
+
+
+@dataclass(frozen=True)
+class Value:
+    """A compiled value. `found`: what must hold for it to be known (a reference row, a rate). `unknown`: it contains a
+    metric, so NULL means unknown. `lower_bound`: flag that the value is only a lower bound (a bare metric)."""
+
+    sql: Sql
+    kind: str
+    found: tuple[Sql, ...] = ()
+    unknown: bool = False
+    lower_bound: Sql | None = None
+    computed: bool = False  # a DOUBLE that needs rounding to nine digits before it is compared
+    number: Decimal | None = None  # of a literal
+    span: tuple[int, str] | None = None  # of an interval
+
+
+class Names(Protocol):
+    """Where a formula's names come from."""
+
+    def value(self, table: str, column: str) -> Value:
+        """The column of a table or reference, or the metric (table `metric`)."""
+        ...
+
+    def as_of(self) -> Sql:
+        """The day of the evaluation."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Reader:
+    names: Names
+    formula: Formula
+    file: str
+    found: list[Sql] = field(default_factory=list)
+
+    def refuse(self, node: Sql, why: str) -> ConfigError:
+        return ConfigError(f"`{self.formula.text}`: {why}", file=self.file, line=self.formula.line)
+
+
+def value_of(formula: Formula, names: Names, file: str) -> Value:
+    """The formula as a value; its NULL means empty or unknown."""
+    return _value(formula.tree, _Reader(names, formula, file))
+
+
+def condition_of(formula: Formula, names: Names, file: str) -> Sql:
+    """The formula as a condition: true, false, or NULL where an unknown decides."""
+    return _condition(formula.tree, _Reader(names, formula, file))
+
+
+def found_of(formula: Formula, names: Names, file: str) -> tuple[Sql, ...]:
+    """What must hold for every reference and money column of the formula to be known."""
+    seen: dict[str, Sql] = {}
+    for column in formula.tree.find_all(exp.Column):
+        if column.table != "clock":
+            for condition in names.value(column.table, column.name).found:
+                seen.setdefault(condition.sql(), condition)
+    return tuple(seen.values())
+
+
+# --- conditions
+
+
+def _condition(node: Sql, reader: _Reader) -> Sql:
+    maker = _CONDITIONS.get(type(node))
+    if maker is not None:
+        return maker(node, reader)
+    if isinstance(node, _COMPARISONS):
+        return _comparison(node, reader)
+    value = _value(node, reader)
+    if value.kind not in (YES_NO, NOTHING):
+        raise reader.refuse(node, f"`{node.sql()}` is a {value.kind}, where a condition is needed")
+    return _closed(value.sql, sql.false(), (value,))
+
+
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
+_MAKERS: Mapping[type[Sql], Callable[[Sql, Sql], Sql]] = MappingProxyType(
+    {exp.EQ: sql.eq, exp.NEQ: sql.ne, exp.LT: sql.lt, exp.LTE: sql.le, exp.GT: sql.gt, exp.GTE: sql.ge}
+)
+_TURNED: Mapping[type[Sql], type[Sql]] = MappingProxyType(
+    {exp.LT: exp.GT, exp.LTE: exp.GTE, exp.GT: exp.LT, exp.GTE: exp.LTE, exp.EQ: exp.EQ, exp.NEQ: exp.NEQ}
+)
+
+
+def _closed(answer: Sql, when_empty: Sql, sides: tuple[Value, ...]) -> Sql:
+    """The answer with empty cells closed and unknowns left open."""
+    closed = sql.coalesce(answer, when_empty)
+    open_when = [sql.is_null(side.sql) for side in sides if side.unknown]
+    open_when += [sql.not_(condition) for side in sides for condition in side.found]
+    return sql.case([(sql.or_(*open_when), sql.null(sql.BOOLEAN))], closed) if open_when else closed
+
+
+def _comparison(node: Sql, reader: _Reader) -> Sql:
+    return compared(type(node), _value(node.this, reader), _value(node.expression, reader))
+
+
+def compared(kind: type[Sql], left: Value, right: Value) -> Sql:
+    """`left kind right` (kind: a SQLGlot comparison class) with empty cells closed and unknowns open."""
+    left, right = comparable(left, right)
+    answer = _closed(_MAKERS[kind](left.sql, right.sql), sql.true() if kind is exp.NEQ else sql.false(), (left, right))
+    return _bounded(answer, kind, left, right)
+
+
+def _bounded(answer: Sql, kind: type[Sql], left: Value, right: Value) -> Sql:
+    """A lower bound that reaches a >= is enough; anything else about it is unknown."""
+    if right.lower_bound is not None and left.lower_bound is None:
+        left, right, kind = right, left, _TURNED[kind]
+    if left.lower_bound is None:
+        return answer
+    lost = sql.or_(*(side.lower_bound for side in (left, right) if side.lower_bound is not None))
+    if kind in (exp.GT, exp.GTE) and right.lower_bound is None:
+        lost = sql.and_(lost, sql.not_(sql.coalesce(answer, sql.false())))
+    return sql.case([(lost, sql.null(sql.BOOLEAN))], answer)
+
+
+def _in(node: Sql, reader: _Reader) -> Sql:
+    value = _value(node.this, reader)
+    members = [_value(member, reader) for member in node.expressions]
+    sides = [comparable(value, member) for member in members]
+    first = sides[0][0] if sides else value
+    answer = sql.in_(first.sql, [member.sql for _, member in sides])
+    lost = [] if value.lower_bound is None else [(value.lower_bound, sql.null(sql.BOOLEAN))]
+    return sql.case(lost, _closed(answer, sql.false(), (value, *members)))
+
+
+def _between(node: Sql, reader: _Reader) -> Sql:
+    low = exp.GTE(this=node.this.copy(), expression=node.args["low"].copy())
+    high = exp.LTE(this=node.this.copy(), expression=node.args["high"].copy())
+    return sql.and_(_comparison(low, reader), _comparison(high, reader))
+
+
+def _like(node: Sql, reader: _Reader) -> Sql:
+    value, pattern = _value(node.this, reader), _value(node.expression, reader)
+    return _closed(sql.like(value.sql, pattern.sql), sql.false(), (value, pattern))
+
+
+def _is(node: Sql, reader: _Reader) -> Sql:
+    if not isinstance(node.expression, exp.Null):
+        raise reader.refuse(node, "`is` is followed by `null` or `not null`")
+    return sql.is_null(_value(node.this, reader).sql)
+
+
+def _has(node: Sql, reader: _Reader) -> Sql:
+    values, member = (_value(part, reader) for part in node.expressions)
+    if values.kind not in (LIST, NOTHING):
+        raise reader.refuse(node, "has(list, value) needs a list column first")
+    return _closed(sql.list_contains(values.sql, member.sql), sql.false(), (values, member))
+
+
+def _case_condition(node: Sql, reader: _Reader) -> Sql:
+    default = node.args.get("default")
+    branches = [(when, _condition(then, reader)) for when, then in _branches(node, reader)]
+    return sql.case(branches, _condition(default, reader) if default is not None else sql.null(sql.BOOLEAN))
+
+
+def _coalesce_condition(node: Sql, reader: _Reader) -> Sql:
+    parts = [_open_condition(part, reader) for part in (node.this, *node.expressions)]
+    return sql.coalesce(parts[0], *parts[1:])
+
+
+def _open_condition(node: Sql, reader: _Reader) -> Sql:
+    """Inside coalesce an empty yes/no cell stays empty, so that its default can take over."""
+    return _value(node, reader).sql if isinstance(node, exp.Column) else _condition(node, reader)
+
+
+_CONDITIONS: Mapping[type[Sql], Callable[[Sql, _Reader], Sql]] = MappingProxyType(
+    {
+        exp.And: lambda node, reader: sql.and_(_condition(node.this, reader), _condition(node.expression, reader)),
+        exp.Or: lambda node, reader: sql.or_(_condition(node.this, reader), _condition(node.expression, reader)),
+        exp.Not: lambda node, reader: sql.not_(_condition(node.this, reader)),
+        exp.Paren: lambda node, reader: _condition(node.this, reader),
+        exp.In: _in,
+        exp.Between: _between,
+        exp.Like: _like,
+        exp.Is: _is,
+        exp.Anonymous: _has,
+        exp.Case: _case_condition,
+        exp.Coalesce: _coalesce_condition,
+        exp.Boolean: lambda node, _reader: sql.true() if node.this else sql.false(),
+        exp.Null: lambda _node, _reader: sql.null(sql.BOOLEAN),
+    }
+)
+
+
+def _branches(node: Sql, reader: _Reader) -> list[tuple[Sql, Sql]]:
+    """WHEN conditions and the nodes after THEN, for both forms of case."""
+    subject = node.this
+    whens = []
+    for branch in node.args["ifs"]:
+        when = exp.EQ(this=subject.copy(), expression=branch.this.copy()) if subject is not None else branch.this
+        whens.append((_condition(when, reader), branch.args["true"]))
+    return whens
+
+
+# --- values
+
+
+def _value(node: Sql, reader: _Reader) -> Value:
+    maker = _VALUES.get(type(node))
+    if maker is not None:
+        return maker(node, reader)
+    if type(node) in _CONDITIONS or isinstance(node, _COMPARISONS):
+        # a condition used as a value already carries what it does not know as NULL
+        return Value(_condition(node, reader), YES_NO, unknown=True)
+    raise reader.refuse(node, f"`{node.sql()}` is not part of the language")
+
+
+def _column(node: Sql, reader: _Reader) -> Value:
+    if node.table == "clock":
+        return Value(reader.names.as_of(), DAY)
+    return reader.names.value(node.table, node.name)
+
+
+def _literal(node: Sql, _reader: _Reader) -> Value:
+    if node.is_string:
+        return Value(sql.text(node.this), WORDS)
+    return Value(sql.double(node.this), LITERAL, number=Decimal(node.this))
+
+
+def _date(node: Sql, reader: _Reader) -> Value:
+    try:
+        return Value(sql.day(date.fromisoformat(node.this.this)), DAY)
+    except ValueError as error:
+        raise reader.refuse(node, f"{node.this.this!r} is not a date") from error
+
+
+def _interval(node: Sql, reader: _Reader) -> Value:
+    unit = str(node.args["unit"].this).upper().rstrip("S")
+    count = int(Decimal(node.this.this))
+    months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}.get(unit)
+    days = {"DAY": 1, "WEEK": 7}.get(unit)
+    if months is None and days is None:
+        raise reader.refuse(node, f"an interval is given in days, weeks, months, quarters or years, not {unit.lower()}")
+    return Value(sql.null(), SPAN, span=(count * months, "MONTH") if months else (count * (days or 1), "DAY"))
+
+
+def _merged(result: Sql, kind: str, *sides: Value, computed: bool = False) -> Value:
+    found = {condition.sql(): condition for side in sides for condition in side.found}
+    unknown = any(side.unknown for side in sides)
+    lost = [side.lower_bound for side in sides if side.lower_bound is not None]
+    if lost:  # what is built on a lower bound is simply unknown
+        result = sql.case([(sql.or_(*lost), sql.null())], result)
+    return Value(result, kind, tuple(found.values()), unknown, computed=computed)
+
+
+def _arithmetic(node: Sql, reader: _Reader) -> Value:
+    left, right = _value(node.this, reader), _value(node.expression, reader)
+    if DAY in (left.kind, right.kind) or SPAN in (left.kind, right.kind):
+        return _date_arithmetic(node, left, right, reader)
+    for side in (left, right):
+        if side.kind not in (MONEY, NUMBER, COUNT, LITERAL, NOTHING):
+            raise reader.refuse(node, f"`{node.sql()}` computes with a {side.kind}")
+    if isinstance(node, exp.Mul):
+        return _product(left, right)
+    if isinstance(node, exp.Div):
+        divisor = sql.nullif(as_double(right).sql, sql.double(0))
+        return _merged(sql.div(as_double(left).sql, divisor), NUMBER, left, right, computed=True)
+    maker = sql.add if isinstance(node, exp.Add) else sql.sub
+    if MONEY in (left.kind, right.kind):
+        exact_left, exact_right = _as_exact(left), _as_exact(right)
+        return _merged(maker(exact_left, exact_right), MONEY, left, right)
+    if left.number is not None and right.number is not None:
+        total = left.number + right.number if isinstance(node, exp.Add) else left.number - right.number
+        return Value(sql.double(total), LITERAL, number=total)
+    return _merged(maker(as_double(left).sql, as_double(right).sql), NUMBER, left, right, computed=True)
+
+
+def _product(left: Value, right: Value) -> Value:
+    if left.number is not None and right.number is not None:
+        return Value(sql.double(left.number * right.number), LITERAL, number=left.number * right.number)
+    if left.kind == MONEY and right.kind == MONEY:
+        return _merged(sql.mul(as_double(left).sql, as_double(right).sql), NUMBER, left, right, computed=True)
+    if MONEY not in (left.kind, right.kind):
+        return _merged(sql.mul(as_double(left).sql, as_double(right).sql), NUMBER, left, right, computed=True)
+    money, factor = (left, right) if left.kind == MONEY else (right, left)
+    exact = sql.mul(sql.cast(money.sql, sql.AMOUNT), sql.cast(as_double(factor).sql, sql.RATE))
+    if factor.number is not None:
+        exact = sql.mul(sql.cast(money.sql, sql.AMOUNT), sql.decimal(factor.number, sql.RATE))
+        if abs(factor.number) < 1_000_000 and -int(factor.number.as_tuple().exponent) <= 12:
+            return _merged(sql.cast(exact, sql.EXACT), MONEY, left, right)
+    double = sql.mul(as_double(money).sql, as_double(factor).sql)
+    small = sql.lt(sql.abs_(as_double(factor).sql), sql.double(1_000_000))
+    product = sql.case([(small, sql.cast(exact, sql.EXACT))], sql.cast(double, sql.EXACT))
+    return _merged(product, MONEY, left, right)
+
+
+def _date_arithmetic(node: Sql, left: Value, right: Value, reader: _Reader) -> Value:
+    if left.kind == right.kind == DAY and isinstance(node, exp.Sub):
+        return _merged(sql.cast(sql.days_between(left.sql, right.sql), sql.BIGINT), COUNT, left, right)
+    if isinstance(node, exp.Add) and left.kind == SPAN:
+        left, right = right, left
+    if left.kind != DAY or right.span is None or not isinstance(node, exp.Add | exp.Sub):
+        raise reader.refuse(node, f"`{node.sql()}`: a date takes an interval (date - interval '3 months') or another date")
+    count, unit = right.span
+    return _merged(sql.plus_interval(left.sql, count if isinstance(node, exp.Add) else -count, unit), DAY, left)
+
+
+def as_double(value: Value) -> Value:
+    """The value as a DOUBLE."""
+    if value.kind == LITERAL or (value.kind == NUMBER):
+        return value
+    return replace(value, sql=sql.cast(value.sql, sql.DOUBLE))
+
+
+def _as_exact(value: Value) -> Sql:
+    if value.number is not None:
+        return sql.decimal(value.number)
+    return value.sql if value.kind == MONEY else sql.cast(value.sql, sql.EXACT)
+
+
+def comparable(left: Value, right: Value) -> tuple[Value, Value]:
+    """Both sides as the language compares them: money exactly, other numbers after rounding to nine digits."""
+    if MONEY in (left.kind, right.kind):
+        return replace(left, sql=_as_exact(left)), replace(right, sql=_as_exact(right))
+    return _rounded(left), _rounded(right)
+
+
+def _rounded(value: Value) -> Value:
+    return replace(value, sql=sql.nine_digits(value.sql), computed=False) if value.computed else value
+
+
+def _same_kind(values: list[Value], reader: _Reader, node: Sql) -> tuple[list[Value], str]:
+    kinds = {value.kind for value in values if value.kind not in (NOTHING, LITERAL)}
+    if MONEY in kinds:
+        return [replace(value, sql=_as_exact(value), kind=MONEY) for value in values], MONEY
+    if kinds <= {NUMBER, COUNT}:
+        return [as_double(value) if value.kind != NOTHING else value for value in values], NUMBER
+    if len(kinds) > 1:
+        raise reader.refuse(node, f"`{node.sql()}` mixes {' and '.join(sorted(kinds))}")
+    return values, next(iter(kinds))
+
+
+def _chosen(maker: Callable[..., Sql]) -> Callable[[Sql, _Reader], Value]:
+    def chosen(node: Sql, reader: _Reader) -> Value:
+        parts = [_value(part, reader) for part in (node.this, *node.expressions)]
+        values, kind = _same_kind(parts, reader, node)
+        return _merged(maker(*(value.sql for value in values)), kind, *values, computed=kind == NUMBER)
+
+    return chosen
+
+
+def _coalesce(node: Sql, reader: _Reader) -> Value:
+    parts = [_value(part, reader) for part in (node.this, *node.expressions)]
+    values, kind = _same_kind(parts, reader, node)
+    result = sql.coalesce(values[0].sql, *(value.sql for value in values[1:]))
+    last = parts[-1]  # a known default makes the whole known
+    if last.kind == LITERAL or not (last.unknown or last.found):
+        return Value(result, kind, computed=kind == NUMBER)
+    return _merged(result, kind, *values, computed=kind == NUMBER)
+
+
+def _nullif(node: Sql, reader: _Reader) -> Value:
+    (left, right), kind = _same_kind([_value(node.this, reader), _value(node.expression, reader)], reader, node)
+    return _merged(sql.nullif(left.sql, right.sql), kind, left, right, computed=kind == NUMBER)
+
+
+def _case_value(node: Sql, reader: _Reader) -> Value:
+    branches = _branches(node, reader)
+    default = node.args.get("default")
+    thens = [_value(then, reader) for _, then in branches]
+    if default is not None:
+        thens.append(_value(default, reader))
+    if all(then.kind in (YES_NO, NOTHING) for then in thens):
+        return Value(_case_condition(node, reader), YES_NO, unknown=True)
+    values, kind = _same_kind(thens, reader, node)
+    otherwise = values[len(branches)].sql if default is not None else None
+    whens = [(when, value.sql) for (when, _), value in zip(branches, values, strict=False)]
+    found = {condition.sql(): condition for value in values for condition in value.found}
+    found.update({c.sql(): c for c in found_of(reader.formula, reader.names, reader.file)})
+    unknown = any(value.unknown for value in values) or bool(reader.formula.metrics)
+    return Value(sql.case(whens, otherwise), kind, tuple(found.values()), unknown, computed=kind == NUMBER)
+
+
+def _number_call(maker: Callable[[Sql], Sql]) -> Callable[[Sql, _Reader], Value]:
+    def call(node: Sql, reader: _Reader) -> Value:
+        value = _value(node.this, reader)
+        if value.kind == MONEY:
+            return _merged(maker(value.sql), MONEY, value)
+        return _merged(maker(as_double(_rounded(value)).sql), NUMBER, value, computed=True)
+
+    return call
+
+
+def _round(node: Sql, reader: _Reader) -> Value:
+    value = _value(node.this, reader)
+    digits = int(node.args["decimals"].this) if node.args.get("decimals") is not None else 0
+    exact = sql.round_(_as_exact(value) if value.kind == MONEY else sql.cast(as_double(value).sql, sql.EXACT), digits)
+    if value.kind == MONEY:
+        return _merged(exact, MONEY, value)
+    return _merged(sql.cast(exact, sql.DOUBLE), NUMBER, value)
+
+
+def _word_call(maker: Callable[[Sql], Sql], kind: str) -> Callable[[Sql, _Reader], Value]:
+    def call(node: Sql, reader: _Reader) -> Value:
+        value = _value(node.this, reader)
+        return _merged(sql.cast(maker(value.sql), sql.BIGINT) if kind == COUNT else maker(value.sql), kind, value)
+
+    return call
+
+
+def _negative(node: Sql, reader: _Reader) -> Value:
+    value = _value(node.this, reader)
+    if value.number is not None:
+        return Value(sql.double(-value.number), LITERAL, number=-value.number)
+    return _merged(exp.Neg(this=sql.paren(value.sql)), value.kind, value, computed=value.computed)
+
+
+_VALUES: Mapping[type[Sql], Callable[[Sql, _Reader], Value]] = MappingProxyType(
+    {
+        exp.Column: _column,
+        exp.Literal: _literal,
+        exp.Cast: _date,
+        exp.Interval: _interval,
+        exp.Null: lambda _node, _reader: Value(sql.null(), NOTHING),
+        exp.Boolean: lambda node, _reader: Value(sql.true() if node.this else sql.false(), YES_NO),
+        exp.Paren: lambda node, reader: _value(node.this, reader),
+        exp.Neg: _negative,
+        exp.Add: _arithmetic,
+        exp.Sub: _arithmetic,
+        exp.Mul: _arithmetic,
+        exp.Div: _arithmetic,
+        exp.Case: _case_value,
+        exp.Coalesce: _coalesce,
+        exp.Nullif: _nullif,
+        exp.Least: _chosen(sql.least),
+        exp.Greatest: _chosen(sql.greatest),
+        exp.Abs: _number_call(sql.abs_),
+        exp.Floor: _number_call(sql.floor),
+        exp.Ceil: _number_call(sql.ceil),
+        exp.Round: _round,
+        exp.Lower: _word_call(sql.lower, WORDS),
+        exp.Upper: _word_call(sql.upper, WORDS),
+        exp.Length: _word_call(sql.length, COUNT),
+        exp.Year: _word_call(sql.year, COUNT),
+        exp.Quarter: _word_call(sql.quarter, COUNT),
+        exp.Month: _word_call(sql.month, COUNT),
+    }
+)

@@ -1,0 +1,239 @@
+"""Criteria and the groups they stand in, as three-valued conditions over the measures.
+
+Thresholds are cells of a one-row table that is joined, never literals: a changed threshold needs no new text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from types import MappingProxyType
+
+import pyarrow as pa
+from sqlglot import exp
+
+from crmsync.errors import ConfigError
+from crmsync.levelling import sql
+from crmsync.levelling.conditions import LITERAL, MONEY, NUMBER, WORDS, YES_NO, Value, compared
+from crmsync.levelling.measures import Measures, partner_column
+from crmsync.levelling.money import Money, threshold_factor
+from crmsync.levelling.sql import Sql
+from crmsync.programs.program import (
+    ByAttribute,
+    Comparison,
+    Criterion,
+    Group,
+    Junction,
+    MoneyValue,
+    OtherMetric,
+    Program,
+    Requirement,
+    Tier,
+    Unit,
+    WhenMissing,
+)
+from crmsync.programs.program import Value as Required
+
+LIMITS = "limits"
+
+COMPARISONS: Mapping[Comparison, type[Sql]] = MappingProxyType(
+    {
+        Comparison.GE: exp.GTE,
+        Comparison.GT: exp.GT,
+        Comparison.LE: exp.LTE,
+        Comparison.LT: exp.LT,
+        Comparison.EQ: exp.EQ,
+    }
+)
+
+
+@dataclass
+class Limits:
+    """The thresholds of a program, collected while criteria are compiled: one column each."""
+
+    money: Money
+    effective_from: date | None
+    as_of: date
+    file: str
+    columns: dict[str, pa.Array] = field(default_factory=dict)
+    _known: dict[tuple[object, ...], str] = field(default_factory=dict)
+
+    def number(self, value: Decimal) -> Sql:
+        """A threshold that is a number."""
+        return self._cell(("number", value), pa.array([float(value)], pa.float64()))
+
+    def amount(self, value: Decimal) -> Sql:
+        """A threshold that is money in the program's currency."""
+        return self._cell(("money", value), pa.array([value.quantize(Decimal("0.01"))], pa.decimal128(28, 2)))
+
+    def converted(self, value: MoneyValue, line: int) -> Sql:
+        """A threshold in another currency, at the rate on the version's effective_from (as_of where it has none)."""
+        factor = threshold_factor(self.money, value.currency, self.effective_from or self.as_of)
+        if not isinstance(factor, Decimal):
+            raise ConfigError(f"there is no rate for the threshold {value.amount} {value.currency}", file=self.file, line=line)
+        return self.amount((value.amount * factor).quantize(Decimal("0.01"), "ROUND_HALF_UP"))
+
+    def table(self) -> pa.Table:
+        """The one-row table of all thresholds."""
+        return pa.table(self.columns or {"none": pa.array([True])})
+
+    def _cell(self, key: tuple[object, ...], value: pa.Array) -> Sql:
+        column = self._known.setdefault(key, f"limit_{len(self._known)}")
+        self.columns.setdefault(column, value)
+        return sql.col(column)
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Compiles requirements against one view of the measures."""
+
+    program: Program
+    names: Measures
+    limits: Limits
+    spare: Decimal | None = None  # ask for this fraction more than required (risk: near)
+
+    def tier_holds(self, requirement: Group | None) -> Sql:
+        """Whether a tier's requirement holds: true, false or NULL (undecided)."""
+        return sql.true() if requirement is None else self.holds(requirement)
+
+    def holds(self, requirement: Requirement) -> Sql:
+        """A criterion or group as a three-valued condition."""
+        if isinstance(requirement, Criterion):
+            return self.criterion(requirement)
+        inner = self if requirement.junction is not Junction.NONE else self._turned()
+        parts = [inner.holds(part) for part in requirement.parts]
+        match requirement.junction:
+            case Junction.ALL:
+                return sql.and_(*parts)
+            case Junction.ANY:
+                return sql.or_(*parts)
+            case Junction.NONE:
+                return sql.not_(sql.or_(*parts))
+            case _:
+                return _at_least(parts, requirement.at_least, [parts[i] for i in requirement.including])
+
+    def _turned(self) -> Criteria:
+        # inside `none` a criterion is spared by missing it more widely
+        return replace(self, spare=-self.spare) if self.spare is not None else self
+
+    def criterion(self, criterion: Criterion) -> Sql:
+        """One comparison; a metric with `when_missing: fail` is unmet where it is unknown."""
+        required = self.required(criterion)
+        if self.spare is not None:
+            required = self._with_spare(criterion, required)
+        answer = compared(COMPARISONS[criterion.comparison], self.value(criterion), required)
+        fails = self.program.metrics[criterion.metric].when_missing is WhenMissing.FAIL
+        return sql.coalesce(answer, sql.false()) if fails else answer
+
+    def _with_spare(self, criterion: Criterion, required: Value) -> Value:
+        if required.kind not in (MONEY, NUMBER) or criterion.comparison is Comparison.EQ or self.spare is None:
+            return required
+        upwards = criterion.comparison in (Comparison.GE, Comparison.GT)
+        part = sql.mul(sql.abs_(sql.cast(required.sql, sql.DOUBLE)), sql.double(self.spare if upwards else -self.spare))
+        if required.kind == MONEY:
+            return replace(required, sql=sql.add(required.sql, sql.cents(part)))
+        return replace(required, sql=sql.add(required.sql, part), computed=True)
+
+    def value(self, criterion: Criterion) -> Value:
+        """The metric's value in this view."""
+        return self.names.metric(criterion.metric)
+
+    def required(self, criterion: Criterion) -> Value:
+        """What the criterion compares with."""
+        return self._required(criterion.value, criterion)
+
+    def _required(self, value: Required, criterion: Criterion) -> Value:
+        if isinstance(value, OtherMetric):
+            return self.names.metric(value.key)
+        if isinstance(value, ByAttribute):
+            return self._by_attribute(value, criterion)
+        if isinstance(value, bool):
+            return Value(sql.true() if value else sql.false(), YES_NO)
+        if isinstance(value, str):
+            return Value(sql.text(value), WORDS)
+        if isinstance(value, MoneyValue):
+            return Value(self.limits.converted(value, criterion.line), MONEY)
+        if self.program.metrics[criterion.metric].unit is Unit.MONEY:
+            return Value(self.limits.amount(value), MONEY)
+        return Value(self.limits.number(value), NUMBER)
+
+    def _by_attribute(self, value: ByAttribute, criterion: Criterion) -> Value:
+        cell = sql.cast(sql.col(partner_column(value.column), self.names.alias), sql.TEXT)
+        otherwise = self._required(value.default, criterion)
+        branches = [(sql.eq(cell, sql.text(key)), self._required(case, criterion)) for key, case in value.cases.items()]
+        chosen = sql.case([(when, then.sql) for when, then in branches], otherwise.sql)
+        sides = [then for _, then in branches] + [otherwise]
+        return Value(chosen, otherwise.kind if otherwise.kind != LITERAL else NUMBER, unknown=any(s.unknown for s in sides))
+
+
+def _at_least(parts: list[Sql], count: int, including: list[Sql]) -> Sql:
+    met = _total([sql.coalesce(part, sql.false()) for part in parts])
+    possible = _total([sql.coalesce(part, sql.true()) for part in parts])
+    enough = sql.case(
+        [(sql.ge(met, sql.number(count)), sql.true()), (sql.lt(possible, sql.number(count)), sql.false())],
+        sql.null(sql.BOOLEAN),
+    )
+    return sql.and_(enough, *including)
+
+
+def _total(flags: list[Sql]) -> Sql:
+    total: Sql = sql.number(0)
+    for flag in flags:
+        total = sql.add(total, sql.case([(flag, sql.number(1))], sql.number(0)))
+    return total
+
+
+def attributes_used(program: Program) -> set[str]:
+    """Partner columns that thresholds depend on."""
+    found: set[str] = set()
+
+    def visit_value(value: Required) -> None:
+        if isinstance(value, ByAttribute):
+            found.add(value.column)
+            for inner in (*value.cases.values(), value.default):
+                visit_value(inner)
+
+    def visit(requirement: Requirement) -> None:
+        if isinstance(requirement, Criterion):
+            visit_value(requirement.value)
+        else:
+            for part in requirement.parts:
+                visit(part)
+
+    for tier in tiers_of(program):
+        for requirement in (tier.requires, tier.keeps):
+            if requirement is not None:
+                visit(requirement)
+    return found
+
+
+def criteria_of(requirement: Requirement | None) -> list[Criterion]:
+    """All criteria of a requirement, in file order."""
+    if requirement is None:
+        return []
+    if isinstance(requirement, Criterion):
+        return [requirement]
+    return [criterion for part in requirement.parts for criterion in criteria_of(part)]
+
+
+def metrics_of(requirement: Requirement | None) -> set[str]:
+    """Metrics that a requirement reads, those on the right-hand side too."""
+    found: set[str] = set()
+    for criterion in criteria_of(requirement):
+        found |= {criterion.metric} | _metrics_in(criterion.value)
+    return found
+
+
+def _metrics_in(value: Required) -> set[str]:
+    if isinstance(value, OtherMetric):
+        return {value.key}
+    if isinstance(value, ByAttribute):
+        return {key for inner in (*value.cases.values(), value.default) for key in _metrics_in(inner)}
+    return set()
+
+
+def tiers_of(program: Program) -> list[Tier]:
+    """Every tier of every ladder."""
+    return [tier for ladder in program.ladders.values() for tier in ladder.tiers]

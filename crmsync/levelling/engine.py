@@ -1,0 +1,98 @@
+"""The engine that runs the generated SQL: register, run, read, close.
+
+DuckDB is the embedded default. Another engine needs the same four calls and a SQLGlot dialect.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import pyarrow as pa
+
+from crmsync.errors import DataError, StoreError
+from crmsync.levelling.sql import Sql
+
+
+class Engine(Protocol):
+    """Runs SQL trees over registered tables. Names are unique within one engine."""
+
+    def register(self, name: str, source: pa.Table | Path) -> None:
+        """Make an Arrow table or a Parquet file readable as `name`."""
+        ...
+
+    def run(self, name: str, query: Sql) -> str:
+        """Compute `query` into the table `name`; returns the name. Errors: DataError, StoreError."""
+        ...
+
+    def read(self, query: Sql) -> pa.Table:
+        """The rows of `query`."""
+        ...
+
+    def columns(self, name: str) -> Mapping[str, str]:
+        """Column names and engine types of a table."""
+        ...
+
+    def close(self) -> None:
+        """Free everything."""
+        ...
+
+
+class DuckDbEngine:
+    """DuckDB in this process. Memory and threads are bounded; intermediate results may spill to the temp folder."""
+
+    dialect = "duckdb"
+
+    def __init__(self, memory_limit: str = "2GB", threads: int | None = None) -> None:
+        settings = {
+            "memory_limit": memory_limit,
+            "threads": str(threads or min(4, os.cpu_count() or 1)),
+            "preserve_insertion_order": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+        self._connection = duckdb.connect(":memory:", config=settings)
+        self._registered: dict[str, pa.Table] = {}
+
+    def register(self, name: str, source: pa.Table | Path) -> None:
+        if isinstance(source, pa.Table):
+            self._registered[name] = source  # DuckDB reads it in place: it must outlive the query
+            self._connection.register(name, source)
+        else:
+            relation = self._connection.read_parquet(str(source))
+            relation.create_view(name)
+
+    def run(self, name: str, query: Sql) -> str:
+        self._execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {query.sql(dialect="duckdb")}')
+        return name
+
+    def read(self, query: Sql) -> pa.Table:
+        text = query.sql(dialect="duckdb")
+        try:
+            return self._connection.sql(text).to_arrow_table()
+        except duckdb.Error as error:
+            raise _told(error) from error
+
+    def columns(self, name: str) -> Mapping[str, str]:
+        relation = self._connection.table(name)
+        return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
+    def close(self) -> None:
+        self._connection.close()
+        self._registered.clear()
+
+    def _execute(self, text: str) -> None:
+        try:
+            self._connection.execute(text)
+        except duckdb.Error as error:
+            raise _told(error) from error
+
+
+def _told(error: duckdb.Error) -> DataError | StoreError:
+    first = str(error).splitlines()[0]
+    if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+        return StoreError(f"the engine ran out of memory or disk, or could not read a table: {first}")
+    return DataError(f"the engine could not compute the program on these tables: {first}")

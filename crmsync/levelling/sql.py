@@ -1,0 +1,415 @@
+"""The only constructors of SQLGlot nodes that levelling uses.
+
+SQLGlot ignores arguments it does not know and renames them between minor releases (measured), so nodes are built here
+and nowhere else, and the tests run the text they become. Nothing here concatenates SQL text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+
+from sqlglot import exp
+
+Sql = exp.Expression
+
+MONEY = "DECIMAL(28, 2)"
+AMOUNT = "DECIMAL(19, 2)"  # one delivered amount: the left half of the only safe product pair
+RATE = "DECIMAL(18, 12)"  # its right half
+EXACT = "DECIMAL(38, 9)"
+DOUBLE = "DOUBLE"
+BIGINT = "BIGINT"
+INT = "INT"
+TEXT = "TEXT"
+DATE = "DATE"
+BOOLEAN = "BOOLEAN"
+
+
+def name(text: str) -> exp.Identifier:
+    return exp.to_identifier(text, quoted=True)
+
+
+def col(column: str, table: str | None = None) -> Sql:
+    return exp.Column(this=name(column), table=name(table) if table else None)
+
+
+def text(value: str) -> Sql:
+    return exp.Literal.string(value)
+
+
+def number(value: int | Decimal | str) -> Sql:
+    """A plain number literal; negative ones are parenthesised by the generator."""
+    plain = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    return exp.Neg(this=exp.Literal.number(plain[1:])) if plain.startswith("-") else exp.Literal.number(plain)
+
+
+def cast(value: Sql, kind: str) -> Sql:
+    return exp.Cast(this=value, to=exp.DataType.build(kind))
+
+
+def decimal(value: Decimal, kind: str = EXACT) -> Sql:
+    return cast(text(f"{value:f}"), kind)
+
+
+def double(value: Decimal | int | str) -> Sql:
+    return cast(text(f"{value:f}" if isinstance(value, Decimal) else str(value)), DOUBLE)
+
+
+def day(value: date) -> Sql:
+    return cast(text(value.isoformat()), DATE)
+
+
+def null(kind: str | None = None) -> Sql:
+    return cast(exp.Null(), kind) if kind else exp.Null()
+
+
+def true() -> Sql:
+    return exp.Boolean(this=True)
+
+
+def false() -> Sql:
+    return exp.Boolean(this=False)
+
+
+def paren(value: Sql) -> Sql:
+    atomic = exp.Column | exp.Literal | exp.Func | exp.Paren | exp.Boolean | exp.Null | exp.Case
+    return value if isinstance(value, atomic) else exp.Paren(this=value)
+
+
+def _binary(kind: type[exp.Binary], left: Sql, right: Sql) -> Sql:
+    return kind(this=paren(left), expression=paren(right))
+
+
+def eq(left: Sql, right: Sql) -> Sql:
+    return _binary(exp.EQ, left, right)
+
+
+def ne(left: Sql, right: Sql) -> Sql:
+    return _binary(exp.NEQ, left, right)
+
+
+def lt(left: Sql, right: Sql) -> Sql:
+    return _binary(exp.LT, left, right)
+
+
+def le(left: Sql, right: Sql) -> Sql:
+    return _binary(exp.LTE, left, right)
+
+
+def gt(left: Sql, right: Sql) -> Sql:
+    return _binary(exp.GT, left, right)
+
+
+def ge(left: Sql, right: Sql) -> Sql:
+    return _binary(exp.GTE, left, right)
+
+
+def add(left: Sql, right: Sql) -> Sql:
+    return _binary(exp.Add, left, right)
+
+
+def sub(left: Sql, right: Sql) -> Sql:
+    return _binary(exp.Sub, left, right)
+
+
+def mul(left: Sql, right: Sql) -> Sql:
+    return _binary(exp.Mul, left, right)
+
+
+def div(left: Sql, right: Sql) -> Sql:
+    """Division of two DOUBLEs; the caller casts both and guards against zero."""
+    return _binary(exp.Div, left, right)
+
+
+def and_(*parts: Sql) -> Sql:
+    return _chain(exp.And, parts, true())
+
+
+def or_(*parts: Sql) -> Sql:
+    return _chain(exp.Or, parts, false())
+
+
+def _chain(kind: type[exp.Binary], parts: Sequence[Sql], empty: Sql) -> Sql:
+    if not parts:
+        return empty
+    # a balanced tree: a long chain would nest past the parser's depth
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return _binary(kind, _chain(kind, parts[:middle], empty), _chain(kind, parts[middle:], empty))
+
+
+def not_(value: Sql) -> Sql:
+    return exp.Not(this=paren(value))
+
+
+def is_null(value: Sql) -> Sql:
+    return exp.Is(this=paren(value), expression=exp.Null())
+
+
+def not_null(value: Sql) -> Sql:
+    return not_(is_null(value))
+
+
+def in_(value: Sql, members: Sequence[Sql]) -> Sql:
+    return exp.In(this=paren(value), expressions=list(members))
+
+
+def like(value: Sql, pattern: Sql) -> Sql:
+    return exp.Like(this=paren(value), expression=pattern)
+
+
+def case(branches: Iterable[tuple[Sql, Sql]], otherwise: Sql | None = None) -> Sql:
+    branches = list(branches)
+    if not branches:
+        return otherwise if otherwise is not None else exp.Null()
+    ifs = [exp.If(this=condition, true=value) for condition, value in branches]
+    return exp.Case(ifs=ifs, default=otherwise)
+
+
+def coalesce(first: Sql, *others: Sql) -> Sql:
+    return exp.Coalesce(this=first, expressions=list(others))
+
+
+def nullif(value: Sql, other: Sql) -> Sql:
+    return exp.Nullif(this=value, expression=other)
+
+
+def _known(values: Sequence[Sql], result: Sql) -> Sql:
+    return case([(or_(*(is_null(value) for value in values)), exp.Null())], result)
+
+
+def least(*values: Sql) -> Sql:
+    """The smallest; unknown when any is (engines skip nulls differently)."""
+    return values[0] if len(values) == 1 else _known(values, exp.Least(this=values[0], expressions=list(values[1:])))
+
+
+def greatest(*values: Sql) -> Sql:
+    """The largest; unknown when any is."""
+    return values[0] if len(values) == 1 else _known(values, exp.Greatest(this=values[0], expressions=list(values[1:])))
+
+
+def abs_(value: Sql) -> Sql:
+    return exp.Abs(this=value)
+
+
+def floor(value: Sql) -> Sql:
+    return exp.Floor(this=value)
+
+
+def ceil(value: Sql) -> Sql:
+    return exp.Ceil(this=value)
+
+
+def round_(value: Sql, digits: int) -> Sql:
+    return exp.Round(this=value, decimals=number(digits))
+
+
+def lower(value: Sql) -> Sql:
+    return exp.Lower(this=value)
+
+
+def upper(value: Sql) -> Sql:
+    return exp.Upper(this=value)
+
+
+def length(value: Sql) -> Sql:
+    return exp.Length(this=value)
+
+
+def year(value: Sql) -> Sql:
+    return exp.Year(this=value)
+
+
+def quarter(value: Sql) -> Sql:
+    return exp.Quarter(this=value)
+
+
+def month(value: Sql) -> Sql:
+    return exp.Month(this=value)
+
+
+def days_between(later: Sql, earlier: Sql) -> Sql:
+    return exp.DateDiff(this=later, expression=earlier, unit=exp.Var(this="DAY"))
+
+
+def plus_interval(value: Sql, count: int, unit: str) -> Sql:
+    """A date plus whole days or months, as a date on every engine."""
+    interval = exp.Interval(this=text(str(abs(count))), unit=exp.Var(this=unit))
+    shifted = sub(value, interval) if count < 0 else add(value, interval)
+    return cast(shifted, DATE)
+
+
+def list_contains(values: Sql, member: Sql) -> Sql:
+    return exp.ArrayContains(this=values, expression=member)
+
+
+def array(values: Sequence[Sql]) -> Sql:
+    return exp.Array(expressions=list(values))
+
+
+def empty_array(kind: str) -> Sql:
+    return cast(exp.Array(expressions=[]), f"ARRAY<{kind}>")
+
+
+def joined(values: Sequence[Sql], separator: str) -> Sql:
+    """Texts joined with a separator; nulls are left out."""
+    return exp.ArrayToString(this=array(values), expression=text(separator))
+
+
+def struct(fields: Mapping[str, Sql]) -> Sql:
+    return exp.Struct(
+        expressions=[exp.PropertyEQ(this=exp.to_identifier(key, quoted=True), expression=value) for key, value in fields.items()]
+    )
+
+
+def concat(*parts: Sql) -> Sql:
+    """Texts joined; null when any part is null."""
+    result = parts[0]
+    for part in parts[1:]:
+        result = exp.DPipe(this=result, expression=paren(part))
+    return exp.Paren(this=result)
+
+
+# --- aggregates
+
+
+def _filtered(aggregate: Sql, where: Sql | None) -> Sql:
+    return aggregate if where is None else exp.Filter(this=aggregate, expression=exp.Where(this=where))
+
+
+def sum_(value: Sql, where: Sql | None = None) -> Sql:
+    return _filtered(exp.Sum(this=value), where)
+
+
+def count(where: Sql | None = None) -> Sql:
+    return _filtered(exp.Count(this=exp.Star()), where)
+
+
+def count_of(value: Sql, where: Sql | None = None) -> Sql:
+    return _filtered(exp.Count(this=value), where)
+
+
+def min_(value: Sql, where: Sql | None = None) -> Sql:
+    return _filtered(exp.Min(this=value), where)
+
+
+def max_(value: Sql, where: Sql | None = None) -> Sql:
+    return _filtered(exp.Max(this=value), where)
+
+
+def any_true(value: Sql, where: Sql | None = None) -> Sql:
+    return _filtered(exp.LogicalOr(this=value), where)
+
+
+def first_of(value: Sql, over: Sequence[Sql], order: Sequence[tuple[Sql, bool]]) -> Sql:
+    """The value of the first row per `over`, by `order` (expression, descending)."""
+    ordered = exp.Order(expressions=[exp.Ordered(this=e, desc=desc, nulls_first=False) for e, desc in order])
+    return exp.Window(this=exp.FirstValue(this=value), partition_by=list(over), order=ordered)
+
+
+def row_number(over: Sequence[Sql], order: Sequence[tuple[Sql, bool]]) -> Sql:
+    ordered = exp.Order(expressions=[exp.Ordered(this=e, desc=desc, nulls_first=False) for e, desc in order])
+    return exp.Window(this=exp.RowNumber(), partition_by=list(over), order=ordered)
+
+
+# --- relations
+
+
+def named(value: Sql, alias: str) -> Sql:
+    return exp.alias_(value, name(alias))
+
+
+def columns(values: Mapping[str, Sql]) -> list[Sql]:
+    return [named(value, alias) for alias, value in values.items()]
+
+
+def star(table: str | None = None) -> Sql:
+    return exp.Column(this=exp.Star(), table=name(table)) if table else exp.Star()
+
+
+def table(relation: str, alias: str | None = None) -> Sql:
+    return exp.Table(this=name(relation), alias=exp.TableAlias(this=name(alias)) if alias else None)
+
+
+def subquery(query: Sql, alias: str) -> Sql:
+    return exp.Subquery(this=query, alias=exp.TableAlias(this=name(alias)))
+
+
+def select(
+    values: Sequence[Sql],
+    source: Sql,
+    joins: Sequence[tuple[str, Sql, Sql]] = (),
+    where: Sql | None = None,
+    group: Sequence[Sql] = (),
+    order: Sequence[Sql] = (),
+) -> exp.Select:
+    """SELECT values FROM source, with joins of (kind `left`|`inner`|`cross`, relation, condition)."""
+    query = exp.Select(expressions=list(values)).from_(source)
+    for kind, relation, condition in joins:
+        query = query.join(relation, on=None if kind == "cross" else condition, join_type=kind)
+    if where is not None:
+        query = query.where(where)
+    if group:
+        query = query.group_by(*group)
+    return query.order_by(*order) if order else query
+
+
+def union_all(queries: Sequence[exp.Select]) -> Sql:
+    result: Sql = queries[0]
+    for query in queries[1:]:
+        result = exp.Union(this=result, expression=query, distinct=False)
+    return result
+
+
+def distinct(values: Sequence[Sql], source: Sql, where: Sql | None = None) -> exp.Select:
+    query = exp.Select(expressions=list(values)).from_(source).distinct()
+    return query.where(where) if where is not None else query
+
+
+# --- numbers
+
+
+def cents(value: Sql, digits_kind: str = EXACT) -> Sql:
+    """A number rounded half away from zero to cents, as MONEY.
+
+    A DOUBLE goes through nine decimals first, so that 10.01 / 2 is 5.005 and becomes 5.01 on every engine.
+    """
+    return cast(round_(cast(value, digits_kind), 2), MONEY)
+
+
+def money_times_rate(amount: Sql, rate: Sql) -> Sql:
+    """The only place where money meets a rate: DECIMAL(19,2) x DECIMAL(18,12), rounded to cents."""
+    return cast(round_(mul(cast(amount, AMOUNT), cast(rate, RATE)), 2), MONEY)
+
+
+def nine_digits(value: Sql) -> Sql:
+    """A DOUBLE rounded half away from zero to 9 decimals; beyond 4 million a DOUBLE has no ninth decimal to round."""
+    return case([(lt(abs_(value), double(4_000_000)), cast(cast(value, EXACT), DOUBLE))], value)
+
+
+def without_zeros(value: Sql) -> Sql:
+    """Decimal text without trailing zeros and without a trailing point."""
+    no_zeros = exp.Trim(this=value, expression=text("0"), position="TRAILING")
+    return exp.Trim(this=no_zeros, expression=text("."), position="TRAILING")
+
+
+def number_text(value: Sql) -> Sql:
+    """A DOUBLE as decimal text without exponent or trailing zeros, at most 9 decimals and 15 significant digits."""
+    size = abs_(value)
+    exact = case(
+        [
+            (is_null(value), null(TEXT)),
+            (lt(size, double(1_000_000)), cast(cast(value, "DECIMAL(38, 9)"), TEXT)),
+            (lt(size, double(1_000_000_000)), cast(cast(value, "DECIMAL(38, 6)"), TEXT)),
+            (lt(size, double(1_000_000_000_000)), cast(cast(value, "DECIMAL(38, 3)"), TEXT)),
+        ],
+        cast(cast(value, "DECIMAL(38, 1)"), TEXT),
+    )
+    return without_zeros(exact)
+
+
+def without_nulls(values: Sql) -> Sql:
+    """A list without its nulls."""
+    return exp.ArrayCompact(this=values)

@@ -1,0 +1,146 @@
+"""The standings table: its columns, and how it is written to and read from CSV, JSON lines and Parquet.
+
+Source: architecture, standings. JSON columns are nested values in JSON lines and Parquet, JSON text in CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crmsync.errors import ConfigError, StoreError
+
+COLUMNS = (
+    "program", "program_version", "as_of", "partner_id", "category", "calculated_tier", "earned_tier", "granted_tier",
+    "previous_tier", "pending_tier", "pending_on", "headline_tier", "primary_category", "projected_tier", "pace_tier",
+    "movement", "category_check", "reassess_on", "overrides", "tier_since", "grace_until", "next_review", "per_value",
+    "next_tier", "progress", "gap", "gap_summary", "main_blocker", "risk", "risk_on", "risk_reasons", "provisional",
+    "provisional_reasons", "metrics", "benefits", "state", "format",
+)  # fmt: skip
+JSON_COLUMNS = frozenset({"overrides", "gap", "risk_reasons", "provisional_reasons", "metrics", "benefits", "state"})
+DATES = frozenset({"as_of", "pending_on", "reassess_on", "tier_since", "grace_until", "next_review", "risk_on"})
+ENDINGS = (".csv", ".jsonl", ".parquet")
+
+
+def check_ending(out: Path) -> None:
+    """Errors: ConfigError when the file name says no format."""
+    if out.suffix not in ENDINGS:
+        raise ConfigError(f"--out {out}: the name ends in {out.suffix or 'nothing'}; use {', '.join(ENDINGS)}")
+
+
+def write_standings(standings: pa.Table, out: Path) -> None:
+    """Write the table in the format that the ending of `out` names, in one move. Errors: ConfigError, StoreError."""
+    check_ending(out)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        if out.suffix == ".parquet":
+            pq.write_table(standings, partial, compression="zstd")
+        elif out.suffix == ".csv":
+            _write_csv(standings, partial)
+        else:
+            _write_lines(standings, partial)
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StoreError(f"{out}: cannot be written: {error.strerror or error}") from error
+
+
+def _write_csv(standings: pa.Table, path: Path) -> None:
+    names = standings.column_names
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(names)
+        for batch in standings.to_batches(max_chunksize=10_000):
+            columns = [_csv_column(name, batch.column(name)) for name in names]
+            writer.writerows(zip(*columns, strict=True))
+
+
+def _csv_column(name: str, values: pa.Array) -> list[Any]:
+    if name in JSON_COLUMNS:
+        return [None if value is None else json_text(value) for value in values.to_pylist()]
+    if pa.types.is_boolean(values.type):
+        return [None if value is None else "true" if value else "false" for value in values.to_pylist()]
+    return values.to_pylist()
+
+
+def _write_lines(standings: pa.Table, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        for batch in standings.to_batches(max_chunksize=10_000):
+            stream.writelines(json_text(row) + "\n" for row in batch.to_pylist())
+
+
+def json_text(value: Any) -> str:
+    """JSON without spaces; dates as ISO text, decimals as numbers."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(type(value))
+
+
+def read_standings(path: Path, columns: Sequence[str] = COLUMNS) -> pa.Table:
+    """Columns of a standings file: texts, dates and `overridden` (whether any override was in force).
+
+    Only flat columns are given back; of the JSON columns only `overrides` can be asked for.
+    Errors: ConfigError when the file is missing, of another ending, or lacks a column.
+    """
+    check_ending(path)
+    try:
+        rows = _READERS[path.suffix](path, columns)
+        return _typed(rows, columns)
+    except FileNotFoundError as error:
+        raise ConfigError("no such file", file=str(path)) from error
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        raise ConfigError(f"not a standings file: {error}", file=str(path)) from error
+
+
+def _read_parquet(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
+    table = pq.read_table(path, columns=list(columns))
+    return {name: table.column(name).to_pylist() for name in columns}
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    values = {name: [row[name] or None for row in rows] for name in columns}
+    if "overrides" in values:
+        values["overrides"] = [json.loads(text) if text else [] for text in values["overrides"]]
+    return values
+
+
+def _read_lines(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
+    with path.open(encoding="utf-8") as stream:
+        rows = [json.loads(line) for line in stream if line.strip()]
+    return {name: [row[name] for row in rows] for name in columns}
+
+
+_READERS = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_lines}
+
+
+def _typed(rows: dict[str, list[Any]], columns: Sequence[str]) -> pa.Table:
+    arrays: dict[str, pa.Array] = {}
+    for name in columns:
+        if name == "overrides":
+            arrays["overridden"] = pa.array([bool(value) for value in rows[name]], pa.bool_())
+        elif name in DATES:
+            arrays[name] = pa.array(list(_dates(rows[name])), pa.date32())
+        else:
+            arrays[name] = pa.array([None if v is None else str(v) for v in rows[name]], pa.string())
+    return pa.table(arrays)
+
+
+def _dates(values: Sequence[Any]) -> Iterator[date | None]:
+    for value in values:
+        yield date.fromisoformat(value) if isinstance(value, str) else value

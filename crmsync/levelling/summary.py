@@ -1,0 +1,112 @@
+"""The rows of all categories put together: the account's headline and primary category, and the columns in order."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from crmsync.levelling import previous, sql
+from crmsync.levelling.atoms import Days
+from crmsync.levelling.categories import ENTRY_OF_OVERRIDE
+from crmsync.levelling.gap import ENTRY
+from crmsync.levelling.sql import Sql
+from crmsync.levelling.standings import COLUMNS
+from crmsync.programs.program import Headline, Program
+
+FORMAT = 1
+
+
+def standings_query(program: Program, days: Days, metrics: Sql, has_losses: bool, has_previous: bool) -> Sql:
+    """All rows with all columns of the standings table, ordered by partner_id and category."""
+    account = sql.select([sql.star(), *sql.columns(_account(program))], sql.table("standing"))
+    partner = sql.eq(sql.col("partner_id", "m"), sql.col("partner_id", "s"))
+    joins: list[tuple[str, Sql, Sql]] = [("left", sql.table("measures", "m"), partner)]
+    risk_on: Sql = sql.null(sql.DATE)
+    if has_losses:
+        match = sql.and_(
+            sql.eq(sql.col("partner_id", "l"), sql.col("partner_id", "s")),
+            sql.eq(sql.col("category", "l"), sql.col("category", "s")),
+        )
+        joins.append(("left", sql.table("losses", "l"), match))
+        risk_on = sql.col("lost_on", "l")
+    values = _values(program, days.as_of)
+    values |= {"metrics": metrics, "risk_on": _risk_on(risk_on, days.as_of)}
+    source = sql.subquery(account, "s")
+    rows = sql.select(sql.columns({name: values.get(name, sql.col(name, "s")) for name in COLUMNS}), source, joins)
+    everything: Sql = rows
+    if has_previous:
+        everything = sql.union_all([rows, _vanished(program, days.as_of, metrics)])
+    ordered = sql.select([sql.star()], sql.subquery(everything, "standings"))
+    return ordered.order_by(sql.col("partner_id"), sql.col("category"))
+
+
+def _values(program: Program, as_of: date) -> dict[str, Sql]:
+    nothing = {name: sql.null(sql.TEXT) for name in ("pending_tier", "per_value", "benefits", "state")}
+    no_date = {name: sql.null(sql.DATE) for name in ("pending_on", "reassess_on", "grace_until", "next_review")}
+    return {
+        "program": sql.text(program.key),
+        "program_version": sql.text(program.version),
+        "as_of": sql.day(as_of),
+        "format": sql.cast(sql.number(FORMAT), sql.INT),
+        **nothing,
+        **no_date,
+    }
+
+
+def _risk_on(lost_on: Sql, as_of: date) -> Sql:
+    """The first day on which the tier is lost; today where it is lost already."""
+    below = sql.lt(sql.col("calculated_position", "s"), sql.col("granted_position", "s"))
+    risky = sql.in_(sql.col("risk", "s"), [sql.text("high"), sql.text("medium")])
+    return sql.case([(sql.and_(risky, below), sql.day(as_of)), (risky, lost_on)], sql.null(sql.DATE))
+
+
+def _account(program: Program) -> dict[str, Sql]:
+    partner = [sql.col("partner_id")]
+    order = (sql.col("category_order"), False)
+    has_tier = (sql.is_null(sql.col("granted_tier")), False)
+    rank = sql.col("granted_rank")
+    primary: Sql = sql.null(sql.TEXT)
+    if program.primary:
+        known = sql.case([(sql.not_null(sql.col("yardstick")), sql.col("category"))], sql.null(sql.TEXT))
+        primary = sql.first_of(known, partner, [(sql.is_null(sql.col("yardstick")), False), (sql.col("yardstick"), True), order])
+    match program.headline:
+        case Headline.NONE:
+            headline: Sql = sql.null(sql.TEXT)
+        case Headline.LOWEST:
+            headline = sql.first_of(sql.col("granted_tier"), partner, [has_tier, (rank, False), order])
+        case Headline.PRIMARY:
+            by = [(sql.is_null(sql.col("yardstick")), False), (sql.col("yardstick"), True), order]
+            headline = sql.first_of(sql.col("granted_tier"), partner, by)
+        case _ if len(program.categories) == 1:
+            headline = sql.col("granted_tier")
+        case _:
+            headline = sql.first_of(sql.col("granted_tier"), partner, [has_tier, (rank, True), order])
+    return {"headline_tier": headline, "primary_category": primary}
+
+
+def _vanished(program: Program, as_of: date, metrics: Sql) -> Sql:
+    """One last row for standings of partners that are no longer in the table of partners."""
+    nothing = {name: sql.null(sql.TEXT) for name in COLUMNS}
+    dates = ("tier_since", "risk_on")
+    values = {
+        **nothing,
+        **_values(program, as_of),
+        **{name: sql.null(sql.DATE) for name in dates},
+        "partner_id": sql.col("partner_id", "pr"),
+        "category": sql.col("category", "pr"),
+        "previous_tier": sql.col("granted_tier", "pr"),
+        "movement": sql.text("left"),
+        "overrides": sql.empty_array(ENTRY_OF_OVERRIDE),
+        "gap": sql.empty_array(ENTRY),
+        "risk_reasons": sql.empty_array(sql.TEXT),
+        "provisional_reasons": sql.empty_array(sql.TEXT),
+        "provisional": sql.false(),
+        "progress": sql.null("DECIMAL(4, 1)"),
+        "metrics": metrics,  # the join finds no measures, so every value is null
+    }
+    match = sql.eq(sql.col("partner_id", "m"), sql.col("partner_id", "pr"))
+    return sql.select(
+        sql.columns({name: values[name] for name in COLUMNS}),
+        sql.table(previous.PREVIOUS, "pr"),
+        [("left", sql.table("measures", "m"), match)],
+        sql.is_null(sql.col("partner_id", "m")),
+    )
