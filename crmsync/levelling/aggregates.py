@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from sqlglot import exp
+
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, Days, bounds_of
@@ -21,16 +23,6 @@ from crmsync.programs.program import Aggregate, Ever, Formula, InForce, RollsUp,
 
 CREDIT_COLUMNS = frozenset({("opportunities", "share"), ("opportunities", "credited_amount")})
 ROWS_ID = "opportunity_id"
-
-
-@dataclass(frozen=True)
-class Scan:
-    """The reduced rows of a table, and per metric the names of its value, condition, lost and date columns."""
-
-    relation: Sql
-    where: Sql | None
-    names: Mapping[str, MetricColumns]
-    joins: Sequence[tuple[str, Sql, Sql]] = ()
 
 
 @dataclass(frozen=True)
@@ -127,21 +119,34 @@ def takes_each_row(atom: Atom, rows: Rows) -> bool:
     return any(formula.columns & CREDIT_COLUMNS for formula in formulas)
 
 
+@dataclass(frozen=True)
+class RowSource:
+    """Where the rows of a pass come from (alias f, with partner_id), and the row expressions of each atom."""
+
+    relation: Sql
+    joins: Sequence[tuple[str, Sql, Sql]]
+    visible: Sql | None
+    columns: Mapping[str, MetricColumns]  # by atom column
+
+
+def source_of(rows: Rows, atoms: Sequence[Atom], days: Days, file: str) -> RowSource:
+    """The visible rows of a table of the snapshot."""
+    columns = {}
+    for atom in atoms:
+        rows.on = sql.day(days.seen_from(atom.view))  # `as_of` inside a condition means the day of the view
+        columns[atom.column] = row_columns(rows, atom, file)
+    return RowSource(rows.source(), rows.joins(), rows.visible(), columns)
+
+
 class TablePass:
-    """The atoms of one table, computed into tables keyed by partner_id (and `day`, where a grid of days is given)."""
+    """The atoms of one table, computed into tables keyed by partner_id. `flat`: nothing is summed over the closure."""
 
     def __init__(
-        self, rows: Rows, atoms: Sequence[Atom], days: Days, engine: Engine, file: str, flat: bool, tag: str = ""
+        self, rows: Rows, atoms: Sequence[Atom], days: Days, engine: Engine, source: RowSource, flat: bool, tag: str = ""
     ) -> None:
         self.rows, self.atoms, self.days, self.engine = rows, list(atoms), days, engine
-        self.file, self.flat, self.tag = file, flat, tag
-        self.columns = {atom.column: self._row_columns(atom) for atom in self.atoms}
+        self.source, self.columns, self.flat, self.tag = source, source.columns, flat, tag
         self.last_day = rows.file.expires_on_is_last_day if rows.file else False
-
-    def _row_columns(self, atom: Atom) -> MetricColumns:
-        # `as_of` inside a condition means the day of the view
-        self.rows.on = sql.day(self.days.seen_from(atom.view))
-        return row_columns(self.rows, atom, self.file)
 
     def compute(self, limits: BoundsOf) -> list[tuple[str, list[str]]]:
         """Tables made, each with its value columns. Every table has a row per partner that has rows."""
@@ -193,22 +198,20 @@ class TablePass:
         self, atoms: Sequence[Atom], limits: BoundsOf
     ) -> tuple[Sql, list[tuple[str, Sql, Sql]], Sql | None]:
         """FROM, joins and WHERE: visible rows, no further back than the earliest window."""
-        visible = self.rows.visible()
-        conditions = [visible] if visible is not None else []
+        conditions = [self.source.visible] if self.source.visible is not None else []
         earliest = self._earliest(atoms, limits)
         if earliest is not None:
             conditions.append(earliest)
-        return self.rows.source(), self.rows.joins(), sql.and_(*conditions) if conditions else None
+        return self.source.relation, list(self.source.joins), sql.and_(*conditions) if conditions else None
 
     def _earliest(self, atoms: Sequence[Atom], limits: BoundsOf) -> Sql | None:
         dated = {atom.metric.dated_by for atom in atoms}
         starts = [limits(atom)[0] for atom in atoms]
-        if len(dated) != 1 or any(start is None for start in starts) or any(
-            isinstance(atom.window, InForce) for atom in atoms
-        ):
+        literal = all(start is not None and not isinstance(start, exp.Column) for start in starts)
+        if len(dated) != 1 or not literal or any(isinstance(atom.window, InForce) for atom in atoms):
             return None
         first = min((start for start in starts if start is not None), key=lambda start: str(start.this.this))
-        return sql.ge(self.rows.dated(dated.pop()), first)
+        return sql.ge(self.columns[atoms[0].column].day, first)
 
     # --- distinct things
 

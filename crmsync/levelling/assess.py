@@ -14,18 +14,18 @@ import pyarrow as pa
 
 from crmsync.errors import ConfigError, Rejected
 from crmsync.levelling import previous, sql
-from crmsync.levelling.aggregates import TablePass, fixed_bounds
-from crmsync.levelling.atoms import HORIZON, NOW, PACE, Atom, Days, atoms_needed, days_of
+from crmsync.levelling.aggregates import TablePass, fixed_bounds, source_of
+from crmsync.levelling.atoms import HORIZON, NOW, PACE, Atom, atoms_needed, days_of
 from crmsync.levelling.categories import Standing, metrics_struct
 from crmsync.levelling.criteria import LIMITS, Limits, attributes_used, metrics_of, tiers_of
 from crmsync.levelling.engine import DuckDbEngine, Engine
 from crmsync.levelling.hierarchy import Hierarchy, build_hierarchy
+from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.loss import first_days_of_loss
 from crmsync.levelling.measures import VIEWS, MeasureQuery, Measures, partner_columns_used
-from crmsync.levelling.money import Money, money_of
+from crmsync.levelling.money import money_of
 from crmsync.levelling.overrides import PINS, overrides_in_force
-from crmsync.levelling.references import RegisteredReference, register_references
-from crmsync.levelling.rows import Rows, rows_of
+from crmsync.levelling.references import register_references
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.summary import standings_query
 from crmsync.programs.program import FromRows, Program, RollsUp
@@ -42,39 +42,6 @@ class Assessment:
     standings: pa.Table
     notes: tuple[str, ...] = ()
     rejected: tuple[Rejected, ...] = ()
-
-
-@dataclass(frozen=True)
-class Levelling:
-    """All that one assessment works with."""
-
-    program: Program
-    snapshot: Snapshot
-    days: Days
-    engine: Engine
-    money: Money
-    references: Mapping[str, RegisteredReference]
-    hierarchy: Hierarchy | None
-    limits: Limits
-    partner_columns: frozenset[str]
-
-    @property
-    def file(self) -> str:
-        """The program file, for messages."""
-        return str(self.program.file)
-
-    @property
-    def flat(self) -> bool:
-        """Whether nothing rolls up."""
-        return self.hierarchy is None or self.hierarchy.flat
-
-    def rows(self, table: str) -> Rows:
-        """The visible rows of a table."""
-        return rows_of(table, self.program, self.snapshot, self.money, self.days.as_of, self.references, self.engine)
-
-    def validity(self) -> dict[str, bool]:
-        """Which tables of the program have issued_on and expires_on."""
-        return {table: _has_validity(self.snapshot, table) for table in tables_used(self.program)}
 
 
 def assess(
@@ -151,17 +118,6 @@ def _hierarchy(program: Program, snapshot: Snapshot, engine: Engine) -> Hierarch
     return hierarchy
 
 
-def tables_used(program: Program) -> list[str]:
-    """Tables that metrics are computed from."""
-    return list(dict.fromkeys(m.source.table for m in program.metrics.values() if isinstance(m.source, FromRows)))
-
-
-def _has_validity(snapshot: Snapshot, table: str) -> bool:
-    known = set(snapshot.tables[table].columns) if table in snapshot.tables else set()
-    known |= set(CANONICAL[table].columns) if table in CANONICAL else set()
-    return {"issued_on", "expires_on"} <= known
-
-
 def wanted_metrics(program: Program) -> list[tuple[str, str]]:
     """Every metric today; those that tiers depend on also ahead."""
     deciding: set[str] = set()
@@ -200,7 +156,9 @@ def compute_atoms(levelling: Levelling, atoms: Mapping[str, Atom]) -> tuple[list
         mine = [atom for atom in atoms.values() if atom.source.table == table]
         if not mine or table not in levelling.snapshot.tables:
             continue
-        one = TablePass(levelling.rows(table), mine, levelling.days, levelling.engine, levelling.file, levelling.flat)
+        rows = levelling.rows(table)
+        source = source_of(rows, mine, levelling.days, levelling.file)
+        one = TablePass(rows, mine, levelling.days, levelling.engine, source, levelling.flat)
         made += one.compute(limits)
         lossy += [column for column, columns in one.columns.items() if columns.lost is not None]
     return made, lossy

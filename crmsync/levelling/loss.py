@@ -1,15 +1,294 @@
-"""The first day on which a tier will be lost if nothing more happens."""
+"""The first day on which a tier will be lost if nothing more happens.
+
+Only the accounts that will have fallen at the horizon are looked at, and for each only the days on which something of
+theirs changes: a row leaves or enters a window, a certificate ends. On those days the same metrics and the same
+criteria are computed again; between them nothing can change.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 
-if TYPE_CHECKING:
-    from crmsync.levelling.assess import Levelling
-    from crmsync.levelling.measures import Measures
+import pyarrow as pa
+from sqlglot import exp
+
+from crmsync.levelling import sql
+from crmsync.levelling.aggregates import BoundsOf, MetricColumns, RowSource, TablePass, source_of
+from crmsync.levelling.atoms import HORIZON, Atom, atoms_needed, bounds_of
+from crmsync.levelling.criteria import LIMITS, Criteria, metrics_of, tiers_of
+from crmsync.levelling.levelling import Levelling, tables_used
+from crmsync.levelling.measures import MeasureQuery, Measures, formulas_of
+from crmsync.levelling.risk import position_by_keeps
+from crmsync.levelling.rows import Rows
+from crmsync.levelling.sql import Sql
+from crmsync.programs.program import Formula, FromRows, InForce, RollsUp
+
+LOSSES, SCOPE, CHANGES, AHEAD = "losses", "risk_scope", "risk_days", "risk_calendar"
+KEY = "key"
 
 
 def first_days_of_loss(levelling: Levelling, names: Mapping[str, Measures]) -> bool:
-    """Make the table `losses` (partner_id, category, lost_on); returns whether there is any row."""
-    return False
+    """Make the table `losses` (partner_id, category, lost_on); returns whether anybody will lose a tier."""
+    engine = levelling.engine
+    falling = sql.distinct([sql.col("partner_id")], sql.table("standing"), sql.col("lost_ahead"))
+    if engine.read(sql.select([sql.count()], sql.subquery(falling, "falling"))).column(0)[0].as_py() == 0:
+        return False
+    engine.run("falling", falling)
+    _register_scope(levelling)
+    wanted = sorted({(key, HORIZON) for tier in tiers_of(levelling.program)
+                     for key in metrics_of(tier.requires) | metrics_of(tier.keeps)})  # fmt: skip
+    atoms = atoms_needed(levelling.program, wanted, levelling.validity())
+    calendar = Calendar(levelling, list(atoms.values()))
+    engine.register(AHEAD, calendar.table())
+    sources = _row_tables(levelling, atoms)
+    _register_changes(levelling, calendar, sources)
+    made, lossy = _passes(levelling, calendar, sources)
+    views = _measures(levelling, wanted, atoms, made, lossy)
+    _losses(levelling, views)
+    return True
+
+
+def _register_scope(levelling: Levelling) -> None:
+    """(ancestor, member): whose rows count for the accounts that will fall."""
+    if levelling.flat:
+        both = {"ancestor": sql.col("partner_id"), "member": sql.col("partner_id")}
+        query = sql.select(sql.columns(both), sql.table("falling"))
+    else:
+        match = sql.eq(sql.col("ancestor", "c"), sql.col("partner_id", "a"))
+        query = sql.select(
+            [sql.col("ancestor", "c"), sql.col("member", "c")], sql.table("closure", "c"),
+            [("inner", sql.table("falling", "a"), match)],
+        )  # fmt: skip
+    levelling.engine.run(SCOPE, query)
+
+
+class Calendar:
+    """The days up to the horizon, and for each window its bounds on each of them."""
+
+    def __init__(self, levelling: Levelling, atoms: Sequence[Atom]) -> None:
+        days = levelling.days
+        count = (days.horizon - days.as_of).days
+        self.all_days = [days.as_of + timedelta(days=i) for i in range(count + 1)]
+        self.windows: dict[tuple[object, ...], int] = {}
+        self.bounds: list[list[tuple[date | None, date]]] = []
+        for atom in atoms:
+            key = (atom.window, atom.shifts)
+            if key not in self.windows:
+                self.windows[key] = len(self.bounds)
+                found = [bounds_of(atom, day, days) for day in self.all_days]
+                self.bounds.append([(one.start, one.end) for one in found])
+
+    def number(self, atom: Atom) -> int:
+        return self.windows[(atom.window, atom.shifts)]
+
+    def table(self) -> pa.Table:
+        """One row per day after as_of; per window its bounds that day and the day before."""
+        columns: dict[str, pa.Array] = {"day": pa.array(self.all_days[1:], pa.date32())}
+        for number, bounds in enumerate(self.bounds):
+            for name, part in (("start", 0), ("end", 1)):
+                values = [limits[part] for limits in bounds]
+                columns[f"{name}_{number}"] = pa.array(values[1:], pa.date32())
+                columns[f"{name}_{number}_before"] = pa.array(values[:-1], pa.date32())
+        return pa.table(columns)
+
+    def limits(self) -> BoundsOf:
+        """Bounds as columns of the calendar (alias f, where the rows were joined to it)."""
+
+        def of(atom: Atom) -> tuple[Sql | None, Sql]:
+            number = self.number(atom)
+            start = sql.col(f"start_{number}", "f") if self.bounds[number][0][0] is not None else None
+            return start, sql.col(f"end_{number}", "f")
+
+        return of
+
+
+def _row_tables(levelling: Levelling, atoms: Mapping[str, Atom]) -> list[tuple[Rows, list[Atom], dict[str, MetricColumns]]]:
+    """Per table its rows in scope with all row expressions computed, as `risk_rows_<table>`."""
+    made = []
+    for table in tables_used(levelling.program):
+        mine = [atom for atom in atoms.values() if atom.source.table == table]
+        if not mine or table not in levelling.snapshot.tables:
+            continue
+        rows = levelling.rows(table)
+        source = source_of(rows, mine, levelling.days, levelling.file)
+        values: dict[str, Sql] = {"scope": sql.col("ancestor", "c"), "member": sql.col("partner_id", "f")}
+        if "opportunity_id" in rows.columns:
+            values["opportunity_id"] = sql.col("opportunity_id", "f")
+        columns = {atom.column: _kept(atom, source.columns[atom.column], values) for atom in mine}
+        match = sql.eq(sql.col("member", "c"), sql.col("partner_id", "f"))
+        joins = [*source.joins, ("inner", sql.table(SCOPE, "c"), match)]
+        query = sql.select(sql.columns(values), source.relation, joins, _any_counts(source, mine))
+        levelling.engine.run(f"risk_rows_{table}", query)
+        made.append((rows, mine, columns))
+    return made
+
+
+def _any_counts(source: RowSource, atoms: Sequence[Atom]) -> Sql | None:
+    conditions = [source.columns[atom.column] for atom in atoms]
+    if any(one.condition is None or one.lost is not None for one in conditions):
+        return source.visible
+    some = sql.or_(*{c.condition.sql(): c.condition for c in conditions if c.condition is not None}.values())
+    return some if source.visible is None else sql.and_(source.visible, some)
+
+
+def _kept(atom: Atom, columns: MetricColumns, values: dict[str, Sql]) -> MetricColumns:
+    """The row expressions as columns of the table of rows; equal ones share a column."""
+
+    def keep(value: Sql | None) -> Sql | None:
+        if value is None:
+            return None
+        text = value.sql()
+        for name, known in values.items():
+            if known.sql() == text:
+                return sql.col(name, "f")
+        name = f"c{len(values)}"
+        values[name] = value
+        return sql.col(name, "f")
+
+    condition = keep(columns.condition)
+    if atom.metric.rolls_up is RollsUp.OWN:
+        own = sql.eq(sql.col("member", "f"), sql.col("scope", "f"))
+        condition = own if condition is None else sql.and_(own, condition)
+    day, expires = keep(columns.day), keep(columns.expires)
+    assert day is not None
+    assert expires is not None
+    return replace(columns, condition=condition, value=keep(columns.value), lost=keep(columns.lost), day=day, expires=expires)
+
+
+# --- the days on which something changes
+
+
+def _register_changes(
+    levelling: Levelling, calendar: Calendar, sources: Sequence[tuple[Rows, list[Atom], dict[str, MetricColumns]]]
+) -> None:
+    """(partner_id, day, key): the days to look at for each account."""
+    queries = []
+    if any(_reads_clock(formula) for formula in _formulas(levelling)):
+        every = {"partner_id": sql.col("partner_id", "a"), "day": sql.col("day", "g")}
+        queries.append(
+            sql.select(sql.columns(every), sql.table("falling", "a"), [("cross", sql.table(AHEAD, "g"), sql.true())])
+        )
+    seen: set[str] = set()
+    for rows, atoms, columns in sources:
+        for atom in atoms:
+            for change in _changes(calendar.number(atom), atom, columns[atom.column], calendar):
+                if (text := f"{rows.table} {change.sql()}") not in seen:
+                    seen.add(text)
+                    queries.append(_change_days(rows.table, change))
+    if not queries:
+        queries = [sql.select([sql.col("partner_id"), sql.col("day")], sql.table("no_days"))]
+        levelling.engine.register("no_days", pa.table({"partner_id": pa.array([], pa.string()), "day": pa.array([], pa.date32())}))
+    every_day = sql.distinct([sql.star()], sql.subquery(sql.union_all(queries), "changes"))
+    key = sql.concat(sql.col("partner_id"), sql.text("@"), sql.cast(sql.col("day"), sql.TEXT))
+    levelling.engine.run(CHANGES, sql.select([sql.star(), sql.named(key, KEY)], sql.subquery(every_day, "days")))
+
+
+def _change_days(table: str, change: Sql) -> exp.Select:
+    values = {"partner_id": sql.col("scope", "f"), "day": sql.col("day", "g")}
+    return sql.distinct(sql.columns(values), sql.table(f"risk_rows_{table}", "f")).join(
+        sql.table(AHEAD, "g"), on=change, join_type="inner"
+    )
+
+
+def _changes(number: int, atom: Atom, columns: MetricColumns, calendar: Calendar) -> list[Sql]:
+    """When a row of the atom comes or goes between one day (before) and the next."""
+    start, start_before = sql.col(f"start_{number}", "g"), sql.col(f"start_{number}_before", "g")
+    end, end_before = sql.col(f"end_{number}", "g"), sql.col(f"end_{number}_before", "g")
+    if isinstance(atom.window, InForce):
+        # the day after the last valid day is looked at too: either reading of expires_on is covered
+        gone = sql.and_(sql.lt(end_before, _next(columns.expires)), sql.le(columns.expires, end))
+        return [gone, sql.and_(sql.lt(end_before, columns.day), sql.le(columns.day, end))]
+    comes = sql.and_(sql.lt(end_before, columns.day), sql.le(columns.day, end))
+    moves = [comes] if atom.shifts or atom.window.shift else []
+    if calendar.bounds[number][0][0] is not None:
+        moves.append(sql.and_(sql.le(start_before, columns.day), sql.lt(columns.day, start)))
+    return moves
+
+
+def _next(day: Sql) -> Sql:
+    return sql.plus_interval(day, 1, "DAY")
+
+
+def _formulas(levelling: Levelling) -> list[Formula]:
+    row_formulas = [
+        formula
+        for metric in levelling.program.metrics.values()
+        if isinstance(metric.source, FromRows)
+        for formula in (metric.where, metric.source.value)
+        if formula is not None
+    ]
+    return row_formulas + formulas_of(levelling.program)
+
+
+def _reads_clock(formula: Formula) -> bool:
+    return any(column.table == "clock" for column in formula.tree.find_all(exp.Column))
+
+
+# --- the same metrics and criteria on those days
+
+
+def _passes(
+    levelling: Levelling, calendar: Calendar, sources: Sequence[tuple[Rows, list[Atom], dict[str, MetricColumns]]]
+) -> tuple[list[tuple[str, list[str]]], list[str]]:
+    made: list[tuple[str, list[str]]] = []
+    lossy: list[str] = []
+    for rows, atoms, columns in sources:
+        days = sql.eq(sql.col("partner_id", "d"), sql.col("scope", "f"))
+        ahead = sql.eq(sql.col("day", "d"), sql.col("day", "g"))
+        values = [sql.star("f"), sql.star("g"), sql.named(sql.col(KEY, "d"), "partner_id")]
+        query = sql.select(
+            values, sql.table(f"risk_rows_{rows.table}", "f"),
+            [("inner", sql.table(CHANGES, "d"), days), ("inner", sql.table(AHEAD, "g"), ahead)],
+        )  # fmt: skip
+        source = RowSource(sql.subquery(query, "f"), (), None, columns)
+        one = TablePass(rows, atoms, levelling.days, levelling.engine, source, flat=True, tag="_ahead")
+        made += one.compute(calendar.limits())
+        lossy += [column for column, known in columns.items() if known.lost is not None]
+    return made, lossy
+
+
+def _measures(
+    levelling: Levelling, wanted: Sequence[tuple[str, str]], atoms: Mapping[str, Atom],
+    made: Sequence[tuple[str, list[str]]], lossy: Sequence[str],
+) -> Measures:  # fmt: skip
+    builder = MeasureQuery(
+        levelling.program, levelling.days, levelling.rows("partners"), levelling.validity(), levelling.file,
+        {HORIZON: sql.col("day")},
+    )  # fmt: skip
+    match = sql.eq(sql.col("partner_id", "p"), sql.col("partner_id", "d"))
+    partners = sql.select(
+        [sql.star("p"), sql.col("day", "d"), sql.col(KEY, "d")], sql.table(CHANGES, "d"),
+        [("inner", sql.table("t_partners", "p"), match)],
+    )  # fmt: skip
+    keys = {"partner_id": sql.col(KEY, "f"), "day": sql.col("day", "f"), "account": sql.col("partner_id", "f")}
+    query = builder.build(wanted, atoms, made, lossy, levelling.partner_columns, keys, sql.subquery(partners, "f"))
+    levelling.engine.run("risk_measures", query)
+    return Measures(levelling.program, HORIZON, sql.col("day"), builder.kinds, frozenset(builder.lossy))
+
+
+def _losses(levelling: Levelling, names: Measures) -> None:
+    queries = []
+    for key, category in levelling.program.categories.items():
+        ladder = levelling.program.ladders[category.ladder]
+        match = sql.and_(
+            sql.eq(sql.col("account", "m"), sql.col("partner_id", "s")),
+            sql.eq(sql.col("category", "s"), sql.text(key)),
+            sql.col("lost_ahead", "s"),
+        )
+        wide = sql.select(
+            [sql.star("m"), sql.star(LIMITS), sql.named(sql.col("granted_position", "s"), "granted")],
+            sql.table("risk_measures", "m"),
+            [("inner", sql.table("standing", "s"), match), ("cross", sql.table(LIMITS), sql.true())],
+        )
+        position = position_by_keeps(ladder, Criteria(levelling.program, names, levelling.limits))
+        lost = sql.select([sql.star(), sql.named(position, "position")], sql.subquery(wide, "wide"))
+        values = {"partner_id": sql.col("account"), "category": sql.text(key), "lost_on": sql.min_(sql.col("day"))}
+        queries.append(
+            sql.select(
+                sql.columns(values), sql.subquery(lost, "lost"),
+                where=sql.lt(sql.col("position"), sql.col("granted")), group=[sql.col("account")],
+            )  # fmt: skip
+        )
+    levelling.engine.run(LOSSES, sql.union_all(queries))

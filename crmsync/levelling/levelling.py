@@ -1,0 +1,62 @@
+"""What one assessment works with, shared by its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crmsync.levelling.atoms import Days
+from crmsync.levelling.criteria import Limits
+from crmsync.levelling.engine import Engine
+from crmsync.levelling.hierarchy import Hierarchy
+from crmsync.levelling.money import Money
+from crmsync.levelling.references import RegisteredReference
+from crmsync.levelling.rows import Rows, rows_of
+from crmsync.programs.program import FromRows, Program
+from crmsync.snapshots import Snapshot
+from crmsync.tables import CANONICAL
+
+
+@dataclass(frozen=True)
+class Levelling:
+    """The program, the tables and the engine of one assessment, and what all metrics share."""
+
+    program: Program
+    snapshot: Snapshot
+    days: Days
+    engine: Engine
+    money: Money
+    references: Mapping[str, RegisteredReference]
+    hierarchy: Hierarchy | None
+    limits: Limits
+    partner_columns: frozenset[str]
+
+    @property
+    def file(self) -> str:
+        """The program file, for messages."""
+        return str(self.program.file)
+
+    @property
+    def flat(self) -> bool:
+        """Whether nothing rolls up."""
+        return self.hierarchy is None or self.hierarchy.flat
+
+    def rows(self, table: str) -> Rows:
+        """The visible rows of a table."""
+        return rows_of(table, self.program, self.snapshot, self.money, self.days.as_of, self.references, self.engine)
+
+    def validity(self) -> dict[str, bool]:
+        """Which tables of the program have issued_on and expires_on."""
+        return {table: has_validity(self.snapshot, table) for table in tables_used(self.program)}
+
+
+def tables_used(program: Program) -> list[str]:
+    """Tables that metrics are computed from."""
+    return list(dict.fromkeys(m.source.table for m in program.metrics.values() if isinstance(m.source, FromRows)))
+
+
+def has_validity(snapshot: Snapshot, table: str) -> bool:
+    """Whether a table has issued_on and expires_on, delivered or listed."""
+    known = set(snapshot.tables[table].columns) if table in snapshot.tables else set()
+    known |= set(CANONICAL[table].columns) if table in CANONICAL else set()
+    return {"issued_on", "expires_on"} <= known
