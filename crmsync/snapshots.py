@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +24,10 @@ from crmsync.errors import DataError, Rejected, StoreError
 from crmsync.tables import ARROW_TYPES, CANONICAL, EXTRA_MAIN_DATE, ColumnType
 
 MANIFEST = "snapshot.json"
+FORMAT = 1
+KEPT = 10
+_UNSEALED = (".staging", ".old")
+_LEFT_BEHIND_S = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class TableFile:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A sealed folder. `digest` covers the bytes of every table; `checked`: keys and partner ids were verified."""
+    """A sealed folder. `digest` covers bytes and types of every table; `checked`: keys and partner ids were verified."""
 
     folder: Path
     tables: Mapping[str, TableFile]
@@ -117,22 +122,57 @@ class Staging:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def seal(self, counts: Mapping[str, Any] | None = None) -> Snapshot:
-        """Write the manifest and move the folder to its final place; returns the opened snapshot."""
-        tables = {name: _describe(table) for name, table in sorted(self.tables.items())}
-        manifest = {
-            "format": 1,
-            "checked": True,
-            "counts": dict(counts or {}),
-            "tables": tables,
-            "digest": _digest(tables.values()),
-        }
+        """Write the manifest and move the folder to its final place; returns the opened snapshot.
+
+        Errors: StoreError when the disk is full or the place cannot be written; nothing is sealed then.
+        """
         try:
-            (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-            shutil.rmtree(self.final, ignore_errors=True)
-            os.replace(self.folder, self.final)
+            tables = {name: _describe(table) for name, table in sorted(self.tables.items())}
+            manifest = {
+                "format": FORMAT,
+                "checked": True,
+                "counts": dict(counts or {}),
+                "tables": tables,
+                "digest": _digest(tables),
+            }
+            self._keep_only(tables)
+            _write_durably(self.folder / MANIFEST, json.dumps(manifest, indent=1))
+            _move(self.folder, self.final)
         except OSError as error:
-            raise StoreError(f"{self.final}: the snapshot cannot be sealed: {error}") from error
+            raise StoreError(f"{self.final}: the snapshot cannot be sealed: {error.strerror or error}") from error
         return open_snapshot(self.final)
+
+    def _keep_only(self, tables: Mapping[str, Any]) -> None:
+        """Remove what is no table, and see the tables themselves safely on disk."""
+        for path in self.folder.iterdir():
+            if path.suffix == ".parquet" and path.stem in tables:
+                with path.open("rb") as stream:
+                    os.fsync(stream.fileno())
+            elif path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _write_durably(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _move(staged: Path, final: Path) -> None:
+    """Put a staged folder in its place. An older snapshot there is set aside first, so that no mixture is ever seen."""
+    old = staged.with_suffix(".old")
+    if final.exists():
+        os.rename(final, old)
+    os.rename(staged, final)
+    shutil.rmtree(old, ignore_errors=True)
+    handle = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _describe(table: TableFile) -> dict[str, Any]:
@@ -151,27 +191,84 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _digest(tables: Iterable[Mapping[str, Any]]) -> str:
-    return hashlib.sha256("".join(str(table["sha256"]) for table in tables).encode()).hexdigest()
+def _digest(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    text = json.dumps(tables, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def open_snapshot(folder: Path) -> Snapshot:
-    """The sealed snapshot in `folder`. Errors: DataError when it is not sealed or a file is missing."""
+def open_snapshot(folder: Path, *, verify: bool = False) -> Snapshot:
+    """The sealed snapshot in `folder`. `verify`: read every table and compare it with its digest.
+
+    Errors: DataError when it is not sealed, a file is missing or cut off, or something is not as it was sealed.
+    """
+    manifest = _manifest(folder)
+    try:
+        tables = {name: _table_file(folder, name, entry) for name, entry in manifest["tables"].items()}
+        snapshot = Snapshot(
+            folder, MappingProxyType(tables), manifest["digest"], manifest["checked"], manifest["counts"]
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{folder / MANIFEST}: is not the manifest of a snapshot ({error!r})") from error
+    if verify:
+        for name, table in snapshot.tables.items():
+            if _sha256(table.path) != manifest["tables"][name]["sha256"]:
+                raise DataError(f"{table.path}: is not as it was sealed; extract again")
+    return snapshot
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{folder}: not a sealed snapshot ({error})") from error
-    tables = {}
-    for name, entry in manifest["tables"].items():
-        path = folder / f"{name}.parquet"
-        if not path.is_file():
-            raise DataError(f"{path}: the snapshot names this table, but its file is missing")
-        columns = {column: ColumnType(kind) for column, kind in entry["columns"].items()}
-        tables[name] = TableFile(
-            name, path, entry["rows"], MappingProxyType(columns), entry["main_date"],
-            entry["expires_on_is_last_day"], frozenset(entry["unique"]),
-        )  # fmt: skip
-    return Snapshot(folder, MappingProxyType(tables), manifest["digest"], manifest["checked"], manifest["counts"])
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DataError(f"{folder / MANIFEST}: is not the manifest of a snapshot of format {FORMAT}")
+    if manifest.get("digest") != _digest(manifest.get("tables", {})):
+        raise DataError(f"{folder / MANIFEST}: is not as it was sealed; extract again")
+    return manifest
+
+
+def _table_file(folder: Path, name: str, entry: Mapping[str, Any]) -> TableFile:
+    path = folder / f"{name}.parquet"
+    if not path.is_file():
+        raise DataError(f"{path}: the snapshot names this table, but its file is missing")
+    try:
+        rows = pq.read_metadata(path).num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    if rows != entry["rows"]:
+        raise DataError(f"{path}: holds {rows} rows, but {entry['rows']} were sealed; extract again")
+    columns = {column: ColumnType(kind) for column, kind in entry["columns"].items()}
+    return TableFile(
+        name,
+        path,
+        entry["rows"],
+        MappingProxyType(columns),
+        entry["main_date"],
+        entry["expires_on_is_last_day"],
+        frozenset(entry["unique"]),
+    )
+
+
+def retain_snapshots(root: Path, *, keep: int = KEPT, always: Collection[str] = ()) -> tuple[Path, ...]:
+    """Remove the older snapshots under `root`, and stagings that a killed run left more than a day ago.
+
+    The last `keep` sealed ones stay, and those whose folder is named in `always` (review dates). Returns what was
+    removed. Errors: StoreError when something cannot be removed.
+    """
+    if not root.is_dir():
+        return ()
+    try:
+        sealed = sorted(root.glob(f"*/{MANIFEST}"), key=lambda one: (one.stat().st_mtime_ns, one.parent.name))
+        old = [one.parent for one in sealed[: max(len(sealed) - keep, 0)] if one.parent.name not in always]
+        before = time.time() - _LEFT_BEHIND_S
+        old += [one for one in root.glob(".*") if one.suffix in _UNSEALED and one.stat().st_mtime < before]
+        for folder in old:
+            (folder / MANIFEST).unlink(missing_ok=True)  # first, so that a half-removed one is never opened
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise StoreError(f"{root}: old snapshots cannot be removed: {error.strerror or error}") from error
+    return tuple(old)
 
 
 def main_date_of(table: str, mapped: str | None, columns: Mapping[str, ColumnType]) -> str | None:

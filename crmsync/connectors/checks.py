@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crmsync.errors import DataError, Rejected
+from crmsync.errors import DataError, Rejected, StoreError
 from crmsync.snapshots import Origin, RecordOrigin, Staging, TableFile, write_table
 from crmsync.tables import CANONICAL
 
@@ -96,6 +96,8 @@ class _Questions:
             self._session.register("gone", pa.table({"row": gone}))
         try:
             return self._session.sql(query).to_arrow_table()
+        except duckdb.IOException as error:
+            raise StoreError(f"{self._staging.folder}: cannot be read or written: {error}") from error
         except duckdb.Error as error:
             raise DataError(f"{self._staging.final.name}: the staged tables cannot be checked: {error}") from error
 

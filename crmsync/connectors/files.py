@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from crmsync.connectors.base import ExtractReport, Progress, no_progress
-from crmsync.connectors.checks import ChecksReport, check_rows
-from crmsync.connectors.files_csv import Order, TableRead, read_csv_table
-from crmsync.connectors.files_mapping import FilesMapping
-from crmsync.connectors.files_parquet import read_parquet_table
-from crmsync.errors import ConfigError
-from crmsync.snapshots import MANIFEST, Snapshot, Staging, TableFile, main_date_of, open_snapshot
-from crmsync.tables import CANONICAL
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-WRITEBACK = "writeback"
+from crmsync.connectors.base import ExtractReport, JobState, Progress, Write, Written, no_progress
+from crmsync.connectors.checks import CURRENT_VALUES, ChecksReport, check_rows
+from crmsync.connectors.files_csv import Order, TableRead, read_csv_table
+from crmsync.connectors.files_mapping import FilesMapping, read_files_mapping
+from crmsync.connectors.files_parquet import read_parquet_table
+from crmsync.connectors.files_writeback import FILE as WRITEBACK_FILE
+from crmsync.connectors.files_writeback import RECORD_ID, Writeback
+from crmsync.errors import ConfigError
+from crmsync.snapshots import MANIFEST, Snapshot, Staging, TableFile, main_date_of, open_snapshot, write_table
+from crmsync.tables import CANONICAL, ColumnType
+
+__all__ = ["FilesConnector", "FilesMapping", "read_files_mapping", "read_tables", "tables_of"]
+
+BULK_FROM = 20
+"""From how many writes on the write-back file is replaced once for all, rather than once for each."""
+
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -109,7 +118,7 @@ def files_of(folder: Path, mapping: FilesMapping, notes: list[str]) -> dict[str,
 def _table_name(path: Path) -> str | None:
     if path.name.startswith((".", "~")) or not path.is_file():
         return None
-    if path.suffix.lower() not in (".csv", ".parquet") or path.stem.lower() == WRITEBACK:
+    if path.suffix.lower() not in (".csv", ".parquet") or path.name.lower() == WRITEBACK_FILE:
         return None
     lower = path.stem.lower()
     return lower if lower in CANONICAL else path.stem
@@ -149,3 +158,88 @@ def _with(report: ExtractReport, order: Order, read: TableRead) -> ExtractReport
         direct={**report.direct, order.table: read.direct} if read.direct else report.direct,
         notes=(*report.notes, *read.notes),
     )
+
+
+class FilesConnector:
+    """A folder as Source and Target. The record of a partner is its partner_id; values go to `writeback.csv`."""
+
+    bulk_from: int | None = BULK_FROM
+
+    def __init__(
+        self,
+        folder: Path,
+        mapping: FilesMapping | None = None,
+        money: frozenset[tuple[str, str]] = frozenset(),
+    ) -> None:
+        self._folder = folder
+        self._mapping = mapping or FilesMapping()
+        self._money = money
+        self._writeback = Writeback(folder)
+
+    # --- source
+
+    def extract(self, tables: Sequence[str], staging: Staging, progress: Progress = no_progress) -> ExtractReport:
+        """Write one typed Parquet per table into `staging`; `current_values` is what the write-back file holds.
+
+        Errors: ConfigError naming folder, file and line.
+        """
+        notes: list[str] = []
+        found = files_of(self._folder, self._mapping, notes)
+        report = stage_files(self._orders(tables, found), staging, progress, ())
+        return self._with_current_values(report, staging) if CURRENT_VALUES in tables else report
+
+    def _orders(self, tables: Sequence[str], found: Mapping[str, Path]) -> Iterator[Order]:
+        for table in tables:
+            if table == CURRENT_VALUES:
+                continue
+            if table not in found:
+                raise ConfigError(f"has no {table}.csv or {table}.parquet", file=str(self._folder))
+            yield Order(table, found[table], self._mapping.of(table), self._money, self._mapping.time_zone)
+
+    def _with_current_values(self, report: ExtractReport, staging: Staging) -> ExtractReport:
+        held, fields = self._writeback.records(), self._writeback.fields()
+        partners = staging.tables.get("partners")
+        ids = list(held)
+        if partners is not None:
+            ids = pq.read_table(partners.path, columns=["partner_id"])["partner_id"].unique().to_pylist()
+        columns = dict.fromkeys((RECORD_ID, "partner_id", *fields), ColumnType.TEXT)
+        values = {name: [held.get(one, {}).get(name) for one in ids] for name in fields}
+        rows = pa.table({RECORD_ID: ids, "partner_id": ids, **values}, pa.schema(dict.fromkeys(columns, pa.string())))
+        path = staging.path(CURRENT_VALUES)
+        staging.add(TableFile(CURRENT_VALUES, path, write_table(path, rows, columns), columns))
+        return replace(report, rows={**report.rows, CURRENT_VALUES: len(ids)})
+
+    # --- target
+
+    def identity(self) -> str:
+        """The folder's full path."""
+        return f"files:{self._folder.resolve()}"
+
+    def read(self, record_ids: Sequence[str], fields: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
+        """Current values by record id. Any partner may be written, so one that was not yet holds empty values."""
+        held = self._writeback.records()
+        return {one: {name: held.get(one, {}).get(name) for name in fields} for one in record_ids}
+
+    def write_one(self, write: Write) -> Written:
+        """Write one record only if it still holds `write.expected`."""
+        return self._writeback.write([write])[0]
+
+    def create_job(self) -> str:
+        """Open a job; changes no record."""
+        return self._writeback.create_job()
+
+    def upload_job(self, job_id: str, writes: Sequence[Write]) -> None:
+        """Keep the writes of a job; changes no record."""
+        self._writeback.upload_job(job_id, writes)
+
+    def start_job(self, job_id: str) -> None:
+        """Write the records of a job, all in one replacement of the file."""
+        self._writeback.start_job(job_id)
+
+    def job_state(self, job_id: str) -> JobState:
+        """Whether a job is open, done or unknown."""
+        return self._writeback.job_state(job_id)
+
+    def job_results(self, job_id: str) -> Iterator[Written]:
+        """Outcome per record of a finished job."""
+        return self._writeback.job_results(job_id)

@@ -19,10 +19,11 @@ from crmsync.connectors.files_cells import (
     why_unreadable,
 )
 from crmsync.connectors.files_columns import Column, Findings, Layout, Traits, findings, layout
+from crmsync.connectors.files_headings import Shape, read_shape
 from crmsync.connectors.files_intake import Intake
 from crmsync.connectors.files_mapping import TableMapping
 from crmsync.connectors.files_origin import CsvOrigin
-from crmsync.connectors.files_records import Shape, read_blocks, read_shape
+from crmsync.connectors.files_records import read_blocks
 from crmsync.connectors.files_split import split
 from crmsync.errors import Rejected
 from crmsync.snapshots import Origin, write_table

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from crmsync.connectors.files_cells import Flags, Typed, flags
 from crmsync.connectors.files_columns import Column, Layout
-from crmsync.connectors.files_records import Positions
+from crmsync.connectors.files_quotes import Positions
 from crmsync.connectors.files_split import RecordFault
 from crmsync.errors import DataError, Rejected
 from crmsync.tables import ColumnType

@@ -53,8 +53,10 @@ class FilesMapping:
         return self.tables.get(table, TableMapping())
 
 
-def load_files_mapping(path: Path) -> FilesMapping:
-    """The checked field map of a folder of files. Errors: ConfigError with file and line."""
+def read_files_mapping(path: Path) -> FilesMapping:
+    """The checked field map of a folder of files; without the file, the plain one. Errors: ConfigError with line."""
+    if not path.exists():
+        return FilesMapping()
     keys = read_yaml(path).mapping(optional=("time_zone", "tables"))
     tables = keys["tables"].mapping() if "tables" in keys else {}
     return FilesMapping(

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from crmsync.connectors.files_records import Positions, Shape, read_blocks
+from crmsync.connectors.files_headings import Shape
+from crmsync.connectors.files_quotes import Positions
+from crmsync.connectors.files_records import read_blocks
 from crmsync.snapshots import Origin, Place
 
 

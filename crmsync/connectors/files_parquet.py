@@ -31,7 +31,7 @@ from crmsync.connectors.files_columns import Column, Layout, layout
 from crmsync.connectors.files_csv import Order, TableRead
 from crmsync.connectors.files_intake import Intake
 from crmsync.connectors.files_origin import RowOrigin
-from crmsync.connectors.files_records import Positions
+from crmsync.connectors.files_quotes import Positions
 from crmsync.connectors.files_split import RecordFault
 from crmsync.errors import ConfigError, StoreError
 from crmsync.snapshots import write_table

@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from crmsync.connectors.files_records import Block, Positions, Shape, refuse_encoding
+from crmsync.connectors.files_headings import Shape
+from crmsync.connectors.files_quotes import Positions
+from crmsync.connectors.files_records import Block, refuse_encoding
 from crmsync.errors import DataError
 
 _SHOWN = 200
