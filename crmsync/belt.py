@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol, runtime_checkable
 
 from crmsync.configuration import FILE, Configuration, TableSource, config_folder, load_configuration
-from crmsync.connectors.base import Progress, Source, Target
-from crmsync.connectors.files import FilesConnector, read_files_mapping
+from crmsync.connectors.base import Progress, Source
+from crmsync.connectors.catalogue import OPENERS, Connector
+from crmsync.connectors.files import FilesConnector, FilesMapping, read_files_mapping
 from crmsync.connectors.mapping import MANAGED, SalesforceMapping, read_mapping
-from crmsync.connectors.salesforce.connector import SalesforceConnector
 from crmsync.errors import ConfigError, StoreError
+from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.ledger import Ledger
 from crmsync.logs import configure_logs
 from crmsync.offline import only_program
@@ -51,9 +53,8 @@ class Belt:
     config_digest: str
     mapping: SalesforceMapping | None
     fields: FieldMap
-    money: frozenset[tuple[str, str]]
     ledger: Ledger
-    target: Target
+    target: Connector
     source: Callable[[TableSource], Source]
     calls: Callable[[], Calls]
     today: date
@@ -74,7 +75,8 @@ class Files:
     digest: str
     text: str
     mapping: SalesforceMapping | None
-    files_mapping: object
+    files_mapping: FilesMapping
+    money: frozenset[tuple[str, str]]
     fields: FieldMap
 
 
@@ -87,8 +89,16 @@ def read_files(config: Path | None) -> Files:
     fields = _fields(configuration, mapping)
     check_starts_from(program_of(configuration), configuration, mapping)
     digest, text = _digest(configuration.folder)
-    files_mapping = read_files_mapping(configuration.folder / FILES_MAP)
-    return Files(settings, configuration, digest, text, mapping, files_mapping, fields)
+    return Files(
+        settings,
+        configuration,
+        digest,
+        text,
+        mapping,
+        _files_map(configuration),
+        money_columns(configuration.program),
+        fields,
+    )
 
 
 def program_of(configuration: Configuration, columns: Mapping[str, Mapping[str, object]] | None = None) -> Program:
@@ -142,15 +152,15 @@ def _org(files: Files) -> Iterator[_Org]:
 def _belt(files: Files, ledger: Ledger, org: _Org, progress: Progress) -> Belt:
     configuration = files.configuration
     salesforce = _salesforce(files, org)
-    target = salesforce if configuration.write_to == "salesforce" else _files_target(files)
+    target = salesforce if configuration.write_to == "salesforce" else _files(files, configuration.files_folder)
     assert target is not None, "configuration.py refuses an org of files that writes to Salesforce"
     ledger.bind_org(target.identity())
 
     def source(table: TableSource) -> Source:
-        if table.connector == "salesforce":
-            assert salesforce is not None
-            return salesforce
-        return FilesConnector(table.folder or configuration.files_folder, files.files_mapping)
+        if table.connector == "files":
+            return _files(files, table.folder or configuration.files_folder)
+        assert salesforce is not None, "configuration.py refuses tables of Salesforce in an org of files"
+        return salesforce
 
     return Belt(
         settings=files.settings,
@@ -158,31 +168,65 @@ def _belt(files: Files, ledger: Ledger, org: _Org, progress: Progress) -> Belt:
         config_digest=files.digest,
         mapping=files.mapping,
         fields=files.fields,
-        money=money_columns(configuration.program),
         ledger=ledger,
         target=target,
         source=source,
         calls=lambda: _calls(salesforce),
-        today=org.today or datetime.now(configuration.zone).date(),
+        today=_today(files, ledger, org),
         progress=progress,
     )
 
 
-def _calls(salesforce: SalesforceConnector | None) -> Calls:
-    if salesforce is None:
+def _today(files: Files, ledger: Ledger, org: _Org) -> date:
+    """Today in the configured zone; with the embedded org its own day, or the newest that was rehearsed on it."""
+    if org.today is None:
+        return datetime.now(files.configuration.zone).date()
+    newest = newest_standings(ledger)
+    return max(org.today, newest.as_of) if newest else org.today
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A connector that knows what it cost."""
+
+    @property
+    def calls_used(self) -> int:
+        """Calls so far."""
+        ...
+
+    @property
+    def writes_used(self) -> int:
+        """Those of them that write."""
+        ...
+
+    @property
+    def api_usage(self) -> tuple[int, int] | None:
+        """What the org says about its daily allowance: used and maximum."""
+        ...
+
+
+def _calls(connector: Connector | None) -> Calls:
+    if not isinstance(connector, Metered):
         return Calls()
-    writes = salesforce.writes_used
-    return Calls(salesforce.calls_used - writes, writes, salesforce.api_usage)
+    writes = connector.writes_used
+    return Calls(connector.calls_used - writes, writes, connector.api_usage)
 
 
-def _salesforce(files: Files, org: _Org) -> SalesforceConnector | None:
-    if files.mapping is None:
+def _salesforce(files: Files, org: _Org) -> Connector | None:
+    if files.configuration.org == "files":
         return None
-    return SalesforceConnector(org.settings, files.mapping, files.settings.state_dir, files.configuration.time_zone)
+    settings = files.settings.model_copy(update={"salesforce": org.settings})
+    return OPENERS["salesforce"](settings, files.configuration.folder)
 
 
-def _files_target(files: Files) -> FilesConnector:
-    return FilesConnector(files.configuration.files_folder, files.files_mapping)
+def _files(files: Files, folder: Path | None) -> FilesConnector:
+    assert folder is not None, "configuration.py refuses tables of files without a folder"
+    return FilesConnector(folder, files.files_mapping, files.money)
+
+
+def _files_map(configuration: Configuration) -> FilesMapping:
+    path = configuration.folder / FILES_MAP
+    return read_files_mapping(path) if path.is_file() else FilesMapping()
 
 
 def _field_map(configuration: Configuration) -> SalesforceMapping | None:
@@ -215,7 +259,9 @@ def check_starts_from(program: Program, configuration: Configuration, mapping: S
     """Refuse a hand-kept tier that is read from a field which is written: the second run would read its own result."""
     if mapping is None or mapping.writes is None or configuration.write_to != "salesforce":
         return
-    partners = mapping.tables["partners"]
+    partners = mapping.tables.get("partners")
+    if partners is None:
+        return
     written = {place.text.lower(): name for name, place in mapping.writes.fields.items()}
     starts = [program.starts_from, *(category.starts_from for category in program.categories.values())]
     for start in starts:

@@ -58,9 +58,11 @@ def _reports(belt: Belt, staging: Staging) -> Iterator[ExtractReport]:
     for _, group in groupby(sources, key=_place):
         tables = list(group)
         names = [table.table for table in tables]
-        if any(name == "partners" for name in names) and tables[0].connector == belt.configuration.write_to:
-            names.append(CURRENT_VALUES)
+        if "partners" in names and belt.configuration.write_to == tables[0].connector == "salesforce":
+            names.append(CURRENT_VALUES)  # one query for both: what partners are, and what stands on their accounts
         yield belt.source(tables[0]).extract(names, staging, belt.progress)
+    if belt.configuration.write_to == "files":
+        yield belt.target.extract([CURRENT_VALUES], staging, belt.progress)
 
 
 def _place(table: TableSource) -> tuple[str, str]:

@@ -60,7 +60,7 @@ def assess_folder(
     configure_logs(load_settings().log_level)
     _check_request(out, previous, engine)
     with _opened(program, tables) as (snapshot, report):
-        found = [assess(one, snapshot, as_of, previous=previous) for one in _programs(program, snapshot)]
+        found = [assess(one, snapshot, as_of, previous) for one in _programs(program, snapshot)]
         standings = pa.concat_tables([one.standings for one in found])
         write_standings(standings, out)
     rejected = (*report.rejected, *(bad for one in found for bad in one.rejected))

@@ -167,7 +167,7 @@ class _Run:
         belt.ledger.record_config(program.digest, program.file.read_text(encoding="utf-8"))
         belt.ledger.record_facts(self.run_id, RunFacts(program_digest=program.digest))
         with self.clock.stage("assess"):
-            found = assess(program, snapshot, extracted.as_of, previous=previous.path if previous else None)
+            found = assess(program, snapshot, extracted.as_of, previous.path if previous else None)
             write_standings(found.standings, self.standings_path)
         rejected = (*extracted.rejected, *found.rejected)
         return Assessed(
