@@ -106,12 +106,12 @@ def send_as_jobs(sending: Sending, intents: Sequence[Intent]) -> None:
 def _send_part(sending: Sending, intents: Sequence[Intent]) -> None:
     settled = settle_by_reading(sending, intents)
     record_outcomes(sending.ledger, [each for each in settled if each.state != "pending"])
-    waiting = [each.intent for each in settled if each.state == "pending"]
-    for _ in range(TRIES):
-        if not waiting:
-            return
-        unsent = [each for each in _run_job(sending, waiting) if each.state == "pending"]
-        waiting = [each.intent for each in unsent]
+    unsent = [each for each in settled if each.state == "pending"]
+    idle = 0
+    while unsent and idle < TRIES:
+        left = [each for each in _run_job(sending, [each.intent for each in unsent]) if each.state == "pending"]
+        idle = idle + 1 if len(left) == len(unsent) else 0  # a job that stopped half-way has still moved things on
+        unsent = left
     _give_up(sending, unsent)
 
 
