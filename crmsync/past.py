@@ -6,6 +6,7 @@ import getpass
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
@@ -19,10 +20,12 @@ from crmsync.ledger.history import TierChange, tier_history
 from crmsync.ledger.intents import Intent, intents_of
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.status import RunRow, Status, has_ledger, recent_runs, status
-from crmsync.levelling.explain import Explanation, explain
 from crmsync.logs import configure_logs
 from crmsync.settings import Settings, load_settings
 from crmsync.snapshots import open_snapshot
+
+if TYPE_CHECKING:
+    from crmsync.levelling.explain import Explanation
 
 LAST = "last"
 
@@ -60,6 +63,8 @@ def approve_plan(digest: str, by: str | None) -> Approval:
 
 def explain_run(config: Path | None, run: str, partner: str, category: str | None) -> ExplainedRun:
     """How a run of the ledger came to a partner's tier, and what its plan changes on the account."""
+    from crmsync.levelling.explain import explain
+
     settings = _settings(config)
     with _ledger(settings) as ledger:
         row = _run(ledger, run)

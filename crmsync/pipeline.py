@@ -66,6 +66,7 @@ class Result:
     outcomes: Outcomes | None = None
     comparison: Comparison | None = None
     comparison_file: Path | None = None
+    config: Path | None = None  # the configuration folder that was asked for
     example: tuple[str, str] | None = None  # a partner whose account was written, and the run that did it
 
     @property
@@ -245,7 +246,7 @@ class _Run:
         """The result, also kept for the ledger."""
         self.result = Result(
             self.run_id, state, assessed, tuple(self.clock.figures), self.belt.calls(), plan, outcomes, comparison,
-            comparison_file, written_example(self.belt.ledger),
+            comparison_file, self.belt.settings.config_dir, written_example(self.belt.ledger),
         )  # fmt: skip
         return self.result
 

@@ -22,7 +22,7 @@ def approval_report(approval: Approval, as_json: bool) -> str:
     until = approval.until.isoformat(timespec="minutes")
     digest = approval.digest[:12]
     person = safe_text(approval.person)
-    return f"plan {digest} is open until {until}, approved by {person}; now: {command(f'apply {digest}')}"
+    return f"plan {digest} is open until {until}, approved by {person}; now: {command('apply', digest)}"
 
 
 def status_report(status: Status | None, as_json: bool) -> str:

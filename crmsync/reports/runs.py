@@ -42,7 +42,7 @@ def plan_report(result: Result, as_json: bool) -> str:
     if result.comparison is not None:
         return "\n".join([_headline(result), "", *_comparison(result), "", *_cost(result)])
     assert result.plan is not None
-    lines = [_headline(result), "", *_movers(result.plan, len(result.plan.movers)), *_guards(result.plan)]
+    lines = [_headline(result), "", *_movers(result.plan, len(result.plan.movers))]
     return "\n".join([*lines, *_left_out(result), "", *_cost(result), *_next_step(result)])
 
 
@@ -156,19 +156,15 @@ def _cost(result: Result) -> list[str]:
 
 
 def _next_step(result: Result) -> list[str]:
-    if result.state == "blocked" and result.plan:
-        digest = result.plan.digest[:12]
-        return [
-            "",
-            *_guards(result.plan),
-            f"look at it:  {command('plan')}",
-            f"then open it: {command(f'approve {digest}')}, and {command(f'apply {digest}')}",
-        ]
-    if result.state == "planned" and result.plan and result.plan.changes:
-        return ["", f"apply it: {command(f'apply {result.plan.digest[:12]}')}"]
+    plan, config = result.plan, result.config
+    if result.state == "blocked" and plan:
+        open_it = command("approve", plan.digest[:12])
+        return ["", *_guards(plan), f"open it: {open_it}", f"then: {command('apply', plan.digest[:12], config=config)}"]
+    if result.state == "planned" and plan and plan.changes:
+        return ["", f"apply it: {command('apply', plan.digest[:12], config=config)}"]
     if result.example:
         partner, run_id = result.example
-        return ["", f"one account before and after: {command(f'explain {partner} --run {run_id}')}"]
+        return ["", f"one account before and after: {command('explain', partner, '--run', run_id, config=config)}"]
     return []
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from crmsync.logs import safe_text
@@ -38,8 +42,16 @@ def json_text(content: Mapping[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, default=str)
 
 
-def command(arguments: str) -> str:
+def command(*arguments: str, config: Path | None = None) -> str:
     """A command that works as it is printed, from where the user is now."""
     state = os.environ.get("CRMSYNC_STATE_DIR")
-    prefix = f"CRMSYNC_STATE_DIR={state} " if state else ""
-    return f"{prefix}{os.environ.get('CRMSYNC_COMMAND', 'crmsync')} {arguments}"
+    prefix = f"CRMSYNC_STATE_DIR={shlex.quote(state)} " if state else ""
+    given = ("--config", str(config)) if config else ()
+    return f"{prefix}{_program()} {shlex.join([*arguments, *given])}"
+
+
+def _program() -> str:
+    """How this process was called, so that it is found again."""
+    if shutil.which("crmsync"):
+        return "crmsync"
+    return sys.argv[0] if Path(sys.argv[0]).name == "crmsync" else "python -m crmsync"
