@@ -43,7 +43,7 @@ def read_records(org: Org, fields: WrittenFields, ids: Sequence[str], names: Seq
 
 def _retrieve(org: Org, sobject: str, ids: Sequence[str], names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     body = {"ids": list(ids), "fields": ["Id", *names]}
-    answer = org.post(f"composite/sobjects/{sobject}", body)
+    answer = org.post(f"composite/sobjects/{sobject}", body) or []  # the transport gives an empty list as None
     if not isinstance(answer, list):
         raise DataError(f"{sobject}: reading {len(ids)} records by id gave no list")
     for record in answer:

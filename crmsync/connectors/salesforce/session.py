@@ -83,8 +83,9 @@ def same_host_url(base: str, given: str) -> str:
 
     Errors: DataError when it points anywhere else.
     """
-    absolute = urljoin(base.rstrip("/") + "/", given if given.startswith(("/", "http")) else "/" + given)
+    absolute = ""
     try:
+        absolute = urljoin(base.rstrip("/") + "/", given if given.startswith(("/", "http")) else "/" + given)
         ours, theirs = urlsplit(base), urlsplit(absolute)
         same = (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
     except ValueError:
