@@ -38,15 +38,15 @@ own AS (
     GROUP BY partner_id
 ),
 people AS (
-    SELECT partner_id, count(*) FILTER (today) AS certified, count(*) FILTER (ahead) AS certified_left
-    FROM (
-        SELECT partner_id, person_id,
-               bool_or(coalesce(expires_on > DATE '2026-06-30', true)) AS today,
-               bool_or(coalesce(expires_on > DATE '2026-09-28', true)) AS ahead
-        FROM certifications
-        WHERE issued_on <= DATE '2026-06-30'
-        GROUP BY partner_id, person_id
-    )
+    SELECT partner_id, person_id, max(coalesce(expires_on, DATE '9999-12-31')) AS until
+    FROM certifications
+    WHERE issued_on <= DATE '2026-06-30'
+    GROUP BY partner_id, person_id
+),
+certified AS (
+    SELECT partner_id, count(*) FILTER (until > DATE '2026-06-30') AS certified,
+           count(*) FILTER (until > DATE '2026-09-28') AS certified_left
+    FROM people
     GROUP BY partner_id
 ),
 above AS (
@@ -80,7 +80,7 @@ numbers AS (
     FROM partners
     LEFT JOIN own USING (partner_id)
     LEFT JOIN family USING (partner_id)
-    LEFT JOIN people USING (partner_id)
+    LEFT JOIN certified USING (partner_id)
 ),
 ratios AS (
     SELECT *,
@@ -127,18 +127,106 @@ shares AS (
            least(certified / next_certified, 1) AS certified_share,
            least(deals / 5, 1) AS deals_share,
            least(greatest(family::DOUBLE / 450000, 0), 1) AS family_share,
-           greatest(coalesce(least(greatest(growth / 0.05, 0), 1), 0),
-                    coalesce(least(greatest(win_rate / 0.65, 0), 1), 0)) AS best_share
+           coalesce(least(greatest(growth / 0.05, 0), 1), 0) AS growth_share,
+           coalesce(least(greatest(win_rate / 0.65, 0), 1), 0) AS win_rate_share,
+           greatest(growth_share, win_rate_share) AS best_share
     FROM tiers
+),
+falling AS (
+    SELECT * FROM tiers WHERE projected_height < height
+),
+leaving AS (
+    SELECT partner_id, (closed_on + INTERVAL 1 YEAR)::DATE AS day,
+           sum(eur) FILTER (sold) AS revenue, sum(eur) FILTER (sold) AS revenue_before,
+           count(*) FILTER (is_won) AS deals, count(*) FILTER (NOT is_won) AS lost
+    FROM deals SEMI JOIN falling USING (partner_id)
+    WHERE closed_on BETWEEN DATE '2025-07-01' AND DATE '2025-09-28'
+    GROUP BY ALL
+    UNION ALL
+    SELECT partner_id, (closed_on + INTERVAL 2 YEAR)::DATE, 0, -sum(eur), 0, 0
+    FROM deals SEMI JOIN falling USING (partner_id)
+    WHERE sold AND closed_on BETWEEN DATE '2024-07-01' AND DATE '2024-09-28'
+    GROUP BY ALL
+),
+family_leaving AS (
+    SELECT ancestor AS partner_id, (closed_on + INTERVAL 1 YEAR)::DATE AS day, sum(eur) AS family
+    FROM deals JOIN above ON above.member = deals.partner_id SEMI JOIN falling ON falling.partner_id = above.ancestor
+    WHERE sold AND closed_on BETWEEN DATE '2025-07-01' AND DATE '2025-09-28'
+    GROUP BY ALL
+),
+lapsing AS (
+    SELECT partner_id, until AS day, count(*) AS certified
+    FROM people SEMI JOIN falling USING (partner_id)
+    WHERE until BETWEEN DATE '2026-07-01' AND DATE '2026-09-28'
+    GROUP BY ALL
+),
+changes AS (
+    SELECT partner_id, day, sum(revenue) AS revenue, sum(revenue_before) AS revenue_before, sum(family) AS family,
+           sum(deals) AS deals, sum(lost) AS lost, sum(certified) AS certified
+    FROM (
+        SELECT *, 0 AS family, 0 AS certified FROM leaving
+        UNION ALL BY NAME
+        SELECT partner_id, day, 0 AS revenue, 0 AS revenue_before, family, 0 AS deals, 0 AS lost, 0 AS certified FROM family_leaving
+        UNION ALL BY NAME
+        SELECT partner_id, day, 0 AS revenue, 0 AS revenue_before, 0 AS family, 0 AS deals, 0 AS lost, certified FROM lapsing
+    )
+    GROUP BY partner_id, day
+),
+ahead AS (
+    SELECT falling.partner_id, changes.day, height, silver, gold, platinum,
+           falling.revenue - coalesce(sum(changes.revenue) OVER later, 0) AS revenue,
+           falling.revenue_before + coalesce(sum(changes.revenue_before) OVER later, 0) AS revenue_before,
+           falling.family - coalesce(sum(changes.family) OVER later, 0) AS family,
+           falling.deals - sum(changes.deals) OVER later AS deals,
+           falling.lost - sum(changes.lost) OVER later AS lost,
+           falling.certified - sum(changes.certified) OVER later AS certified
+    FROM falling JOIN changes USING (partner_id)
+    WINDOW later AS (PARTITION BY falling.partner_id ORDER BY changes.day)
+),
+losses AS (
+    SELECT partner_id, min(day) AS risk_on
+    FROM ahead
+    WHERE height > CASE
+        WHEN revenue >= platinum AND family >= 450000 AND certified >= 4
+             AND (coalesce(round((revenue - revenue_before)::DOUBLE / nullif(revenue_before, 0), 9) >= 0.05, false)
+                  OR coalesce(round(deals / nullif(deals + lost, 0), 9) >= 0.65, false)) THEN 4
+        WHEN revenue >= gold AND certified >= 3 AND deals >= 5 THEN 3
+        WHEN revenue >= silver AND certified >= 1 THEN 2
+        ELSE 1 END
+    GROUP BY partner_id
 )
 SELECT partner_id, tier AS calculated_tier, projected_tier, pace_tier,
        CASE WHEN height = 1 THEN 'none' WHEN pace_height < height THEN 'high' WHEN projected_height < height THEN 'medium'
             WHEN thin THEN 'low' ELSE 'none' END AS risk,
+       risk_on,
        CASE tier WHEN 'registered' THEN 'silver' WHEN 'silver' THEN 'gold' WHEN 'gold' THEN 'platinum' END AS next_tier,
        CASE WHEN tier <> 'platinum' THEN least(floor(round(1000 * CASE tier
            WHEN 'registered' THEN (revenue_share + certified_share) / 2
            WHEN 'silver' THEN (revenue_share + certified_share + deals_share) / 3
            WHEN 'gold' THEN (revenue_share + family_share + certified_share + best_share) / 4 END, 6)) / 10, 99.9) END AS progress,
+       CASE tier
+           WHEN 'registered' THEN CASE least(revenue_share, certified_share)
+               WHEN revenue_share THEN 'revenue' ELSE 'certified' END
+           WHEN 'silver' THEN CASE least(revenue_share, certified_share, deals_share)
+               WHEN revenue_share THEN 'revenue' WHEN certified_share THEN 'certified' ELSE 'deals' END
+           WHEN 'gold' THEN CASE least(revenue_share, family_share, certified_share, best_share)
+               WHEN revenue_share THEN 'revenue' WHEN family_share THEN 'family_revenue' WHEN certified_share THEN 'certified'
+               WHEN growth_share THEN 'growth' ELSE 'win_rate' END END AS main_blocker,
+       CASE tier
+           WHEN 'registered' THEN concat_ws('; ',
+               CASE WHEN revenue < silver THEN format('revenue: {} of {}.00 EUR, {} missing', revenue::VARCHAR, silver, (silver - revenue)::VARCHAR) END,
+               CASE WHEN certified < 1 THEN format('certified: {} of 1 people, {} missing', certified, 1 - certified) END)
+           WHEN 'silver' THEN concat_ws('; ',
+               CASE WHEN revenue < gold THEN format('revenue: {} of {}.00 EUR, {} missing', revenue::VARCHAR, gold, (gold - revenue)::VARCHAR) END,
+               CASE WHEN certified < 3 THEN format('certified: {} of 3 people, {} missing', certified, 3 - certified) END,
+               CASE WHEN deals < 5 THEN format('deals: {} of 5, {} missing', deals, 5 - deals) END)
+           WHEN 'gold' THEN concat_ws('; ',
+               CASE WHEN revenue < platinum THEN format('revenue: {} of {}.00 EUR, {} missing', revenue::VARCHAR, platinum, (platinum - revenue)::VARCHAR) END,
+               CASE WHEN family < 450000 THEN format('family_revenue: {} of 450000.00 EUR, {} missing', family::VARCHAR, (450000 - family)::VARCHAR) END,
+               CASE WHEN certified < 4 THEN format('certified: {} of 4 people, {} missing', certified, 4 - certified) END,
+               CASE WHEN growth < 0.05 AND growth_share >= win_rate_share THEN format('growth: {} of 0.05', growth) END,
+               CASE WHEN win_rate < 0.65 AND win_rate_share > growth_share THEN format('win_rate: {} of 0.65', win_rate) END)
+           END AS gap_summary,
        CASE tier
            WHEN 'registered' THEN [
                {'metric': 'revenue', 'value': revenue::VARCHAR, 'required': silver || '.00',
@@ -160,14 +248,14 @@ SELECT partner_id, tier AS calculated_tier, projected_tier, pace_tier,
                {'metric': 'certified', 'value': certified::VARCHAR, 'required': '4',
                 'missing': greatest(4 - certified, 0)::VARCHAR, 'met': certified >= 4},
                {'metric': 'growth', 'value': rtrim(rtrim(printf('%.9f', growth), '0'), '.'), 'required': '0.05',
-                'missing': rtrim(rtrim(printf('%.9f', greatest(0.05 - growth, 0)), '0'), '.'),
+                'missing': rtrim(rtrim(printf('%.9f', CASE WHEN growth < 0.05 THEN 0.05 - growth ELSE growth * 0 END), '0'), '.'),
                 'met': coalesce(growth >= 0.05, false)},
                {'metric': 'win_rate', 'value': rtrim(rtrim(printf('%.9f', win_rate), '0'), '.'), 'required': '0.65',
-                'missing': rtrim(rtrim(printf('%.9f', greatest(0.65 - win_rate, 0)), '0'), '.'),
+                'missing': rtrim(rtrim(printf('%.9f', CASE WHEN win_rate < 0.65 THEN 0.65 - win_rate ELSE win_rate * 0 END), '0'), '.'),
                 'met': coalesce(win_rate >= 0.65, false)}]
            ELSE [] END AS gap,
        {'revenue': revenue::VARCHAR, 'growth': rtrim(rtrim(printf('%.9f', growth), '0'), '.'), 'family_revenue': family::VARCHAR,
         'deals': deals::VARCHAR, 'lost': lost::VARCHAR, 'win_rate': rtrim(rtrim(printf('%.9f', win_rate), '0'), '.'),
         'certified': certified::VARCHAR} AS metrics
-FROM shares
+FROM shares LEFT JOIN losses USING (partner_id)
 ORDER BY partner_id

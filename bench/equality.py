@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-COLUMNS = ("calculated_tier", "next_tier", "projected_tier", "pace_tier", "risk", "progress", "gap", "metrics")
+COLUMNS = ("calculated_tier", "next_tier", "projected_tier", "pace_tier", "risk", "risk_on", "progress", "main_blocker", "gap", "metrics")
 
 
 def differing(ours: Path, by_hand: Path) -> dict[str, int]:
