@@ -53,7 +53,7 @@ def _head(path: Path) -> bytes:
             head = stream.read(HEADING_LIMIT)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", file=str(path)) from error
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:200]:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:2]:
         raise ConfigError(f"is UTF-16 text, not UTF-8; {_SAVE_AS}", file=str(path), line=1)
     if head[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
         raise ConfigError(f"is a workbook, not a CSV file; {_SAVE_AS}", file=str(path), line=1)

@@ -46,6 +46,7 @@ class Cells:
 
 def split(block: Block, shape: Shape) -> Cells:
     """The cells of a block. Errors: ConfigError when it is not UTF-8."""
+    refuse_encoding(block, shape.path)
     if not block.damage:
         table, uneven = _parse(block.data, block, shape)
         if not uneven and table.num_rows == _record_count(block, table.num_rows):
@@ -126,9 +127,9 @@ def _parse(data: bytes, block: Block, shape: Shape) -> tuple[pa.Table, bool]:
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
+                check_utf8=False,
             ),
         )
     except pa.ArrowInvalid as error:
-        refuse_encoding(block, shape.path)
         raise DataError(f"{shape.path}:{block.first_line}: cannot be split into cells: {error}") from error
     return table, bool(uneven)
