@@ -73,8 +73,9 @@ def false() -> Sql:
 
 
 def paren(value: Sql) -> Sql:
+    # SQLGlot counts `and` and `or` among its functions, so binaries are ruled out by name
     atomic = exp.Column | exp.Literal | exp.Func | exp.Paren | exp.Boolean | exp.Null | exp.Case
-    return value if isinstance(value, atomic) else exp.Paren(this=value)
+    return value if isinstance(value, atomic) and not isinstance(value, exp.Binary) else exp.Paren(this=value)
 
 
 def _binary(kind: type[exp.Binary], left: Sql, right: Sql) -> Sql:
