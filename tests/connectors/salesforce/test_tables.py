@@ -1,0 +1,198 @@
+"""What a table looks like: several credited partners, direct deals, single-currency orgs, and the values now there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from crmsync.tables import ColumnType
+from tests.connectors.salesforce.wire import ACCOUNT, MAP, Opened, Wire, account, entry, fault, ok, open_connector, page
+
+TWO = """
+tables:
+  opportunities:
+    object: Opportunity
+    columns: {opportunity_id: Id, amount: Amount, created_on: CreatedDate}
+    partners:
+      - {partner_id: Reseller__c, role: reseller}
+      - {partner_id: Distributor__c, role: distributor, share: %s}
+"""
+R, D = "001000000000001AAA", "001000000000002AAA"
+
+
+def deal(number: int, reseller: str | None = None, distributor: str | None = None, **more: Any) -> dict[str, Any]:
+    """A record of Opportunity."""
+    record = {"Id": f"006{number:012d}AAA", "Amount": 10.5, "CreatedDate": "2026-01-31T23:30:00.000+0000"}
+    return record | {"Reseller__c": reseller, "Distributor__c": distributor} | more
+
+
+def read(wire: Wire, opened: Opened, *records: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """(opportunity, partner, role, share) of each row."""
+    wire.counts("Opportunity", len(records))
+    wire.page("Opportunity", page(records))
+    opened.connector.extract(["opportunities"], opened.staging)
+    rows = opened.rows("opportunities")
+    return sorted(
+        ((row["opportunity_id"][8:15], row["partner_id"], row.get("role"), row.get("share")) for row in rows), key=str
+    )
+
+
+def test_each_credited_partner_gives_a_row_read_once(wire: Wire, tmp_path: Path) -> None:
+    opened = open_connector(tmp_path, TWO % '"0.5"')
+    assert read(wire, opened, deal(1, R, D), deal(2, R), deal(3, None, D)) == [
+        ("0000001", R, "reseller", 1.0),
+        ("0000001", D, "distributor", 0.5),
+        ("0000002", R, "reseller", 1.0),
+        ("0000003", D, "distributor", 0.5),
+    ]
+    assert len(wire.made("GET", ".*SELECT Id,.*")) == 1
+
+
+def test_a_deal_of_nobody_is_counted_not_rejected(wire: Wire, tmp_path: Path) -> None:
+    opened = open_connector(tmp_path, TWO % '"0.5"')
+    wire.counts("Opportunity", 2)
+    wire.page("Opportunity", page([deal(1, R), deal(2)]))
+    report = opened.connector.extract(["opportunities"], opened.staging)
+    assert (report.direct, report.rejected, report.rows) == ({"opportunities": 1}, (), {"opportunities": 2})
+    assert {row["partner_id"] for row in opened.rows("opportunities")} == {R, None}
+
+
+def test_a_share_may_be_a_percent_field(wire: Wire, tmp_path: Path) -> None:
+    opened = open_connector(tmp_path, TWO % "Split__c")
+    rows = read(wire, opened, deal(1, R, D, Split__c=25.0), deal(2, R, D, Split__c=None))
+    assert [row[3] for row in rows if row[2] == "distributor"] == [0.25, None]
+
+
+def test_without_shares_and_roles_these_columns_are_not_delivered(wire: Wire, tmp_path: Path) -> None:
+    text = "\n".join(line for line in (TWO % "1").splitlines() if "Distributor" not in line).replace(
+        ", role: reseller", ""
+    )
+    opened = open_connector(tmp_path, text)
+    read(wire, opened, deal(1, R))
+    columns = opened.staging.tables["opportunities"].columns
+    assert set(columns) == {"opportunity_id", "amount", "created_on", "partner_id"}
+
+
+def test_a_table_without_rows_has_its_columns(wire: Wire, tmp_path: Path) -> None:
+    opened = open_connector(tmp_path, TWO % '"0.5"')
+    assert read(wire, opened) == []
+    assert pq.read_schema(opened.staging.path("opportunities")).names == list(
+        opened.staging.tables["opportunities"].columns
+    )
+
+
+@pytest.mark.parametrize(("zone", "day"), [("UTC", 31), ("Europe/Berlin", 1), ("org", 1)])
+def test_date_times_are_dates_of_the_maps_zone(wire: Wire, tmp_path: Path, zone: str, day: int) -> None:
+    wire.on(
+        "GET",
+        ".*FROM Organization.*",
+        ok({"records": [{"Id": "00D000000000001AAA", "TimeZoneSidKey": "Europe/Berlin"}]}),
+    )
+    opened = open_connector(tmp_path, f"time_zone: {zone}" + TWO % "1")
+    read(wire, opened, deal(1, R))
+    assert opened.rows("opportunities")[0]["created_on"].day == day
+
+
+# --- single-currency orgs
+
+
+def test_a_currency_column_that_the_org_lacks_is_left_out_with_a_note(wire: Wire, tmp_path: Path) -> None:
+    opened = open_connector(
+        tmp_path, (TWO % "1").replace("amount: Amount", "amount: Amount, currency: CurrencyIsoCode")
+    )
+    wire.counts("Opportunity", 0)
+    wire.page("Opportunity", page([]))
+    report = opened.connector.extract(["opportunities"], opened.staging)
+    assert "currency" not in opened.staging.tables["opportunities"].columns
+    assert report.notes == ("opportunities.currency: the org has one currency only (CurrencyIsoCode does not exist)",)
+
+
+def test_rates_that_the_org_lacks_are_left_out_with_a_note(wire: Wire, tmp_path: Path) -> None:
+    text = "tables: {rates: {object: DatedConversionRate, columns: {currency: IsoCode, effective_from: StartDate, rate: ConversionRate}}}"
+    opened = open_connector(tmp_path, text)
+    wire.on("GET", ".*/sobjects/DatedConversionRate/describe", fault(404, "NOT_FOUND"))
+    report = opened.connector.extract(["rates"], opened.staging)
+    assert (report.rows, opened.staging.tables) == ({}, {})
+    assert report.notes == ("rates: the org has one currency only, so there are no rates",)
+
+
+# --- what stands on the accounts now
+
+
+def current(wire: Wire, opened: Opened, *records: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of current_values."""
+    wire.counts("Account", len(records))
+    wire.page("Account", page(records))
+    opened.connector.extract(["partners", "current_values"], opened.staging)
+    return opened.rows("current_values")
+
+
+HELD = {
+    "Tier__c": "Gold",
+    "Progress__c": 85.0,
+    "Segments__c": "B;A",
+    "Why__c": "a\r\nb",
+    "Provisional__c": True,
+    "Token__c": "t",
+}
+
+
+def test_current_values_come_with_the_partners_in_canonical_text(wire: Wire, opened: Opened) -> None:
+    empty = dict.fromkeys(HELD) | {"Provisional__c": False}
+    first, second = current(wire, opened, account(1, **HELD), account(2, **empty))
+    assert first == {
+        "record_id": R,
+        "partner_id": R,
+        "Tier__c": "Gold",
+        "Progress__c": "85",
+        "Segments__c": "A;B",
+        "Why__c": "a b",
+        "Provisional__c": "true",
+        "Token__c": "t",
+    }
+    assert second == {"record_id": D, "partner_id": D} | empty | {"Provisional__c": "false"}
+    assert len(wire.made("GET", ".*SELECT Id,.*")) == 1
+    assert set(opened.staging.tables["current_values"].columns.values()) == {ColumnType.TEXT}
+
+
+def test_current_values_are_staged_only_when_asked_for(wire: Wire, opened: Opened) -> None:
+    wire.counts("Account", 0)
+    wire.page("Account", page([]))
+    opened.connector.extract(["partners"], opened.staging)
+    assert set(opened.staging.tables) == {"partners"}
+
+
+def test_a_field_that_is_not_there_yet_is_empty_and_noted(wire: Wire, opened: Opened) -> None:
+    wire.describe("Account", [field for field in ACCOUNT if field["name"] != "Why__c"])
+    held = {name: value for name, value in HELD.items() if name != "Why__c"}
+    assert current(wire, opened, account(1, **held))[0]["Why__c"] is None
+
+
+def test_a_rejected_partner_has_no_current_values(wire: Wire, opened: Opened) -> None:
+    rows = current(wire, opened, account(1, **HELD, Partner_Since__c="soon"), account(2, **HELD))
+    assert [row["record_id"] for row in rows] == [D]
+
+
+def test_further_fields_are_typed_as_salesforce_says(wire: Wire, tmp_path: Path) -> None:
+    extra = [*ACCOUNT, entry("Since__c", "datetime"), entry("Score__c", "double"), entry("Fee__c", "currency")]
+    wire.describe("Account", extra)
+    columns = (
+        "since: Since__c, score: Score__c, fee: Fee__c, segments: Segments__c, provisional: Provisional__c, kind: Type"
+    )
+    opened = open_connector(tmp_path, MAP.replace("name: Name, joined_on: Partner_Since__c", columns))
+    wire.counts("Account", 0)
+    wire.page("Account", page([]))
+    opened.connector.extract(["partners"], opened.staging)
+    kinds = {name: kind.value for name, kind in opened.staging.tables["partners"].columns.items()}
+    assert kinds == {
+        "partner_id": "text",
+        "since": "date",
+        "score": "number",
+        "fee": "money",
+        "segments": "list",
+        "provisional": "yes_no",
+        "kind": "text",
+    }
