@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from crmsync.connectors.base import Progress, Target, no_progress
+from crmsync.connectors.base import Progress, Target, Write, no_progress
 from crmsync.errors import Conflict, UnsafePlan
 from crmsync.failpoints import hit
 from crmsync.ledger.accepted import TierStep, accept_standings, newest_standings
@@ -22,6 +23,15 @@ from crmsync.writeback.outbox import Sending, send_as_jobs, send_singly, settle_
 from crmsync.writeback.plan import Change, Plan
 
 __all__ = ["Outcomes", "Problem", "accept_plan", "apply_plan", "check_open", "settle_open_intents", "token_of"]
+
+
+@runtime_checkable
+class ChecksWrites(Protocol):
+    """A target that can tell before the first write whether every value can be stored."""
+
+    def check_writes(self, writes: Sequence[Write]) -> None:
+        """Return when all of them can be stored. Errors: AccessError naming field and record."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,8 @@ def apply_plan(
 
 
 def _send(sending: Sending, waiting: Sequence[Intent]) -> None:
+    if waiting and isinstance(sending.target, ChecksWrites):
+        sending.target.check_writes([Write(each.record_id, each.wanted, each.pre_image) for each in waiting])
     bulk_from = sending.target.bulk_from
     if bulk_from is not None and len(waiting) >= bulk_from:
         send_as_jobs(sending, waiting)

@@ -241,7 +241,7 @@ def _by_record(written: Iterable[Written]) -> dict[str, Written]:
 
 
 def _is_clear(written: Written | None) -> bool:
-    return written is not None and written.state in STATES
+    return written is not None and written.state in STATES and written.code != UNPROCESSED
 
 
 def _said(seen: Mapping[str, Written], settled: Settled, job_said: str | None) -> str | None:
@@ -250,6 +250,7 @@ def _said(seen: Mapping[str, Written], settled: Settled, job_said: str | None) -
 
 
 STATES: Mapping[str, IntentState] = {"applied": "applied", "failed": "parked"}
+UNPROCESSED = "UNPROCESSED"  # the job ended before this row: not refused, only not reached
 
 
 def _verdict(intent: Intent, written: Written) -> Settled:
@@ -269,6 +270,8 @@ def settle_by_reading(sending: Sending, intents: Sequence[Intent]) -> list[Settl
 def _compared(intent: Intent, found: Mapping[str, str | None] | None, stamps: frozenset[str]) -> Settled:
     if found is None:
         return Settled(intent, "conflict", "ENTITY_IS_DELETED", "the record is no longer there")
+    if any(value == intent.token == found.get(name) for name, value in intent.wanted.items()):
+        return Settled(intent, "applied")  # a record is written whole: with our token came our values
     if all(_same(found.get(name), value) for name, value in intent.wanted.items() if name not in stamps):
         return Settled(intent, "applied")
     changed = sorted(name for name, value in intent.pre_image.items() if not _same(found.get(name), value))

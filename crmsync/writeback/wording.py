@@ -41,7 +41,7 @@ def shown(program: Program, metric: str, value: object) -> str:
         return "unknown"
     if isinstance(value, bool) or value in ("true", "false"):
         return "yes" if value in (True, "true") else "no"
-    found = program.metrics.get(metric)
+    found = program.metrics.get(metric.partition("[")[0])  # a value of a split (`revenue[EMEA]`) has the metric's unit
     unit = found.unit if found else Unit.NUMBER
     number = _number(value)
     return str(value) if number is None or unit is Unit.TEXT else _with_unit(number, unit, program.currency)
@@ -209,13 +209,15 @@ def _said(reason: Any) -> str:
     return str(reason)
 
 
-FALLS = frozenset({"demoted", "left", "capped", "override_ended", "program_changed"})
+FALLS = frozenset({"demoted", "capped", "override_ended", "program_changed"})
 BY_OVERRIDE = frozenset({"pinned", "floored", "capped"})
 
 
 def deciding(program: Program, standing: Standing, attributes: Attributes) -> str:
     """The criterion or decision that made this standing differ from the one before."""
     movement = standing.get("movement") or ""
+    if movement == "left":
+        return "takes no part any more"
     if movement in BY_OVERRIDE and (said := "; ".join(overrides_said(standing))):
         return said
     meets, misses = what_it_meets(program, standing, attributes), what_it_misses(program, standing)

@@ -23,8 +23,8 @@ from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.apply import apply_plan, settle_open_intents
 from crmsync.writeback.plan import Plan
 from crmsync.writeback.planfile import load_plan, save_plan
-from writeback.facts import AS_OF, a_plan
-from writeback.org import Org
+from tests.writeback.facts import AS_OF, a_plan
+from tests.writeback.org import Org
 
 TIER = "granted_tier__c"
 RECORDS = [f"001{n:03}" for n in range(25)]  # more than one small batch of single writes

@@ -19,8 +19,8 @@ from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.apply import apply_plan, settle_open_intents
 from crmsync.writeback.guards import GuardResult
 from crmsync.writeback.plan import Plan, sealed
-from writeback.facts import a_plan
-from writeback.org import Fault, Org
+from tests.writeback.facts import a_plan
+from tests.writeback.org import Fault, Org
 
 TIER = "granted_tier__c"
 RECORDS = [f"001{n:03}" for n in range(8)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crmsync.writeback.fields import COMPUTED, Kind, account_of, account_values, fitted, normalised
-from writeback.facts import a_program, missing, standing
+from tests.writeback.facts import a_program, missing, standing
 
 
 def values(*rows: dict[str, object], **program: object) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crmsync.writeback.guards import GuardResult, Limits, Tripwires, changed_partners, evaluate_guards
-from writeback.facts import standing
+from tests.writeback.facts import standing
 
 
 def guard(name: str, tripwires: Tripwires, limits: Limits | None = None) -> GuardResult:

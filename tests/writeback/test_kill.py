@@ -10,16 +10,16 @@ from pathlib import Path
 
 from crmsync.failpoints import NAMES
 
-TESTS = Path(__file__).parent.parent
+PROJECT = Path(__file__).parent.parent.parent
 SEED = 7
 
 
 def test_a_killed_apply_loses_nothing_and_doubles_nothing(tmp_path: Path):
     """SIGKILL at every failpoint and at random ones, up to three times in a row: each account is written once."""
     done = subprocess.run(
-        [sys.executable, "-m", "writeback.killing", str(tmp_path), "40", str(SEED)],
-        cwd=TESTS,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
+        [sys.executable, "-m", "tests.writeback.killing", str(tmp_path), "40", str(SEED)],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         timeout=55,

@@ -14,7 +14,7 @@ from crmsync.snapshots import Snapshot
 from crmsync.writeback.fields import account_of, account_values
 from crmsync.writeback.plan import Drafting, Plan, draft_plan
 from crmsync.writeback.planfile import load_plan, save_plan
-from writeback.facts import AS_OF, FIELDS, a_program, a_snapshot, missing, standing, standings
+from tests.writeback.facts import AS_OF, FIELDS, a_program, a_snapshot, missing, standing, standings
 
 EMPTY = dict.fromkeys(FIELDS.names)
 

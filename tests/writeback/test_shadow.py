@@ -9,7 +9,7 @@ import pytest
 
 from crmsync.errors import ConfigError
 from crmsync.writeback.shadow import Cell, Comparison, compare, save_comparison
-from writeback.facts import a_program, a_snapshot, missing, standing, standings
+from tests.writeback.facts import a_program, a_snapshot, missing, standing, standings
 
 
 @pytest.fixture
