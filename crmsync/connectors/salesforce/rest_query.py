@@ -23,7 +23,7 @@ def count_rows(org: Org, soql: str) -> int:
 
 
 def rest_blocks(org: Org, first: Any, sobject: str, paths: Sequence[str]) -> Iterator[Mapping[str, pa.Array]]:
-    """Blocks of text columns by path, one per page from the `first` on. A page may be smaller than asked; the server decides.
+    """Blocks of text columns by path, one per page from the `first` on; the server decides how long a page is.
 
     Errors: DataError when the pages do not add up, name another host, or hold something that is not a record.
     """

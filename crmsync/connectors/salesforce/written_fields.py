@@ -83,7 +83,8 @@ class WrittenFields:
                 known = ", ".join(field.values[:_SHOWN_VALUES])
                 raise AccessError(
                     f"{self.sobject.name}.{field.name} has no active picklist value `{part}` (wanted for "
-                    f"{self.sobject.name} {record_id}){nearest(part, field.values)}; it has: {known}. Nothing was written"
+                    f"{self.sobject.name} {record_id}){nearest(part, field.values)}; it has: {known}. "
+                    "Nothing was written"
                 )
 
     def _described(self) -> SObject:

@@ -111,7 +111,8 @@ def test_a_currency_column_that_the_org_lacks_is_left_out_with_a_note(wire: Wire
 
 
 def test_rates_that_the_org_lacks_are_left_out_with_a_note(wire: Wire, tmp_path: Path) -> None:
-    text = "tables: {rates: {object: DatedConversionRate, columns: {currency: IsoCode, effective_from: StartDate, rate: ConversionRate}}}"
+    columns = "{currency: IsoCode, effective_from: StartDate, rate: ConversionRate}"
+    text = f"tables: {{rates: {{object: DatedConversionRate, columns: {columns}}}}}"
     opened = open_connector(tmp_path, text)
     wire.on("GET", ".*/sobjects/DatedConversionRate/describe", fault(404, "NOT_FOUND"))
     report = opened.connector.extract(["rates"], opened.staging)
