@@ -61,6 +61,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return ""
 
 
+def one_line(text: str, most: int = 500) -> str:
+    """The text on one line, shortened in the middle: a value may run over many lines of a file."""
+    whole = " ".join(text.split("\n"))
+    return whole if len(whole) <= most else f"{whole[: most * 3 // 4]} ... {whole[-most // 4 :]}"
+
+
 @dataclass(frozen=True)
 class Node:
     """One value of a file with its place. Scalars are text; `quoted` says whether the admin put quotes around it."""
@@ -73,11 +79,11 @@ class Node:
 
     def fail(self, message: str) -> ConfigError:
         """The error to raise about this value: `raise node.fail("…")`."""
-        return ConfigError(message, file=self.file, line=self.line)
+        return ConfigError(one_line(message), file=self.file, line=self.line)
 
     def fail_at_key(self, key: str, message: str) -> ConfigError:
         """The error to raise about a key of this mapping."""
-        return ConfigError(message, file=self.file, line=self.key_lines.get(key, self.line))
+        return ConfigError(one_line(message), file=self.file, line=self.key_lines.get(key, self.line))
 
     @property
     def is_text(self) -> bool:

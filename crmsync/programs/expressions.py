@@ -23,7 +23,7 @@ from crmsync.programs.durings import is_interval
 from crmsync.programs.kinds import FUNCTIONS, WrongUseError, kind_of
 from crmsync.programs.names import CLOCK, METRIC, Found, Kind, Scope, UnknownNameError
 from crmsync.programs.program import Formula, Unit
-from crmsync.strict_yaml import date_of, nearest
+from crmsync.strict_yaml import date_of, nearest, one_line
 
 MAX_LENGTH = 20_000
 MAX_WORDS = 4_000
@@ -116,9 +116,9 @@ class _Place:
     file: str
 
     def fail(self, message: str, start: int | None = None) -> ConfigError:
-        shown = self.text if len(self.text) <= 120 else self.text[:117] + "..."
+        shown = one_line(self.text, 120)
         position = "" if start is None else f"position {start + 1} of "
-        return ConfigError(f"{message} ({position}`{shown}`)", file=self.file, line=self.line)
+        return ConfigError(f"{one_line(message)} ({position}`{shown}`)", file=self.file, line=self.line)
 
 
 @dataclass

@@ -42,6 +42,7 @@ from crmsync.programs.program import (
 )
 from crmsync.programs.rates import MoneyColumns, reads_money
 from crmsync.strict_yaml import Node, nearest
+from crmsync.tables import ColumnType
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _RESERVED = frozenset(
@@ -272,8 +273,9 @@ def _dated_by(node: Node | None, rows: FromRows | None, tables: Tables) -> str |
         return None
     try:
         kind = tables.kind(rows.table, node.text())
-    except UnknownNameError as error:
-        raise node.fail(str(error)) from None
+    except UnknownNameError:
+        dates = [name for name, one in tables.columns(rows.table).items() if one is ColumnType.DATE]
+        raise node.fail(f"`{rows.table}` has no date `{node.text()}`{nearest(node.text(), dates)}") from None
     if kind not in (Kind.DATE, None):
         raise node.fail(f"`{node.text()}` is a {kind}, not a date")
     return node.text()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crmsync.errors import ConfigError
-from crmsync.strict_yaml import Node, date_of, decimal_of, nearest, read_text
+from crmsync.strict_yaml import Node, date_of, decimal_of, nearest, one_line, read_text
 
 MAX_SHEET_BYTES = 32 << 20
 
@@ -25,7 +25,7 @@ class Sheet:
 
     def fail(self, row: int, message: str) -> ConfigError:
         """The error to raise about one row."""
-        return ConfigError(message, file=str(self.file), line=self.lines[row])
+        return ConfigError(one_line(message), file=str(self.file), line=self.lines[row])
 
     def fail_head(self, message: str) -> ConfigError:
         """The error to raise about the header."""
@@ -80,7 +80,7 @@ def _head(cells: Sequence[str], file: Path, line: int) -> tuple[str, ...]:
     names = tuple(cell.strip() for cell in cells)
     for index, name in enumerate(names):
         if not name or name in names[:index]:
-            problem = f"column `{name}` stands twice" if name else f"column {index + 1} has no name"
+            problem = f"column `{one_line(name)}` stands twice" if name else f"column {index + 1} has no name"
             raise ConfigError(problem, file=str(file), line=line)
     return names
 

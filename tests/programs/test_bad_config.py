@@ -9,7 +9,7 @@ import pytest
 
 from crmsync.errors import ConfigError
 from crmsync.programs.loading import load_program
-from programs.texts import COLUMNS
+from tests.programs.texts import COLUMNS
 
 FOLDER = Path(__file__).parent.parent / "bad_config" / "programs"
 FILES = sorted(FOLDER.glob("*.yaml"))

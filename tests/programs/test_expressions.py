@@ -13,7 +13,7 @@ from crmsync.errors import ConfigError
 from crmsync.programs.expressions import MAX_LENGTH, parse_formula
 from crmsync.programs.names import Kind, Scope, Tables
 from crmsync.programs.program import Formula
-from programs.texts import partner_scope, row_scope
+from tests.programs.texts import partner_scope, row_scope
 
 
 def row(text: str, needs: Kind | None = None) -> Formula:
