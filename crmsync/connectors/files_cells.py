@@ -274,7 +274,7 @@ def _why_no_number(text: str, spelling: Spelling) -> str:
         return f"has a currency in it; write the number alone, like {example}, and the currency in its own column"
     if _GROUPED.fullmatch(text) or re.search(r"\d[\s'’]\d", text):
         return f"has thousands separators; write it like {example}"
-    if text.startswith(("−", "–", "(")) or text.endswith("-"):
+    if re.search(r"\d", text) and (text.startswith(("−", "–", "(")) or text.endswith("-")):
         return "writes minus in a way of its own; write it like -1234.56"
     if re.fullmatch(r"[+-]?\d*[.,]\d*", text) and text.strip("+-,."):
         return f"has another decimal mark than the rest of the file; write it like {example}"
