@@ -24,6 +24,7 @@ from crmsync.errors import CrmsyncError, DataError
 PAGE_ROWS = 50_000
 BLOCK_BYTES = 2 << 20
 CHUNK_BYTES = 1 << 18
+HEADER_MAX = 1 << 20
 FIRST_LOOK_S = 0.05
 LONGEST_LOOK_S = 5.0
 JOB_DEADLINE_S = 4 * 3600.0
@@ -153,10 +154,13 @@ def _csv_batches(path: Path, sobject: str, paths: Sequence[str]) -> Iterator[pa.
     if path.stat().st_size == 0:
         return
     with path.open("rb") as stream:
-        header = stream.readline(1 << 20).decode("utf-8", "replace").strip().replace('"', "").split(",")
+        header = stream.readline(HEADER_MAX).decode("utf-8", "replace").strip().replace('"', "").split(",")
+        has_rows = bool(stream.read(1))
     if [name.lower() for name in header] != [name.lower() for name in paths]:
         wanted = ", ".join(paths)
         raise DataError(f"{sobject}: a result page has the columns {', '.join(header)[:300]}, asked were {wanted}")
+    if not has_rows:
+        return
     reader = pa_csv.open_csv(
         path,
         read_options=pa_csv.ReadOptions(

@@ -16,6 +16,7 @@ import pytest
 import responses
 
 from crmsync.connectors.retries import Transient
+from crmsync.connectors.salesforce.bulk_query import bulk_blocks
 from crmsync.errors import ConfigError, DataError
 from crmsync.tables import ColumnType
 from tests.connectors.salesforce.wire import DATA, MAP, Opened, Wire, csv_page, fault, html, ok, open_connector
@@ -286,6 +287,31 @@ def test_a_filter_too_long_to_count_is_refused_at_its_line(wire: Wire, tmp_path:
     opened = open_connector(tmp_path, text)
     with pytest.raises(ConfigError, match=r"salesforce\.yaml:9: the filter is too long"):
         extract(opened)
+
+
+def by_bulk(tmp_path: Path, rows: int) -> list[list[Any]]:
+    """All text columns of a job of `rows`, read without the counts around it."""
+    org = open_connector(tmp_path).connector.org
+    org.retries.attempts = 1
+    blocks = list(bulk_blocks(org, "SELECT Id FROM Opportunity", "Opportunity", HEADER, tmp_path))
+    assert sum(len(block["Id"]) for block in blocks) == rows
+    return [list(column) for block in blocks for column in block.values()]
+
+
+@pytest.mark.parametrize("body", [text_of([]), text_of([])[:-1], ""])
+def test_a_job_of_no_rows_is_an_empty_table(wire: Wire, tmp_path: Path, body: str) -> None:
+    wire.job(0, csv_page(body, 0))
+    assert by_bulk(tmp_path, 0) == []
+
+
+def test_a_page_cut_at_any_byte_is_never_taken_for_whole(wire: Wire, tmp_path: Path) -> None:
+    whole = text_of([deal(1, Name='a "quote"\nand, a line'), deal(2, Name="Ünal\u2028"), deal(3, Name="")]).encode()
+    for cut in range(len(whole)):
+        wire.job(3, csv_page(whole[:cut], 3))
+        with pytest.raises((DataError, Transient), match="Opportunity"):
+            by_bulk(tmp_path, 3)
+    wire.job(3, csv_page(whole, 3))
+    assert by_bulk(tmp_path, 3)
 
 
 # --- real sockets: a body that is shorter than announced
