@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlglot import exp
-
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, Days, bounds_of
@@ -34,7 +32,6 @@ class MetricColumns:
     lost: Sql | None
     day: Sql
     expires: Sql
-    is_money: bool
 
 
 BoundsOf = Callable[[Atom], tuple[Sql | None, Sql]]
@@ -73,7 +70,6 @@ def row_columns(rows: Rows, atom: Atom, file: str) -> MetricColumns:
         sql.or_(*lost) if lost else None,
         rows.dated(metric.dated_by),
         rows.cell("expires_on") if rows.has_validity else sql.null(sql.DATE),
-        value is not None and value.kind == MONEY,
     )
 
 
@@ -111,6 +107,11 @@ def in_window(atom: Atom, columns: MetricColumns, limits: BoundsOf, last_day: bo
     return sql.and_(*conditions)
 
 
+def is_plain(atom: Atom, rows: Rows) -> bool:
+    """Whether an atom adds up (or takes the extreme) over rows as they are."""
+    return atom.source.aggregate is not Aggregate.COUNT_DISTINCT and takes_each_row(atom, rows)
+
+
 def takes_each_row(atom: Atom, rows: Rows) -> bool:
     """Whether no reduction to one row per opportunity is needed."""
     if atom.source.table != "opportunities" or rows.file is None or ROWS_ID in rows.file.unique:
@@ -124,18 +125,64 @@ class RowSource:
     """Where the rows of a pass come from (alias f, with partner_id), and the row expressions of each atom."""
 
     relation: Sql
-    joins: Sequence[tuple[str, Sql, Sql]]
-    visible: Sql | None
     columns: Mapping[str, MetricColumns]  # by atom column
 
 
-def source_of(rows: Rows, atoms: Sequence[Atom], days: Days, file: str) -> RowSource:
-    """The visible rows of a table of the snapshot."""
+def row_expressions(rows: Rows, atoms: Sequence[Atom], days: Days, file: str) -> dict[str, MetricColumns]:
+    """The row expressions of each atom, over the table as alias f."""
     columns = {}
     for atom in atoms:
         rows.on = sql.day(days.seen_from(atom.view))  # `as_of` inside a condition means the day of the view
         columns[atom.column] = row_columns(rows, atom, file)
-    return RowSource(rows.source(), rows.joins(), rows.visible(), columns)
+    return columns
+
+
+def kept(columns: MetricColumns, values: dict[str, Sql]) -> MetricColumns:
+    """The row expressions as named columns of alias f, added to `values`; equal ones share a column."""
+
+    def keep(value: Sql) -> Sql:
+        text = value.sql()
+        name = next((name for name, known in values.items() if known.sql() == text), None)
+        if name is None:
+            name = f"c{len(values)}"
+            values[name] = value
+        return sql.col(name, "f")
+
+    return MetricColumns(
+        keep(columns.condition) if columns.condition is not None else None,
+        keep(columns.value) if columns.value is not None else None,
+        keep(columns.lost) if columns.lost is not None else None,
+        keep(columns.day),
+        keep(columns.expires),
+    )
+
+
+def source_of(rows: Rows, atoms: Sequence[Atom], days: Days, file: str, limits: BoundsOf) -> RowSource:
+    """The visible rows of a table of the snapshot, no further back than the earliest window."""
+    expressions = row_expressions(rows, atoms, days, file)
+    values = row_values(rows)
+    columns = {column: kept(known, values) for column, known in expressions.items()}
+    conditions = [one for one in (rows.visible(), _earliest(atoms, expressions, limits)) if one is not None]
+    where = sql.and_(*conditions) if conditions else None
+    query = sql.select(sql.columns(values), rows.source(), rows.joins(), where)
+    return RowSource(sql.subquery(query, "f"), columns)
+
+
+def row_values(rows: Rows) -> dict[str, Sql]:
+    """The columns that every pass needs: whose row it is and, of opportunities, which."""
+    values = {"partner_id": sql.col("partner_id", "f")}
+    if ROWS_ID in rows.columns:
+        values[ROWS_ID] = sql.col(ROWS_ID, "f")
+    return values
+
+
+def _earliest(atoms: Sequence[Atom], columns: Mapping[str, MetricColumns], limits: BoundsOf) -> Sql | None:
+    days = {columns[atom.column].day.sql() for atom in atoms}
+    starts = [limits(atom)[0] for atom in atoms]
+    if len(days) != 1 or any(start is None for start in starts) or any(isinstance(a.window, InForce) for a in atoms):
+        return None
+    first = min((start for start in starts if start is not None), key=lambda start: str(start.this.this))
+    return sql.ge(columns[atoms[0].column].day, first)
 
 
 class TablePass:
@@ -150,34 +197,37 @@ class TablePass:
 
     def compute(self, limits: BoundsOf) -> list[tuple[str, list[str]]]:
         """Tables made, each with its value columns. Every table has a row per partner that has rows."""
-        own = [atom for atom in self.atoms if self._is_own(atom)]
-        summed = [atom for atom in self.atoms if not self._is_own(atom)]
-        made: list[tuple[str, list[str]]] = []
-        for rolled, atoms in ((False, own), (True, summed)):
-            made += self._plain(atoms, limits, rolled)
+        made = self._plain(limits)
+        for rolled in (False, True):
+            atoms = [atom for atom in self.atoms if self._is_rolled(atom) is rolled]
             made += self._distinct(atoms, limits, rolled)
             made += self._reduced(atoms, limits, rolled)
-        return [table for table in made if table[1]]
+        return made
 
-    def _is_own(self, atom: Atom) -> bool:
-        return self.flat or atom.metric.rolls_up is RollsUp.OWN
+    def _is_rolled(self, atom: Atom) -> bool:
+        return not self.flat and atom.metric.rolls_up is not RollsUp.OWN
 
     # --- plain aggregates
 
-    def _plain(self, atoms: Sequence[Atom], limits: BoundsOf, rolled: bool) -> list[tuple[str, list[str]]]:
-        chosen = [a for a in atoms if a.source.aggregate is not Aggregate.COUNT_DISTINCT and takes_each_row(a, self.rows)]
-        if not chosen:
+    def _plain(self, limits: BoundsOf) -> list[tuple[str, list[str]]]:
+        """One pass for all of them; those that roll up are then added up over the closure."""
+        atoms = [a for a in self.atoms if is_plain(a, self.rows)]
+        if not atoms:
             return []
-        partial = {name: value for atom in chosen for name, value in self._partials(atom, limits).items()}
-        name = self._named("plain", rolled)
-        source = self._source(chosen, limits)
-        query = sql.select(
-            [sql.col("partner_id", "f"), *sql.columns(partial)], *source, group=[sql.col("partner_id", "f")]
-        )
-        self.engine.run(name, query)
-        if rolled:
-            name = self._over_closure(name, {key: _combining(key) for key in partial})
-        return [(self._finished(name, chosen), [atom.column for atom in chosen])]
+        partials = {atom.column: self._partials(atom, limits) for atom in atoms}
+        everything = {name: value for one in partials.values() for name, value in one.items()}
+        key = sql.col("partner_id", "f")
+        name = self._named("plain", False)
+        self.engine.run(name, sql.select([key, *sql.columns(everything)], self.source.relation, group=[key]))
+        made = []
+        for rolled in (False, True):
+            chosen = [atom for atom in atoms if self._is_rolled(atom) is rolled]
+            if not chosen:
+                continue
+            combining = {key: _combining(key) for atom in chosen for key in partials[atom.column]}
+            table = self._over_closure(name, combining) if rolled else name
+            made.append((self._finished(table, chosen), [atom.column for atom in chosen]))
+        return made
 
     def _partials(self, atom: Atom, limits: BoundsOf) -> dict[str, Sql]:
         columns = self.columns[atom.column]
@@ -190,28 +240,9 @@ class TablePass:
         return partial
 
     def _lost(self, atom: Atom, columns: MetricColumns, limits: BoundsOf) -> Sql:
-        anywhere = MetricColumns(None, None, None, columns.day, columns.expires, False)
+        anywhere = MetricColumns(None, None, None, columns.day, columns.expires)
         window = in_window(atom, anywhere, limits, self.last_day, self.days.as_of)
         return sql.and_(columns.lost or sql.false(), window)
-
-    def _source(
-        self, atoms: Sequence[Atom], limits: BoundsOf
-    ) -> tuple[Sql, list[tuple[str, Sql, Sql]], Sql | None]:
-        """FROM, joins and WHERE: visible rows, no further back than the earliest window."""
-        conditions = [self.source.visible] if self.source.visible is not None else []
-        earliest = self._earliest(atoms, limits)
-        if earliest is not None:
-            conditions.append(earliest)
-        return self.source.relation, list(self.source.joins), sql.and_(*conditions) if conditions else None
-
-    def _earliest(self, atoms: Sequence[Atom], limits: BoundsOf) -> Sql | None:
-        dated = {atom.metric.dated_by for atom in atoms}
-        starts = [limits(atom)[0] for atom in atoms]
-        literal = all(start is not None and not isinstance(start, exp.Column) for start in starts)
-        if len(dated) != 1 or not literal or any(isinstance(atom.window, InForce) for atom in atoms):
-            return None
-        first = min((start for start in starts if start is not None), key=lambda start: str(start.this.this))
-        return sql.ge(self.columns[atoms[0].column].day, first)
 
     # --- distinct things
 
@@ -236,9 +267,9 @@ class TablePass:
             flags[atom.column] = sql.any_true(in_window(atom, columns, limits, self.last_day, self.days.as_of))
             if columns.lost is not None:
                 flags[f"{atom.column}?lost"] = sql.any_true(self._lost(atom, columns, limits))
-        source, joins, where = self._source(atoms, limits)
         keys = {"partner_id": sql.col("partner_id", "f"), "thing": thing}
-        things = sql.select([*sql.columns(keys), *sql.columns(flags)], source, joins, where, group=list(keys.values()))
+        relation = self.source.relation
+        things = sql.select([*sql.columns(keys), *sql.columns(flags)], relation, group=list(keys.values()))
         name = self.engine.run(self._named(f"things{number}", rolled), things)
         if rolled:
             name = self._over_closure(name, {flag: sql.any_true for flag in flags}, "thing")
@@ -272,10 +303,9 @@ class TablePass:
                 per_id[f"{atom.column}?value"] = sql.max_(columns.value, counts)
             if columns.lost is not None:
                 per_id[f"{atom.column}?lost"] = sql.any_true(self._lost(atom, columns, limits))
-        source, joins, where = self._source(chosen, limits)
         keys = [sql.col("partner_id", "f"), sql.col(ROWS_ID, "f")]
         name = self._named("ids", rolled)
-        self.engine.run(name, sql.select([*keys, *sql.columns(per_id)], source, joins, where, group=keys))
+        self.engine.run(name, sql.select([*keys, *sql.columns(per_id)], self.source.relation, group=keys))
         if rolled:
             combining = {key: sql.max_ if key.endswith("?value") else sql.any_true for key in per_id}
             name = self._over_closure(name, combining, ROWS_ID)

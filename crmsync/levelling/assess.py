@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crmsync.errors import ConfigError, Rejected
 from crmsync.levelling import previous, sql
@@ -22,7 +23,7 @@ from crmsync.levelling.engine import DuckDbEngine, Engine
 from crmsync.levelling.hierarchy import Hierarchy, build_hierarchy
 from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.loss import first_days_of_loss
-from crmsync.levelling.measures import VIEWS, MeasureQuery, Measures, partner_columns_used
+from crmsync.levelling.measures import VIEWS, MeasureQuery, Measures, partner_columns_used, with_alias
 from crmsync.levelling.money import money_of
 from crmsync.levelling.overrides import PINS, overrides_in_force
 from crmsync.levelling.references import register_references
@@ -157,7 +158,7 @@ def compute_atoms(levelling: Levelling, atoms: Mapping[str, Atom]) -> tuple[list
         if not mine or table not in levelling.snapshot.tables:
             continue
         rows = levelling.rows(table)
-        source = source_of(rows, mine, levelling.days, levelling.file)
+        source = source_of(rows, mine, levelling.days, levelling.file, limits)
         one = TablePass(rows, mine, levelling.days, levelling.engine, source, levelling.flat)
         made += one.compute(limits)
         lossy += [column for column, columns in one.columns.items() if columns.lost is not None]
@@ -174,13 +175,16 @@ def compute_standings(levelling: Levelling, names: Mapping[str, Measures], befor
     engine, program = levelling.engine, levelling.program
     queries = standing_queries(levelling, names)
     engine.register(LIMITS, levelling.limits.table())
-    for at, query in enumerate(queries):
-        engine.run(f"standing_{at}", query)
-    rows = [sql.select([sql.star()], sql.table(f"standing_{at}")) for at in range(len(queries))]
-    engine.run("standing", sql.union_all(rows))
+    engine.run("standing", sql.union_all(queries))
     losses = first_days_of_loss(levelling, names)
-    metrics = metrics_struct(program, names[NOW])
-    return engine.read(standings_query(program, levelling.days, metrics, losses, before.num_rows > 0))
+    metrics = metrics_struct(program, with_alias(names[NOW], "m"))
+    return in_order(engine.read(standings_query(program, levelling.days, metrics, losses, before.num_rows > 0)))
+
+
+def in_order(standings: pa.Table) -> pa.Table:
+    """Ordered by partner_id and category. Sorting keys alone is much cheaper than wide nested rows in the engine."""
+    order = pc.sort_indices(standings, [("partner_id", "ascending"), ("category", "ascending")])
+    return standings.take(order)
 
 
 def standing_queries(levelling: Levelling, names: Mapping[str, Measures]) -> list[Sql]:

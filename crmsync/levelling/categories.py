@@ -6,12 +6,12 @@ One query in layers, each reading the columns of the one below by name. Source: 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crmsync.levelling import gap, movement, overrides, previous, risk, sql, tiers
 from crmsync.levelling.atoms import HORIZON, NOW, PACE, Days
 from crmsync.levelling.conditions import condition_of
-from crmsync.levelling.criteria import LIMITS, Criteria, Limits
+from crmsync.levelling.criteria import LIMITS, Criteria, Limits, Slots
 from crmsync.levelling.measures import Measures, kind_of, partner_column, with_alias
 from crmsync.levelling.movement import BEFORE
 from crmsync.levelling.sql import Sql
@@ -32,7 +32,7 @@ class Standing:
     days: Days
     file: str
     partner_columns: frozenset[str]
-    at_risk_only: bool = False
+    slots: Slots = field(default_factory=Slots)
 
     @property
     def ladder(self) -> Ladder:
@@ -40,21 +40,30 @@ class Standing:
 
     def criteria(self, view: str, spare: bool = False) -> Criteria:
         """The criteria as seen in one view."""
-        return Criteria(self.program, self.measures[view], self.limits, self.program.risk.near if spare else None)
+        near = self.program.risk.near if spare else None
+        return Criteria(self.program, self.measures[view], self.limits, near, self.slots)
 
     def query(self, measures: str) -> Sql:
         """All rows of the category with the columns of the standings table and a few for the headline."""
+        held, ahead, reasons = self._held(), self._ahead(), self._reasons()
+        gaps, gap_layers = self._gap()
         query = self._who(measures)
-        query = self._layer(query, "held", self._held())
+        # all criteria were compiled above: what they share is computed once, below them
+        query = self._layer(query, "required", self.slots.required_columns)
+        query = self._layer(query, "met", self.slots.met_columns)
+        query = self._layer(query, "held", held)
         query = self._layer(query, "calculated", self._calculated())
         query = self._layer(query, "earned", {"earned": movement.earned_position()})
         query = self._layer(query, "granted", self._granted())
-        query = self._layer(query, "ahead", self._ahead())
+        query = self._layer(query, "ahead", ahead)
         query = self._layer(query, "risk", {"risk": risk.risk_word()})
-        query, columns = self._gap(query)
-        return sql.select(sql.columns(self._final(columns)), sql.subquery(query, "standing"))
+        for depth, layer in enumerate(gap_layers):
+            query = self._layer(query, f"gap{depth}", layer)
+        return sql.select(sql.columns(self._final(gaps, reasons)), sql.subquery(query, "standing"))
 
     def _layer(self, query: Sql, alias: str, columns: Mapping[str, Sql]) -> Sql:
+        if not columns:
+            return query
         return sql.select([sql.star(), *sql.columns(columns)], sql.subquery(query, alias))
 
     # --- who belongs
@@ -151,8 +160,8 @@ class Standing:
 
     # --- gap
 
-    def _gap(self, query: Sql) -> tuple[Sql, dict[str, Sql]]:
-        """The query with the layers of all gaps, and the columns that choose the gap of the next tier."""
+    def _gap(self) -> tuple[dict[str, Sql], list[dict[str, Sql]]]:
+        """The columns that choose the gap of the next tier, and the layers they read."""
         chosen: dict[str, list[tuple[Sql, Sql]]] = {name: [] for name in ("gap", "summary", "blocker", "progress")}
         queries: list[gap.GapQuery] = []
         for position, tier in enumerate(self.ladder.tiers, 1):
@@ -167,13 +176,14 @@ class Standing:
                     columns = self._gap_of(tag, requirement, queries)
                     for name, value in columns.items():
                         chosen[name].append((condition, value))
-        for depth in range(max((len(one.layers) for one in queries), default=0)):
-            layer = {k: v for one in queries if depth < len(one.layers) for k, v in one.layers[depth].items()}
-            if layer:
-                query = self._layer(query, f"gap{depth}", layer)
+        depths = range(max((len(one.layers) for one in queries), default=0))
+        layers = [
+            {name: value for one in queries for name, value in (one.layers[depth : depth + 1] or [{}])[0].items()}
+            for depth in depths
+        ]
         kinds = {"gap": sql.empty_array(gap.ENTRY), "summary": sql.null(sql.TEXT), "blocker": sql.null(sql.TEXT),
                  "progress": sql.null("DECIMAL(4, 1)")}  # fmt: skip
-        return query, {name: sql.case(chosen[name], kinds[name]) for name in chosen}
+        return {name: sql.case(chosen[name], kinds[name]) for name in chosen}, layers
 
     def _gap_of(self, tag: str, requirement: Group, queries: list[gap.GapQuery]) -> dict[str, Sql]:
         one = gap.GapQuery(self.criteria(NOW), tag, self.program.effort)
@@ -187,7 +197,7 @@ class Standing:
         for leaf, columns in measured:
             metric = self.program.metrics[leaf.criterion.metric]
             open_ = sql.and_(on_path[leaf.path], sql.not_(columns.met))
-            line = gap.sentence(metric.label, metric.unit, self.program.currency, columns)
+            line = gap.sentence(metric, self.program.currency, columns)
             lines.append(sql.case([(open_, line)], sql.null(sql.TEXT)))
             blockers.append((sql.and_(open_, sql.le(columns.share, lowest)), sql.text(metric.label)))
         return {
@@ -199,7 +209,7 @@ class Standing:
 
     # --- the row
 
-    def _final(self, gaps: Mapping[str, Sql]) -> dict[str, Sql]:
+    def _final(self, gaps: Mapping[str, Sql], reasons: Sql) -> dict[str, Sql]:
         belongs = sql.col("belongs")
 
         def mine(value: Sql, otherwise: Sql | None = None) -> Sql:
@@ -230,9 +240,10 @@ class Standing:
             "gap_summary": mine(gaps["summary"]),
             "main_blocker": mine(gaps["blocker"]),
             "risk": mine(sql.col("risk")),
-            "risk_reasons": mine(self._reasons(), sql.empty_array(sql.TEXT)),
+            "risk_reasons": mine(reasons, sql.empty_array(sql.TEXT)),
             "provisional": sql.and_(belongs, sql.or_(stopped, cyclic)),
             "provisional_reasons": self._provisional(stopped, cyclic),
+            "metrics": metrics_struct(self.program, self.measures[NOW]),
             "granted_rank": mine(tiers.rank_at(self.ladder, sql.col("granted"))),
             "yardstick": self._yardstick(belongs),
             "category_order": sql.number(self.order),

@@ -93,6 +93,7 @@ class Criteria:
     names: Measures
     limits: Limits
     spare: Decimal | None = None  # ask for this fraction more than required (risk: near)
+    slots: Slots | None = None  # columns that hold what was computed once for all tiers
 
     def tier_holds(self, requirement: Group | None) -> Sql:
         """Whether a tier's requirement holds: true, false or NULL (undecided)."""
@@ -120,6 +121,12 @@ class Criteria:
 
     def criterion(self, criterion: Criterion) -> Sql:
         """One comparison; a metric with `when_missing: fail` is unmet where it is unknown."""
+        if self.slots is not None:
+            return self.slots.met(criterion, self)
+        return self.computed(criterion)
+
+    def computed(self, criterion: Criterion) -> Sql:
+        """The comparison itself, where `criterion` may be a column that holds it."""
         required = self.required(criterion)
         if self.spare is not None:
             required = self._with_spare(criterion, required)
@@ -142,7 +149,8 @@ class Criteria:
 
     def required(self, criterion: Criterion) -> Value:
         """What the criterion compares with."""
-        return self._required(criterion.value, criterion)
+        required = self._required(criterion.value, criterion)
+        return self.slots.required(criterion, required) if self.slots is not None else required
 
     def _required(self, value: Required, criterion: Criterion) -> Value:
         if isinstance(value, OtherMetric):
@@ -166,6 +174,35 @@ class Criteria:
         chosen = sql.case([(when, then.sql) for when, then in branches], otherwise.sql)
         sides = [then for _, then in branches] + [otherwise]
         return Value(chosen, otherwise.kind if otherwise.kind != LITERAL else NUMBER, unknown=any(s.unknown for s in sides))
+
+
+class Slots:
+    """Columns for what many tiers ask alike: the required value of a criterion, and whether it is met in a view."""
+
+    def __init__(self) -> None:
+        self.required_columns: dict[str, Sql] = {}
+        self.met_columns: dict[str, Sql] = {}
+        self._numbers: dict[str, int] = {}
+
+    def _number(self, criterion: Criterion) -> int:
+        key = f"{criterion.metric} {criterion.comparison} {criterion.value!r}"
+        return self._numbers.setdefault(key, len(self._numbers))
+
+    def required(self, criterion: Criterion, required: Value) -> Value:
+        """The required value as a column; one that is another metric differs by view and stays as it is."""
+        if required.unknown:
+            return required
+        name = f"required_{self._number(criterion)}"
+        self.required_columns.setdefault(name, required.sql)
+        return replace(required, sql=sql.col(name))
+
+    def met(self, criterion: Criterion, criteria: Criteria) -> Sql:
+        """Whether the criterion is met, as a column."""
+        spare = "" if criteria.spare is None else f"{criteria.spare:+f}"
+        name = f"met_{self._number(criterion)}@{criteria.names.view}{spare}"
+        if name not in self.met_columns:
+            self.met_columns[name] = criteria.computed(criterion)
+        return sql.col(name)
 
 
 def _at_least(parts: list[Sql], count: int, including: list[Sql]) -> Sql:

@@ -9,14 +9,14 @@ Source: program-language, section 9.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from crmsync.levelling import sql
 from crmsync.levelling.conditions import COUNT, MONEY, NUMBER, Value
 from crmsync.levelling.criteria import Criteria
 from crmsync.levelling.sql import Sql
-from crmsync.programs.program import Comparison, Criterion, Group, Junction, Requirement, Unit
+from crmsync.programs.program import Comparison, Criterion, Group, Junction, Metric, Requirement, Unit
 
 ENTRY = "STRUCT<metric TEXT, value TEXT, required TEXT, missing TEXT, met BOOLEAN, path TEXT, exhausted BOOLEAN>"
 
@@ -85,9 +85,9 @@ def leaves_of(node: Node) -> list[Leaf]:
 class LeafColumns:
     """SQL of one criterion: what it has, what it needs, and how far it is."""
 
-    value: Sql
-    required: Sql
-    missing: Sql
+    value: Value
+    required: Value
+    missing: Value | None  # None for text and yes/no
     met: Sql
     share: Sql
     effort: Sql
@@ -104,32 +104,34 @@ class GapQuery:
 
     def leaf(self, leaf: Leaf) -> LeafColumns:
         """The measures of one criterion, as columns that `layers[0]` computes."""
-        names = {what: f"{self.tag}|{leaf.path}|{what}" for what in ("value", "required", "missing", "met", "share", "effort")}
+        made = self._measured(leaf)
         if not self.layers:
             self.layers.append({})
-        if names["met"] not in self.layers[0]:
-            made = self._measured(leaf)
-            self.layers[0] |= {names[what]: getattr(made, what) for what in names}
-        return LeafColumns(*(sql.col(names[what]) for what in ("value", "required", "missing", "met", "share", "effort")))
+        names = {what: f"{self.tag}|{leaf.path}|{what}" for what in ("met", "share", "effort", "missing")}
+        self.layers[0] |= {names[what]: getattr(made, what) for what in ("met", "share", "effort")}
+        missing = made.missing
+        if missing is not None:
+            self.layers[0][names["missing"]] = missing.sql
+            missing = replace(missing, sql=sql.col(names["missing"]))
+        met, share, effort = (sql.col(names[what]) for what in ("met", "share", "effort"))
+        return LeafColumns(made.value, made.required, missing, met, share, effort)
 
     def _measured(self, leaf: Leaf) -> LeafColumns:
         criterion = leaf.criterion
         value, required = self.criteria.value(criterion), self.criteria.required(criterion)
         holds = self.criteria.criterion(criterion)
         met = sql.coalesce(sql.not_(holds) if leaf.turned else holds, sql.false())
-        zero_or_one = sql.case([(met, sql.double(1))], sql.double(0))
+        unmet = sql.case([(met, sql.double(0))], sql.double(1))
         if value.kind not in (MONEY, NUMBER, COUNT) or required.kind not in (MONEY, NUMBER, COUNT):
-            none: Sql = sql.null(sql.TEXT)
-            effort = self._effort(criterion, zero_or_one, met)
-            return LeafColumns(_shown(value), _shown(required), none, met, zero_or_one, effort)
+            share = sql.case([(met, sql.double(1))], sql.double(0))
+            return LeafColumns(value, required, None, met, share, self._effort(criterion, unmet, met))
         upwards = (criterion.comparison in (Comparison.GE, Comparison.GT)) != leaf.turned
         missing = _missing(value, required, met, upwards, criterion.comparison)
         share = sql.case([(met, sql.double(1))], _share(value, required, upwards, criterion.comparison))
-        distance = _as_number(missing) if criterion.metric in self.efforts else zero_or_one
-        unknown = sql.coalesce(distance, _as_number(required)) if criterion.metric in self.efforts else distance
-        return LeafColumns(
-            _shown(value), _shown(required), _shown(missing), met, share, self._effort(criterion, unknown, met)
-        )
+        distance = unmet
+        if criterion.metric in self.efforts:  # an unknown value counts as the whole way
+            distance = sql.coalesce(sql.cast(missing.sql, sql.DOUBLE), sql.cast(required.sql, sql.DOUBLE))
+        return LeafColumns(value, required, missing, met, share, self._effort(criterion, distance, met))
 
     def _effort(self, criterion: Criterion, distance: Sql, met: Sql) -> Sql:
         rate = self.efforts.get(criterion.metric)
@@ -222,10 +224,6 @@ def _shorter(one: tuple[Sql, Sql, Sql], other: tuple[Sql, Sql, Sql], earlier: bo
     return sql.or_(less, sql.and_(same, closer))
 
 
-def _shown(value: Value) -> Sql:
-    return shown(value.sql, value.kind)
-
-
 def shown(value: Sql, kind: str) -> Sql:
     """A value as the text that standings show: money with 2 decimals, others without trailing zeros."""
     if kind == MONEY:
@@ -266,19 +264,14 @@ def _share(value: Value, required: Value, upwards: bool, comparison: Comparison)
     return sql.case(branches, ratio)
 
 
-def _as_number(value: Sql | Value) -> Sql:
-    plain = value.sql if isinstance(value, Value) else value
-    return sql.cast(plain, sql.DOUBLE)
-
-
 def entry(leaf: Leaf, columns: LeafColumns) -> Sql:
     """One entry of the gap list."""
     return sql.struct(
         {
             "metric": sql.text(leaf.criterion.metric),
-            "value": columns.value,
-            "required": columns.required,
-            "missing": columns.missing,
+            "value": shown(columns.value.sql, columns.value.kind),
+            "required": shown(columns.required.sql, columns.required.kind),
+            "missing": shown(columns.missing.sql, columns.missing.kind) if columns.missing else sql.null(sql.TEXT),
             "met": columns.met,
             "path": sql.text(leaf.path),
             "exhausted": sql.false(),
@@ -295,12 +288,13 @@ def progress(shares: Sequence[Sql], on_path: Sequence[Sql]) -> Sql:
     return sql.cast(sql.least(sql.div(sql.cast(tenths, sql.DOUBLE), sql.double(10)), sql.double("99.9")), "DECIMAL(4, 1)")
 
 
-def sentence(label: str, unit: Unit, currency: str | None, columns: LeafColumns) -> Sql:
+def sentence(metric: Metric, currency: str | None, columns: LeafColumns) -> Sql:
     """One line of the summary: what it has, what it needs, what is missing."""
-    suffix = f" {currency}" if unit is Unit.MONEY and currency else f" {unit.value}" if unit in (Unit.PEOPLE, Unit.POINTS, Unit.DAYS) else ""
-    has = sql.coalesce(columns.value, sql.text("unknown"))
-    known = sql.concat(
-        sql.text(f"{label}: "), has, sql.text(" of "), columns.required, sql.text(f"{suffix}, "), columns.missing, sql.text(" missing")
-    )
-    plain = sql.concat(sql.text(f"{label}: "), has, sql.text(", required "), sql.coalesce(columns.required, sql.text("unknown")))
-    return sql.coalesce(known, plain)
+    suffix = {Unit.MONEY: f" {currency}", Unit.PEOPLE: " people", Unit.POINTS: " points", Unit.DAYS: " days"}
+    has = sql.coalesce(shown(columns.value.sql, columns.value.kind), sql.text("unknown"))
+    needs = sql.coalesce(shown(columns.required.sql, columns.required.kind), sql.text("unknown"))
+    plain = sql.concat(sql.text(f"{metric.label}: "), has, sql.text(" of "), needs, sql.text(suffix.get(metric.unit, "")))
+    if columns.missing is None:
+        return plain
+    missing = sql.concat(sql.text(", "), shown(columns.missing.sql, columns.missing.kind), sql.text(" missing"))
+    return sql.concat(plain, sql.coalesce(missing, sql.text("")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crmsync.levelling.atoms import Days
 from crmsync.levelling.criteria import Limits
@@ -30,6 +30,7 @@ class Levelling:
     hierarchy: Hierarchy | None
     limits: Limits
     partner_columns: frozenset[str]
+    _rows: dict[str, Rows] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -43,7 +44,11 @@ class Levelling:
 
     def rows(self, table: str) -> Rows:
         """The visible rows of a table."""
-        return rows_of(table, self.program, self.snapshot, self.money, self.days.as_of, self.references, self.engine)
+        if table not in self._rows:
+            self._rows[table] = rows_of(
+                table, self.program, self.snapshot, self.money, self.days.as_of, self.references, self.engine
+            )
+        return self._rows[table]
 
     def validity(self) -> dict[str, bool]:
         """Which tables of the program have issued_on and expires_on."""

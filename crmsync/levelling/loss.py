@@ -7,15 +7,15 @@ criteria are computed again; between them nothing can change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import pyarrow as pa
 from sqlglot import exp
 
 from crmsync.levelling import sql
-from crmsync.levelling.aggregates import BoundsOf, MetricColumns, RowSource, TablePass, source_of
+from crmsync.levelling.aggregates import BoundsOf, MetricColumns, RowSource, TablePass, kept, row_expressions, row_values
 from crmsync.levelling.atoms import HORIZON, Atom, atoms_needed, bounds_of
 from crmsync.levelling.criteria import LIMITS, Criteria, metrics_of, tiers_of
 from crmsync.levelling.levelling import Levelling, tables_used
@@ -64,6 +64,15 @@ def _register_scope(levelling: Levelling) -> None:
     levelling.engine.run(SCOPE, query)
 
 
+@dataclass(frozen=True)
+class Rowset:
+    """The rows of one table that count for the accounts in scope."""
+
+    rows: Rows
+    atoms: list[Atom]
+    columns: Mapping[str, MetricColumns]
+
+
 class Calendar:
     """The days up to the horizon, and for each window its bounds on each of them."""
 
@@ -104,7 +113,7 @@ class Calendar:
         return of
 
 
-def _row_tables(levelling: Levelling, atoms: Mapping[str, Atom]) -> list[tuple[Rows, list[Atom], dict[str, MetricColumns]]]:
+def _row_tables(levelling: Levelling, atoms: Mapping[str, Atom]) -> list[Rowset]:
     """Per table its rows in scope with all row expressions computed, as `risk_rows_<table>`."""
     made = []
     for table in tables_used(levelling.program):
@@ -112,56 +121,46 @@ def _row_tables(levelling: Levelling, atoms: Mapping[str, Atom]) -> list[tuple[R
         if not mine or table not in levelling.snapshot.tables:
             continue
         rows = levelling.rows(table)
-        source = source_of(rows, mine, levelling.days, levelling.file)
-        values: dict[str, Sql] = {"scope": sql.col("ancestor", "c"), "member": sql.col("partner_id", "f")}
-        if "opportunity_id" in rows.columns:
-            values["opportunity_id"] = sql.col("opportunity_id", "f")
-        columns = {atom.column: _kept(atom, source.columns[atom.column], values) for atom in mine}
-        match = sql.eq(sql.col("member", "c"), sql.col("partner_id", "f"))
-        joins = [*source.joins, ("inner", sql.table(SCOPE, "c"), match)]
-        query = sql.select(sql.columns(values), source.relation, joins, _any_counts(source, mine))
+        expressions = row_expressions(rows, mine, levelling.days, levelling.file)
+        values = {**row_values(rows), "scope": sql.col("scope", "f")}
+        values["member"] = values.pop("partner_id")
+        columns = {atom.column: _owned(atom, kept(expressions[atom.column], values)) for atom in mine}
+        match = sql.eq(sql.col("member", "c"), sql.col("partner_id", "t"))
+        in_scope = sql.select(
+            [sql.star("t"), sql.named(sql.col("ancestor", "c"), "scope")], sql.table(f"t_{table}", "t"),
+            [("inner", sql.table(SCOPE, "c"), match)],
+        )  # fmt: skip
+        query = sql.select(
+            sql.columns(values), sql.subquery(in_scope, "f"), rows.joins(), _any_counts(rows, expressions.values())
+        )
         levelling.engine.run(f"risk_rows_{table}", query)
-        made.append((rows, mine, columns))
+        made.append(Rowset(rows, mine, columns))
     return made
 
 
-def _any_counts(source: RowSource, atoms: Sequence[Atom]) -> Sql | None:
-    conditions = [source.columns[atom.column] for atom in atoms]
-    if any(one.condition is None or one.lost is not None for one in conditions):
-        return source.visible
-    some = sql.or_(*{c.condition.sql(): c.condition for c in conditions if c.condition is not None}.values())
-    return some if source.visible is None else sql.and_(source.visible, some)
+def _any_counts(rows: Rows, expressions: Iterable[MetricColumns]) -> Sql | None:
+    """Visible rows that some metric could count or lose."""
+    visible = rows.visible()
+    conditions = {one.condition.sql(): one.condition for one in expressions if one.condition is not None}
+    if any(one.condition is None or one.lost is not None for one in expressions):
+        return visible
+    some = sql.or_(*conditions.values())
+    return some if visible is None else sql.and_(visible, some)
 
 
-def _kept(atom: Atom, columns: MetricColumns, values: dict[str, Sql]) -> MetricColumns:
-    """The row expressions as columns of the table of rows; equal ones share a column."""
-
-    def keep(value: Sql | None) -> Sql | None:
-        if value is None:
-            return None
-        text = value.sql()
-        for name, known in values.items():
-            if known.sql() == text:
-                return sql.col(name, "f")
-        name = f"c{len(values)}"
-        values[name] = value
-        return sql.col(name, "f")
-
-    condition = keep(columns.condition)
-    if atom.metric.rolls_up is RollsUp.OWN:
-        own = sql.eq(sql.col("member", "f"), sql.col("scope", "f"))
-        condition = own if condition is None else sql.and_(own, condition)
-    day, expires = keep(columns.day), keep(columns.expires)
-    assert day is not None
-    assert expires is not None
-    return replace(columns, condition=condition, value=keep(columns.value), lost=keep(columns.lost), day=day, expires=expires)
+def _owned(atom: Atom, columns: MetricColumns) -> MetricColumns:
+    """A metric that rolls nothing up counts only the rows of the account itself."""
+    if atom.metric.rolls_up is not RollsUp.OWN:
+        return columns
+    own = sql.eq(sql.col("member", "f"), sql.col("scope", "f"))
+    return replace(columns, condition=own if columns.condition is None else sql.and_(own, columns.condition))
 
 
 # --- the days on which something changes
 
 
 def _register_changes(
-    levelling: Levelling, calendar: Calendar, sources: Sequence[tuple[Rows, list[Atom], dict[str, MetricColumns]]]
+    levelling: Levelling, calendar: Calendar, sources: Sequence[Rowset]
 ) -> None:
     """(partner_id, day, key): the days to look at for each account."""
     queries = []
@@ -171,12 +170,13 @@ def _register_changes(
             sql.select(sql.columns(every), sql.table("falling", "a"), [("cross", sql.table(AHEAD, "g"), sql.true())])
         )
     seen: set[str] = set()
-    for rows, atoms, columns in sources:
-        for atom in atoms:
-            for change in _changes(calendar.number(atom), atom, columns[atom.column], calendar):
-                if (text := f"{rows.table} {change.sql()}") not in seen:
+    for source in sources:
+        table = source.rows.table
+        for atom in source.atoms:
+            for change in _changes(calendar.number(atom), atom, source.columns[atom.column], calendar):
+                if (text := f"{table} {change.sql()}") not in seen:
                     seen.add(text)
-                    queries.append(_change_days(rows.table, change))
+                    queries.append(_change_days(table, change))
     if not queries:
         queries = [sql.select([sql.col("partner_id"), sql.col("day")], sql.table("no_days"))]
         levelling.engine.register("no_days", pa.table({"partner_id": pa.array([], pa.string()), "day": pa.array([], pa.date32())}))
@@ -230,11 +230,12 @@ def _reads_clock(formula: Formula) -> bool:
 
 
 def _passes(
-    levelling: Levelling, calendar: Calendar, sources: Sequence[tuple[Rows, list[Atom], dict[str, MetricColumns]]]
+    levelling: Levelling, calendar: Calendar, sources: Sequence[Rowset]
 ) -> tuple[list[tuple[str, list[str]]], list[str]]:
     made: list[tuple[str, list[str]]] = []
     lossy: list[str] = []
-    for rows, atoms, columns in sources:
+    for rowset in sources:
+        rows, columns = rowset.rows, rowset.columns
         days = sql.eq(sql.col("partner_id", "d"), sql.col("scope", "f"))
         ahead = sql.eq(sql.col("day", "d"), sql.col("day", "g"))
         values = [sql.star("f"), sql.star("g"), sql.named(sql.col(KEY, "d"), "partner_id")]
@@ -242,8 +243,8 @@ def _passes(
             values, sql.table(f"risk_rows_{rows.table}", "f"),
             [("inner", sql.table(CHANGES, "d"), days), ("inner", sql.table(AHEAD, "g"), ahead)],
         )  # fmt: skip
-        source = RowSource(sql.subquery(query, "f"), (), None, columns)
-        one = TablePass(rows, atoms, levelling.days, levelling.engine, source, flat=True, tag="_ahead")
+        source = RowSource(sql.subquery(query, "f"), columns)
+        one = TablePass(rows, rowset.atoms, levelling.days, levelling.engine, source, flat=True, tag="_ahead")
         made += one.compute(calendar.limits())
         lossy += [column for column, known in columns.items() if known.lost is not None]
     return made, lossy

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
 
+import pyarrow as pa
+
 from crmsync.levelling import sql
 from crmsync.levelling.conditions import KIND_OF_COLUMN, MONEY, NUMBER, WORDS, Value
 from crmsync.levelling.engine import Engine
@@ -51,6 +53,7 @@ class Rows:
     on: Sql  # the day of evaluation that `as_of` means
     foreign: bool = False
     unrated: bool = False
+    bare_currency: bool = True  # whether some row names no currency of its own
     money_unit: bool = False  # whether activities.value is wanted as money
     _joins: dict[str, tuple[str, Sql, Sql]] = field(default_factory=dict)
 
@@ -161,7 +164,7 @@ class Rows:
         """The record's currency, else the partner's, else the program's."""
         own = [self.cell("currency")] if "currency" in self.columns else []
         partners = []
-        if self.table != "partners" and "currency" in self.partners.columns:
+        if self.bare_currency and self.table != "partners" and "currency" in self.partners.columns:
             self._join_partner()
             partners = [sql.col("currency", "p")]
         return sql.coalesce(*[*own, *partners, sql.text(self.program.currency or "")])
@@ -221,15 +224,20 @@ def rows_of(
     rows = Rows(table, file, program, money, as_of, references, snapshot.tables["partners"], sql.day(as_of))
     if file is None or program.currency is None or not _has_money(table, file, program):
         return rows
-    day = rows.rate_day()
-    values = {"currency": rows.currency(), "first": sql.min_(day), "last": sql.max_(day)}
-    spans = engine.read(
-        sql.select(
-            sql.columns(values), rows.source(), rows.joins(), group=[rows.currency()], order=[sql.col("currency")]
-        )
-    )
+    own = sql.col("currency", "f") if "currency" in file.columns else sql.null(sql.TEXT)
+    spans = _spans(rows, own, engine)
+    rows.bare_currency = any(one.as_py() is None for one in spans.column("currency"))
+    if rows.bare_currency and table != "partners":
+        spans = _spans(rows, rows.currency(), engine)
     rows.foreign, rows.unrated = register_factors(engine, f"factors_{table}", spans, money)
     return rows
+
+
+def _spans(rows: Rows, currency: Sql, engine: Engine) -> pa.Table:
+    """The first and last day on which each currency needs a rate."""
+    day = rows.rate_day()
+    values = {"currency": currency, "first": sql.min_(day), "last": sql.max_(day)}
+    return engine.read(sql.select(sql.columns(values), rows.source(), rows.joins(), group=[currency]))
 
 
 def _has_money(table: str, file: TableFile, program: Program) -> bool:

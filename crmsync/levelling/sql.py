@@ -357,7 +357,7 @@ def select(
     return query.order_by(*order) if order else query
 
 
-def union_all(queries: Sequence[exp.Select]) -> Sql:
+def union_all(queries: Sequence[Sql]) -> Sql:
     result: Sql = queries[0]
     for query in queries[1:]:
         result = exp.Union(this=result, expression=query, distinct=False)

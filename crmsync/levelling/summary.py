@@ -16,10 +16,12 @@ FORMAT = 1
 
 
 def standings_query(program: Program, days: Days, metrics: Sql, has_losses: bool, has_previous: bool) -> Sql:
-    """All rows with all columns of the standings table, ordered by partner_id and category."""
+    """All rows with all columns of the standings table, in any order.
+
+    `metrics` reads the measures (alias m); it serves partners that are no longer there, whose values are all null.
+    """
     account = sql.select([sql.star(), *sql.columns(_account(program))], sql.table("standing"))
-    partner = sql.eq(sql.col("partner_id", "m"), sql.col("partner_id", "s"))
-    joins: list[tuple[str, Sql, Sql]] = [("left", sql.table("measures", "m"), partner)]
+    joins: list[tuple[str, Sql, Sql]] = []
     risk_on: Sql = sql.null(sql.DATE)
     if has_losses:
         match = sql.and_(
@@ -29,14 +31,10 @@ def standings_query(program: Program, days: Days, metrics: Sql, has_losses: bool
         joins.append(("left", sql.table("losses", "l"), match))
         risk_on = sql.col("lost_on", "l")
     values = _values(program, days.as_of)
-    values |= {"metrics": metrics, "risk_on": _risk_on(risk_on, days.as_of)}
+    values["risk_on"] = _risk_on(risk_on, days.as_of)
     source = sql.subquery(account, "s")
     rows = sql.select(sql.columns({name: values.get(name, sql.col(name, "s")) for name in COLUMNS}), source, joins)
-    everything: Sql = rows
-    if has_previous:
-        everything = sql.union_all([rows, _vanished(program, days.as_of, metrics)])
-    ordered = sql.select([sql.star()], sql.subquery(everything, "standings"))
-    return ordered.order_by(sql.col("partner_id"), sql.col("category"))
+    return sql.union_all([rows, _vanished(program, days.as_of, metrics)]) if has_previous else rows
 
 
 def _values(program: Program, as_of: date) -> dict[str, Sql]:
