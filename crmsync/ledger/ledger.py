@@ -120,9 +120,13 @@ class Ledger:
     # Runs
 
     def start_run(self, kind: str, facts: RunFacts = RunFacts()) -> str:
-        """Open a run (`kind`: run, plan, apply, shadow) and return its id, such as `20261121-093000-4f1a`."""
+        """Open a run (`kind`: run, plan, apply, shadow) and return its id, such as `20261121-093000-4f1a`.
+
+        Runs that still say `running` were killed, since this one holds the lock: they become `interrupted`.
+        """
         run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         with self.writing() as connection:
+            connection.execute(update(t.run).where(t.run.c.state == "running").values(state="interrupted"))
             newest = connection.scalar(select(func.max(t.run.c.sequence))) or 0
             connection.execute(
                 insert(t.run).values(

@@ -111,11 +111,13 @@ def account_values(program: Program, account: Account) -> dict[str, str | None]:
     """Wanted canonical text per key of `COMPUTED`.
 
     A key that is absent is left as it is on the account: `previous_tier` unless the tier changes now (it names the tier
-    held before the present one), `points` without a metric of that unit, `categories` without categories.
+    held before the present one), `points` without a metric of that unit, `categories` without categories. A program
+    with `headline: none` gives the account no tier of its own; what else is written speaks of its first category.
     """
     row = account.headline
     values = {**_tiers(program, row), **_outlook(program, row)}
-    values["why"] = why_tier(program, row, account.attributes)
+    others = [other for other in account.rows if other is not row]
+    values["why"] = why_tier(program, row, account.attributes, others)
     values["provisional"] = "true" if any(each.get("provisional") for each in account.rows) else "false"
     if program.has_categories:
         values["categories"] = _categories(program, account.rows)
@@ -131,6 +133,8 @@ def _tiers(program: Program, row: Standing) -> dict[str, str | None]:
     values["tier_since"] = _date(row.get("tier_since"))
     if row.get("previous_tier") and row["previous_tier"] != row.get("granted_tier"):
         values["previous_tier"] = label_of_tier(program, category, row["previous_tier"])
+    if program.headline is Headline.NONE:
+        values |= {"granted_tier": None, "previous_tier": None}
     return values
 
 

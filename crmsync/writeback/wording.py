@@ -159,8 +159,11 @@ def _missing(program: Program, entry: Mapping[str, Any]) -> str:
 # --- sentences
 
 
-def why_tier(program: Program, standing: Standing, attributes: Attributes) -> str:
-    """Short account of why the partner has its tier: metrics against requirements, what is missing, overrides."""
+def why_tier(program: Program, standing: Standing, attributes: Attributes, others: Sequence[Standing] = ()) -> str:
+    """Short account of why the partner has its tier: metrics against requirements, what is missing, overrides.
+
+    `others`: the partner's standings in further categories, of which only the tiers are named.
+    """
     category = standing["category"]
     sentences = [*_granted(program, standing, attributes)]
     next_label = label_of_tier(program, category, standing.get("next_tier"))
@@ -169,7 +172,14 @@ def why_tier(program: Program, standing: Standing, attributes: Attributes) -> st
     sentences.extend(f"{said}." for said in overrides_said(standing))
     if reasons := said_all(standing.get("provisional_reasons")):
         sentences.append(f"Provisional: {reasons}.")
+    if also := [_held(program, other) for other in others if other.get("granted_tier")]:
+        sentences.append(f"Also {', '.join(also)}.")
     return " ".join(sentences)
+
+
+def _held(program: Program, standing: Standing) -> str:
+    category = standing["category"]
+    return f"{label_of_tier(program, category, standing.get('granted_tier'))} as {label_of_category(program, category)}"
 
 
 def _granted(program: Program, standing: Standing, attributes: Attributes) -> Iterator[str]:

@@ -63,6 +63,15 @@ def test_a_run_that_did_not_end_is_still_running_in_status(ledger: Ledger):
     assert (found.runs[0].state, found.last_done) == ("running", None)
 
 
+def test_a_run_that_was_killed_is_interrupted_once_the_next_one_starts(ledger: Ledger):
+    killed = ledger.start_run("run")
+    ledger.start_run("run")
+    assert [(row.run_id == killed, row.state) for row in status(ledger).runs] == [
+        (False, "running"),
+        (True, "interrupted"),
+    ]
+
+
 # --- accepted standings
 
 

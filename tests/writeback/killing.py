@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import traceback
@@ -95,7 +96,10 @@ def child(trial: Trial, digest: str | None, death: str | None) -> int:
 
 def run(trial: Trial, tally: Tally) -> None:
     """One trial: the deaths in order, then a child that lives; then the checks."""
-    trial.folder.mkdir(parents=True)
+    template = trial.folder.parent / "template"
+    if not template.exists():
+        Ledger.open(template).close()  # made once: migrating takes longer than a whole trial
+    shutil.copytree(template, trial.folder / "state")
     (trial.folder / "standings").write_bytes(b"standings")
     org = org_of(trial)
     for record in RECORDS:

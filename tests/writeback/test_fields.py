@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crmsync.programs.program import Headline
 from crmsync.writeback.fields import COMPUTED, Kind, account_of, account_values, fitted, normalised
 from tests.writeback.facts import a_program, missing, standing
 
@@ -76,6 +78,22 @@ def test_the_explanation_sets_metrics_beside_the_requirements_of_the_partners_re
 def test_the_explanation_says_when_the_numbers_say_otherwise():
     row = standing("A", "gold", calculated_tier="silver", movement="in_grace", grace_until="2027-02-19")
     assert str(values(row)["why"]).startswith("Gold; the numbers say Silver (in grace until 2027-02-19).")
+
+
+def test_the_explanation_names_the_tiers_in_further_categories():
+    rows = [
+        standing("A", "gold", category="reseller", headline_tier="gold", next_tier=None, gap=[]),
+        standing("A", "silver", category="msp", headline_tier="gold"),
+    ]
+    found = values(*rows, categories={"reseller": "Reseller", "msp": "Managed services"})["why"] or ""
+    assert found.startswith("Gold as Reseller: Revenue")
+    assert found.endswith("Also Silver as Managed services.")
+
+
+def test_a_program_without_a_headline_gives_the_account_no_tier():
+    program = replace(a_program(), headline=Headline.NONE)
+    found = account_values(program, account_of(program, [standing("A", headline_tier=None)]))
+    assert (found["granted_tier"], found["gap_summary"]) == (None, "Certified people 4 of 5")
 
 
 def test_line_breaks_and_control_characters_become_blanks():
