@@ -8,20 +8,20 @@ criteria are computed again; between them nothing can change.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from dataclasses import replace
 
-import pyarrow as pa
 from sqlglot import exp
 
 from crmsync.levelling import sql
-from crmsync.levelling.aggregates import BoundsOf, MetricColumns, RowSource, TablePass, kept, row_expressions, row_values
-from crmsync.levelling.atoms import HORIZON, Atom, atoms_needed, bounds_of
+from crmsync.levelling.aggregates import MetricColumns, RowSource, TablePass, kept, row_expressions, row_values
+from crmsync.levelling.atoms import HORIZON, Atom, atoms_needed
+from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.criteria import LIMITS, Criteria, metrics_of, tiers_of
 from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.measures import MeasureQuery, Measures, formulas_of
 from crmsync.levelling.risk import position_by_keeps
 from crmsync.levelling.rows import Rows
+from crmsync.levelling.running import Rowset, can_run, register_events, running_values
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Formula, FromRows, InForce, RollsUp
 
@@ -40,11 +40,17 @@ def first_days_of_loss(levelling: Levelling, names: Mapping[str, Measures]) -> b
     wanted = sorted({(key, HORIZON) for tier in tiers_of(levelling.program)
                      for key in metrics_of(tier.requires) | metrics_of(tier.keeps)})  # fmt: skip
     atoms = atoms_needed(levelling.program, wanted, levelling.validity())
-    calendar = Calendar(levelling, list(atoms.values()))
+    calendar = Calendar(levelling.days, list(atoms.values()))
     engine.register(AHEAD, calendar.table())
     sources = _row_tables(levelling, atoms)
-    _register_changes(levelling, calendar, sources)
-    made, lossy = _passes(levelling, calendar, sources)
+    steady = _reads_no_clock(levelling)
+    running = [source for source in sources if steady and can_run(source)]
+    others = [source for source in sources if source not in running]
+    events = register_events(levelling, calendar, running)
+    _register_changes(levelling, calendar, others, events, steady)
+    made, lossy = _passes(levelling, calendar, others)
+    if events is not None:
+        made.append(running_values(levelling, running, CHANGES, KEY))
     views = _measures(levelling, wanted, atoms, made, lossy)
     _losses(levelling, views)
     return True
@@ -62,55 +68,6 @@ def _register_scope(levelling: Levelling) -> None:
             [("inner", sql.table("falling", "a"), match)],
         )  # fmt: skip
     levelling.engine.run(SCOPE, query)
-
-
-@dataclass(frozen=True)
-class Rowset:
-    """The rows of one table that count for the accounts in scope."""
-
-    rows: Rows
-    atoms: list[Atom]
-    columns: Mapping[str, MetricColumns]
-
-
-class Calendar:
-    """The days up to the horizon, and for each window its bounds on each of them."""
-
-    def __init__(self, levelling: Levelling, atoms: Sequence[Atom]) -> None:
-        days = levelling.days
-        count = (days.horizon - days.as_of).days
-        self.all_days = [days.as_of + timedelta(days=i) for i in range(count + 1)]
-        self.windows: dict[tuple[object, ...], int] = {}
-        self.bounds: list[list[tuple[date | None, date]]] = []
-        for atom in atoms:
-            key = (atom.window, atom.shifts)
-            if key not in self.windows:
-                self.windows[key] = len(self.bounds)
-                found = [bounds_of(atom, day, days) for day in self.all_days]
-                self.bounds.append([(one.start, one.end) for one in found])
-
-    def number(self, atom: Atom) -> int:
-        return self.windows[(atom.window, atom.shifts)]
-
-    def table(self) -> pa.Table:
-        """One row per day after as_of; per window its bounds that day and the day before."""
-        columns: dict[str, pa.Array] = {"day": pa.array(self.all_days[1:], pa.date32())}
-        for number, bounds in enumerate(self.bounds):
-            for name, part in (("start", 0), ("end", 1)):
-                values = [limits[part] for limits in bounds]
-                columns[f"{name}_{number}"] = pa.array(values[1:], pa.date32())
-                columns[f"{name}_{number}_before"] = pa.array(values[:-1], pa.date32())
-        return pa.table(columns)
-
-    def limits(self) -> BoundsOf:
-        """Bounds as columns of the calendar (alias f, where the rows were joined to it)."""
-
-        def of(atom: Atom) -> tuple[Sql | None, Sql]:
-            number = self.number(atom)
-            start = sql.col(f"start_{number}", "f") if self.bounds[number][0][0] is not None else None
-            return start, sql.col(f"end_{number}", "f")
-
-        return of
 
 
 def _row_tables(levelling: Levelling, atoms: Mapping[str, Atom]) -> list[Rowset]:
@@ -160,11 +117,11 @@ def _owned(atom: Atom, columns: MetricColumns) -> MetricColumns:
 
 
 def _register_changes(
-    levelling: Levelling, calendar: Calendar, sources: Sequence[Rowset]
+    levelling: Levelling, calendar: Calendar, sources: Sequence[Rowset], events: str | None, steady: bool
 ) -> None:
     """(partner_id, day, key): the days to look at for each account."""
-    queries = []
-    if any(_reads_clock(formula) for formula in _formulas(levelling)):
+    queries: list[Sql] = [sql.select([sql.col("partner_id"), sql.col("day")], sql.table(events))] if events else []
+    if not steady or not (queries or sources):
         every = {"partner_id": sql.col("partner_id", "a"), "day": sql.col("day", "g")}
         queries.append(
             sql.select(sql.columns(every), sql.table("falling", "a"), [("cross", sql.table(AHEAD, "g"), sql.true())])
@@ -177,9 +134,6 @@ def _register_changes(
                 if (text := f"{table} {change.sql()}") not in seen:
                     seen.add(text)
                     queries.append(_change_days(table, change))
-    if not queries:
-        queries = [sql.select([sql.col("partner_id"), sql.col("day")], sql.table("no_days"))]
-        levelling.engine.register("no_days", pa.table({"partner_id": pa.array([], pa.string()), "day": pa.array([], pa.date32())}))
     every_day = sql.distinct([sql.star()], sql.subquery(sql.union_all(queries), "changes"))
     key = sql.concat(sql.col("partner_id"), sql.text("@"), sql.cast(sql.col("day"), sql.TEXT))
     levelling.engine.run(CHANGES, sql.select([sql.star(), sql.named(key, KEY)], sql.subquery(every_day, "days")))
@@ -211,15 +165,16 @@ def _next(day: Sql) -> Sql:
     return sql.plus_interval(day, 1, "DAY")
 
 
-def _formulas(levelling: Levelling) -> list[Formula]:
-    row_formulas = [
+def _reads_no_clock(levelling: Levelling) -> bool:
+    """Whether nothing but windows and validities depends on the day."""
+    of_rows = [
         formula
         for metric in levelling.program.metrics.values()
         if isinstance(metric.source, FromRows)
         for formula in (metric.where, metric.source.value)
         if formula is not None
     ]
-    return row_formulas + formulas_of(levelling.program)
+    return not any(_reads_clock(formula) for formula in [*of_rows, *formulas_of(levelling.program)])
 
 
 def _reads_clock(formula: Formula) -> bool:

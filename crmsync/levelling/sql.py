@@ -310,6 +310,16 @@ def first_of(value: Sql, over: Sequence[Sql], order: Sequence[tuple[Sql, bool]])
     return exp.Window(this=exp.FirstValue(this=value), partition_by=list(over), order=ordered)
 
 
+def running_sum(value: Sql, over: Sequence[Sql], order: Sql) -> Sql:
+    """The sum of a value from the first row to this one."""
+    return exp.Window(
+        this=exp.Sum(this=value),
+        partition_by=list(over),
+        order=exp.Order(expressions=[exp.Ordered(this=order, desc=False, nulls_first=False)]),
+        spec=exp.WindowSpec(kind="ROWS", start="UNBOUNDED", start_side="PRECEDING", end="CURRENT ROW"),
+    )
+
+
 def row_number(over: Sequence[Sql], order: Sequence[tuple[Sql, bool]]) -> Sql:
     ordered = exp.Order(expressions=[exp.Ordered(this=e, desc=desc, nulls_first=False) for e, desc in order])
     return exp.Window(this=exp.RowNumber(), partition_by=list(over), order=ordered)

@@ -1,0 +1,68 @@
+"""The days up to the risk horizon and what moves in or out of each window on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import pyarrow as pa
+
+from crmsync.levelling import sql
+from crmsync.levelling.aggregates import BoundsOf
+from crmsync.levelling.atoms import Atom, Days, bounds_of
+from crmsync.levelling.sql import Sql
+
+
+class Calendar:
+    """The days up to the horizon, and for each window its bounds on each of them."""
+
+    def __init__(self, days: Days, atoms: Sequence[Atom]) -> None:
+        count = (days.horizon - days.as_of).days
+        self.all_days = [days.as_of + timedelta(days=i) for i in range(count + 1)]
+        self.windows: dict[tuple[object, ...], int] = {}
+        self.bounds: list[list[tuple[date | None, date]]] = []
+        for atom in atoms:
+            key = (atom.window, atom.shifts)
+            if key not in self.windows:
+                self.windows[key] = len(self.bounds)
+                found = [bounds_of(atom, day, days) for day in self.all_days]
+                self.bounds.append([(one.start, one.end) for one in found])
+
+    def number(self, atom: Atom) -> int:
+        return self.windows[(atom.window, atom.shifts)]
+
+    def table(self) -> pa.Table:
+        """One row per day after as_of; per window its bounds that day and the day before."""
+        columns: dict[str, pa.Array] = {"day": pa.array(self.all_days[1:], pa.date32())}
+        for number, bounds in enumerate(self.bounds):
+            for name, part in (("start", 0), ("end", 1)):
+                values = [limits[part] for limits in bounds]
+                columns[f"{name}_{number}"] = pa.array(values[1:], pa.date32())
+                columns[f"{name}_{number}_before"] = pa.array(values[:-1], pa.date32())
+        return pa.table(columns)
+
+    def limits(self) -> BoundsOf:
+        """Bounds as columns of the calendar (alias f, where the rows were joined to it)."""
+
+        def of(atom: Atom) -> tuple[Sql | None, Sql]:
+            number = self.number(atom)
+            start = sql.col(f"start_{number}", "f") if self.bounds[number][0][0] is not None else None
+            return start, sql.col(f"end_{number}", "f")
+
+        return of
+
+    def moves(self, number: int, leaving: bool) -> pa.Table:
+        """Which dates leave (or enter) a window on which day. Shape: one row per date, columns moved, day."""
+        part = 0 if leaving else 1
+        first = 0 if leaving else 1  # a date leaves when the window starts after it, and enters when it ends on it
+        moved: list[date] = []
+        days: list[date] = []
+        bounds = self.bounds[number]
+        for at in range(1, len(bounds)):
+            before, now = bounds[at - 1][part], bounds[at][part]
+            if before is None or now is None:
+                continue
+            for offset in range((now - before).days):
+                moved.append(before + timedelta(days=offset + first))
+                days.append(self.all_days[at])
+        return pa.table({"moved": pa.array(moved, pa.date32()), "day": pa.array(days, pa.date32())})
