@@ -5,7 +5,7 @@ Source: program-language, sections 6 and 7.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from crmsync.programs import unbuilt
 from crmsync.programs.expressions import parse_formula
@@ -35,7 +35,17 @@ def read_categories(
         found[read_key(node, key)] = _category(key, node.key_lines[key], entry, words, ladders)
     if not found:
         raise node.fail("`categories:` names no category")
+    _check_names(node, found)
     return found
+
+
+def _check_names(node: Node, categories: Mapping[str, Category]) -> None:
+    """Errors: ConfigError for two categories with one name: a declaration names them by key or label."""
+    names: dict[str, str] = {}
+    for key, category in categories.items():
+        for name in {key, category.label}:
+            if names.setdefault(name, key) != key:
+                raise node.fail_at_key(key, f"two categories are called `{name}`: `{names[name]}` and `{key}`")
 
 
 def _category(key: str, line: int, entry: Node, words: Vocabulary, ladders: Mapping[str, Ladder]) -> Category:
@@ -123,10 +133,18 @@ def read_starts_from(node: Node | None, words: Vocabulary, ladders: Iterable[Lad
     column = _partner_column(parts["field"])
     if column_kind(parts["field"], column, words.tables) not in (Kind.TEXT, None):
         raise parts["field"].fail(f"`{parts['field'].text()}` is not a text")
-    tiers = {name: tier.key for ladder in ladders for tier in ladder.tiers for name in (tier.label, tier.key)}
-    values = {}
-    for text, value in parts["values"].mapping().items() if "values" in parts else ():
-        if value.text() not in tiers:
-            raise value.fail(f"unknown tier `{value.text()}`{nearest(value.text(), tiers)}")
-        values[text] = tiers[value.text()]
-    return StartsFrom(column, values)
+    given = parts["values"].mapping() if "values" in parts else {}
+    return StartsFrom(column, {text: _tier_key(value, list(ladders)) for text, value in given.items()})
+
+
+def _tier_key(node: Node, ladders: Sequence[Ladder]) -> str:
+    """The key of the tier that a text means: a key, or a label that only one key has."""
+    text = node.text()
+    tiers = [tier for ladder in ladders for tier in ladder.tiers]
+    keys = {tier.key for tier in tiers if tier.key == text} or {tier.key for tier in tiers if tier.label == text}
+    if not keys:
+        known = {name for tier in tiers for name in (tier.key, tier.label)}
+        raise node.fail(f"unknown tier `{text}`{nearest(text, known)}")
+    if len(keys) > 1:
+        raise node.fail(f"`{text}` is the label of several tiers; write one of their keys: {', '.join(sorted(keys))}")
+    return keys.pop()

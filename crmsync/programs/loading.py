@@ -55,7 +55,7 @@ def load_program(path: Path, columns: Columns | None = None) -> Program:
     tables = Tables(columns)
     money = read_money(parts.get("money"))
     check_money(parts.get("money"), tables)
-    references = read_references(parts.get("references"))
+    references = read_references(parts.get("references"), tables)
     words = Vocabulary(tables, references, money, read_units(parts["metrics"]))
     return _program(path, top, parts, words)
 

@@ -110,17 +110,24 @@ class Vocabulary:
 
 def read_units(node: Node) -> dict[str, Unit]:
     """The unit of each metric, in file order: what formulas need to know before the metrics are read."""
-    found = {}
+    found: dict[str, Unit] = {}
     for key, entry in node.mapping().items():
-        if not _KEY.fullmatch(key) or key in _RESERVED:
-            raise node.fail_at_key(
-                key, f"`{key}` cannot name a metric; use letters, digits, `_`, and no word of the language"
-            )
+        _check_key(node, key, found)
         parts = entry.mapping()
         found[key] = Unit(_word(parts["unit"], [str(unit) for unit in Unit])) if "unit" in parts else Unit.NUMBER
     if not found:
         raise node.fail("`metrics:` names no metric")
     return found
+
+
+def _check_key(node: Node, key: str, before: Mapping[str, Unit]) -> None:
+    if not _KEY.fullmatch(key) or key.lower() in _RESERVED:
+        raise node.fail_at_key(
+            key, f"`{key}` cannot name a metric; use letters, digits, `_`, and no word of the language"
+        )
+    for other in before:
+        if other.lower() == key.lower():
+            raise node.fail_at_key(key, f"`{key}` and `{other}` differ in case alone; rename one")
 
 
 def read_metrics(node: Node, words: Vocabulary) -> dict[str, Metric]:
@@ -319,13 +326,14 @@ def _when_missing(node: Node | None, unit: Unit) -> WhenMissing:
 
 def _check_name(node: Node, metric: Metric, tables: Tables) -> None:
     """Source: program-language, section 2: only the field of that very column may bear a partner column's name."""
-    if metric.key not in tables.columns(PARTNERS):
+    # Ignoring case, because the engine does: `Region` and `region` would be one column.
+    column = next((name for name in tables.columns(PARTNERS) if name.lower() == metric.key.lower()), None)
+    if column is None:
         return
     if not (isinstance(metric.source, FromField) and metric.source.column == metric.key):
-        column = f"{PARTNERS}.{metric.key}"
         raise node.fail_at_key(
             metric.key,
-            f"metric `{metric.key}` bears the name of a partner column; rename it (that is `{column}`)",
+            f"metric `{metric.key}` bears the name of a partner column; rename it (that is `{PARTNERS}.{column}`)",
         )
 
 

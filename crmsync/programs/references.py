@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from crmsync.programs.names import CLOCK, METRIC, PARTNERS
+from crmsync.programs.names import CLOCK, METRIC, PARTNERS, Tables, UnknownNameError
 from crmsync.programs.program import Reference
 from crmsync.programs.sheets import Sheet, kind_of_cells, read_sheet
 from crmsync.strict_yaml import Node, date_of, nearest
@@ -19,7 +19,7 @@ _SOURCE = re.compile(r"(?:[A-Za-z][A-Za-z0-9_]*\.)?[A-Za-z_][A-Za-z0-9_]*")
 _TAKEN = frozenset({*CANONICAL, PARTNERS, METRIC, CLOCK, "parent"})
 
 
-def read_references(node: Node | None) -> Mapping[str, Reference]:
+def read_references(node: Node | None, tables: Tables) -> Mapping[str, Reference]:
     """The references of a program, in file order. Errors: ConfigError."""
     if node is None:
         return {}
@@ -32,6 +32,7 @@ def read_references(node: Node | None) -> Mapping[str, Reference]:
         found[name] = _reference(name, node.key_lines[name], entry)
     for name in found:
         _check_chain(name, found, node, ())
+        _check_partner_columns(found[name], node, tables)
     return found
 
 
@@ -91,6 +92,17 @@ def _check_rows(sheet: Sheet, key: list[str], dated: bool) -> None:
         if first != sheet.lines[index]:
             shown = ", ".join((*cells, day) if day else cells)
             raise sheet.fail(index, f"the key `{shown}` stands twice (first on line {first})")
+
+
+def _check_partner_columns(reference: Reference, node: Node, tables: Tables) -> None:
+    """Errors: ConfigError for a key that names a column which partners do not have."""
+    for _, source in reference.key:
+        prefix, _, column = source.rpartition(".")
+        if prefix == PARTNERS:
+            try:
+                tables.kind(PARTNERS, column)
+            except UnknownNameError as error:
+                raise node.fail_at_key(reference.name, str(error)) from None
 
 
 def _check_chain(name: str, all_of_them: Mapping[str, Reference], node: Node, path: tuple[str, ...]) -> None:

@@ -76,6 +76,7 @@ def test_who_takes_part_is_asked_of_the_columns_of_the_partner(tmp_path: Path) -
     [
         ("categories: {}\n", "names no category"),
         ("categories: {a b: {}}\n", "cannot be a key"),
+        ("categories: {a: {}, b: {label: a}}\n", "two categories are called `a`"),
         ("categories: {a: {ladder: mian}}\n", "did you mean `main`?"),
         ("categories: {a: {member: revenue}}\n", "a condition"),
         (
@@ -136,3 +137,12 @@ def test_several_ladders_need_categories(tmp_path: Path) -> None:
         loaded(tmp_path, HEAD + TWO)
     with pytest.raises(ConfigError, match="`ladder:` is missing; one of main, other"):
         loaded(tmp_path, HEAD + TWO + "categories: {a: {means: x}}\n")
+
+
+def test_a_label_of_several_tiers_does_not_say_where_to_start(tmp_path: Path) -> None:
+    ladders = LADDER.replace("key: gold", "key: gold, label: Top") + "  other:\n    tiers: [{key: best, label: Top}]\n"
+    text = HEAD + ladders + "categories: {a: {ladder: main}, b: {ladder: other}}\n"
+    with pytest.raises(ConfigError, match="`Top` is the label of several tiers; write one of their keys: best, gold"):
+        loaded(tmp_path, text + "starts_from: {field: partners.current_tier, values: {x: Top}}\n")
+    more = "starts_from: {field: partners.current_tier, values: {x: best}}\n"
+    assert loaded(tmp_path, text + more).starts_from == StartsFrom("current_tier", {"x": "best"})

@@ -147,3 +147,19 @@ def test_a_circle_of_several_metrics_is_named(tmp_path: Path) -> None:
     circle = "  a: {formula: b + 1}\n  b: {formula: c}\n  c: {change_of: a, versus: 1 year earlier}\n"
     with pytest.raises(ConfigError, match="metrics in a circle: a -> b -> c -> a"):
         loaded(tmp_path, HEAD + circle + LADDER)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("  Revenue: {count: opportunities}\n", "`Revenue` and `revenue` differ in case alone"),
+        (
+            "  Region: {count: opportunities}\n",
+            "rename it .that is `partners.region`",
+        ),
+        ("  NONE: {count: opportunities}\n", "cannot name a metric"),
+    ],
+)
+def test_names_are_told_apart_without_their_case(tmp_path: Path, entry: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        loaded(tmp_path, HEAD + entry + LADDER)
