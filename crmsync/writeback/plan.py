@@ -6,30 +6,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from crmsync.errors import DataError
 from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
 from crmsync.writeback.fields import FieldMap, account_of, account_values, normalised
 from crmsync.writeback.guards import GuardResult, Limits, Tripwires, changed_partners, evaluate_guards
-from crmsync.writeback.wording import Attributes, Standing, columns_asked, deciding, label_of_tier
+from crmsync.writeback.inputs import (
+    CURRENT_VALUES,
+    DECIDED,
+    NO_FACTS,
+    Current,
+    PartnerFacts,
+    by_partner,
+    current_values,
+    decided_rows,
+    partner_facts,
+    standing_rows,
+    table_rows,
+)
+from crmsync.writeback.wording import Standing, deciding, label_of_tier
 
-CURRENT_VALUES = "current_values"
-NESTED = ("overrides", "gap", "risk_reasons", "provisional_reasons", "metrics")
-READ = (
-    "program", "partner_id", "category", "calculated_tier", "earned_tier", "granted_tier", "previous_tier", "movement",
-    "headline_tier", "primary_category", "overrides", "tier_since", "grace_until", "next_tier", "progress", "gap",
-    "gap_summary", "main_blocker", "risk", "risk_on", "risk_reasons", "provisional", "provisional_reasons", "metrics",
-)  # fmt: skip
-DECIDED = ("partner_id", "category", "calculated_tier", "earned_tier", "granted_tier", "movement")
+__all__ = ["CURRENT_VALUES", "Basis", "Change", "Drafting", "Mover", "Plan", "digest_of", "draft_plan", "sealed"]
 
 
 @dataclass(frozen=True)
@@ -132,16 +135,16 @@ def draft_plan(
     drafting = drafting or Drafting()
     fields = FieldMap(fields.object, dict(fields.fields), fields.token)
     rows = standing_rows(standings, program.key)
-    partners = _grouped(rows)
-    current = _current(snapshot)
+    partners = by_partner(rows)
+    current = current_values(snapshot)
     facts = partner_facts(snapshot, program)
     drafted = _Draft(program, fields, as_of, facts)
     changes = tuple(drafted.changes(partners, current))
-    previous = None if drafting.previous is None else _decided(drafting.previous, program.key)
+    previous = None if drafting.previous is None else decided_rows(drafting.previous, program.key)
     guards = evaluate_guards(_tripwires(snapshot, rows, previous, drafting.previous_rows), drafting.limits)
     basis = Basis(
         program.key, program.digest, drafting.config_digest, snapshot.digest,
-        _sha256([[row.get(column) for column in DECIDED] for row in rows]), _table_rows(snapshot),
+        _sha256([[row.get(column) for column in DECIDED] for row in rows]), table_rows(snapshot),
     )  # fmt: skip
     unknown = () if current is None else tuple(partner for partner in partners if partner not in current)
     plan = Plan(
@@ -169,21 +172,6 @@ def _sha256(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class _Current:
-    record_id: str
-    values: Mapping[str, str | None]
-
-
-@dataclass(frozen=True)
-class PartnerFacts:
-    name: str | None
-    attributes: Attributes
-
-
-NO_FACTS = PartnerFacts(None, {})
-
-
-@dataclass(frozen=True)
 class _Draft:
     program: Program
     fields: FieldMap
@@ -191,15 +179,15 @@ class _Draft:
     facts: Mapping[str, PartnerFacts]
 
     def changes(
-        self, partners: Mapping[str, Sequence[Standing]], current: Mapping[str, _Current] | None
+        self, partners: Mapping[str, Sequence[Standing]], current: Mapping[str, Current] | None
     ) -> Iterator[Change]:
         """One change per account with a value that differs, ordered by partner."""
         for partner_id, rows in partners.items():
-            held = _Current(partner_id, {}) if current is None else current.get(partner_id)
+            held = Current(partner_id, {}) if current is None else current.get(partner_id)
             if held is not None and (change := self._change(partner_id, rows, held)):
                 yield change
 
-    def _change(self, partner_id: str, rows: Sequence[Standing], held: _Current) -> Change | None:
+    def _change(self, partner_id: str, rows: Sequence[Standing], held: Current) -> Change | None:
         account = account_of(self.program, rows, self.facts.get(partner_id, NO_FACTS).attributes)
         wanted = account_values(self.program, account)
         differing = {
@@ -251,73 +239,6 @@ def _holds(values: Mapping[str, str | None], name: str, key: str, wanted: str | 
     return name in values and normalised(key, values[name]) == wanted
 
 
-# --- reading what the draft needs
-
-
-def standing_rows(standings: pa.Table, program: str) -> list[dict[str, Any]]:
-    present = [column for column in READ if column in standings.column_names]
-    rows = [row for row in standings.select(present).to_pylist() if row.get("program", program) == program]
-    for row in rows:
-        for column in NESTED:
-            if column in row:
-                row[column] = _nested(row[column])
-    return rows
-
-
-def _nested(value: Any) -> Any:
-    """Standings read back from CSV hold JSON text; Arrow maps come as pairs."""
-    found = json.loads(value) if isinstance(value, str) else value
-    if isinstance(found, list) and found and isinstance(found[0], tuple):
-        return dict(found)
-    return found
-
-
-def _decided(standings: pa.Table, program: str) -> list[dict[str, Any]]:
-    columns = [column for column in ("program", *DECIDED) if column in standings.column_names]
-    return [row for row in standings.select(columns).to_pylist() if row.get("program", program) == program]
-
-
-def _grouped(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        grouped[row["partner_id"]].append(row)
-    return dict(sorted(grouped.items()))
-
-
-def _current(snapshot: Snapshot) -> dict[str, _Current] | None:
-    file = snapshot.tables.get(CURRENT_VALUES)
-    if file is None:
-        return None
-    found: dict[str, _Current] = {}
-    for row in pq.read_table(file.path).to_pylist():
-        record_id, partner_id = row.pop("record_id"), row.pop("partner_id")
-        if partner_id in found:
-            records = f"{found[partner_id].record_id} and {record_id}"
-            raise DataError(f"partner {partner_id}: two records of the target hold it ({records}); merge them")
-        found[partner_id] = _Current(record_id, row)
-    return found
-
-
-def partner_facts(snapshot: Snapshot, program: Program) -> dict[str, PartnerFacts]:
-    file = snapshot.tables.get("partners")
-    if file is None:
-        return {}
-    asked = sorted(column for column in columns_asked(program) if column in file.columns)
-    names = ["name"] if "name" in file.columns else []
-    table = pq.read_table(file.path, columns=list(dict.fromkeys(["partner_id", *names, *asked])))
-    return {row["partner_id"]: _facts(row, asked) for row in table.to_pylist()}
-
-
-def _facts(row: Mapping[str, Any], asked: Sequence[str]) -> PartnerFacts:
-    return PartnerFacts(
-        row.get("name"), {column: None if row[column] is None else str(row[column]) for column in asked}
-    )
-
-
-def _table_rows(snapshot: Snapshot) -> dict[str, int]:
-    return {name: table.rows for name, table in sorted(snapshot.tables.items()) if name != CURRENT_VALUES}
-
-
 def _tripwires(
     snapshot: Snapshot,
     rows: Sequence[Standing],
@@ -326,4 +247,4 @@ def _tripwires(
 ) -> Tripwires:
     known = {row["partner_id"] for row in rows} | {row["partner_id"] for row in previous or ()}
     changed = len(changed_partners(rows, previous))
-    return Tripwires(len(known), changed, snapshot.counts, _table_rows(snapshot), previous_rows)
+    return Tripwires(len(known), changed, snapshot.counts, table_rows(snapshot), previous_rows)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from crmsync.errors import ConfigError, StoreError
 from crmsync.programs.program import Program, StartsFrom, Tier
 from crmsync.snapshots import Snapshot
-from crmsync.writeback.plan import partner_facts, standing_rows
+from crmsync.writeback.inputs import partner_facts, standing_rows
 from crmsync.writeback.wording import Standing, label_of_category, label_of_tier, what_it_meets, what_it_misses
 
 EMPTY = "(empty)"

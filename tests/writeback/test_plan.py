@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crmsync.errors import ConfigError, DataError
 from crmsync.ledger.ledger import Ledger
@@ -161,3 +163,44 @@ def test_every_single_changed_value_of_a_plan_file_is_found(saved: tuple[Plan, P
         path.write_text(json.dumps({**whole, "content": {**whole["content"], key: "edited"}}))
         with pytest.raises(ConfigError, match="changed since it was drafted"):
             load_plan(str(path), state)
+
+
+TIERS = st.sampled_from(["registered", "silver", "gold", None])
+HELD = st.none() | st.sampled_from(["", "Silver", "gold", "43.00", "2026-11-21", "true", "A;B"]) | st.text(max_size=8)
+ROWS = st.fixed_dictionaries(
+    {
+        "tier": TIERS,
+        "previous_tier": TIERS,
+        "progress": st.none() | st.decimals(0, 100, places=1),
+        "gap_summary": st.none() | st.text(max_size=20),
+        "risk": st.sampled_from(["none", "low", "medium", "high", None]),
+        "risk_reasons": st.lists(st.text(max_size=10), max_size=2),
+        "provisional": st.booleans(),
+        "risk_on": st.none() | st.dates(),
+    }
+)
+
+
+@given(rows=st.lists(ROWS, min_size=1, max_size=4), held=st.data())
+def test_a_second_plan_over_an_applied_one_is_empty(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]], held: st.DataObject
+):
+    """Whatever the accounts held before and whatever the standings say."""
+    encodable = [{k: _plain(v) for k, v in row.items()} for row in rows]
+    made = [standing(f"P{n}", **row) for n, row in enumerate(encodable)]  # type: ignore[arg-type]
+    before = {row["partner_id"]: {n: _plain(held.draw(HELD)) for n in FIELDS.names} for row in made}
+    folder = tmp_path_factory.mktemp("plans")
+    plan = draft(made, a_snapshot(folder / "first", before))
+    after = {key: dict(values) for key, values in before.items()}
+    for change in plan.changes:
+        assert change.values
+        assert all(before[change.record_id][name] == value for name, value in change.expected.items())
+        after[change.record_id].update(change.values)
+    assert draft(made, a_snapshot(folder / "second", after)).changes == ()
+
+
+def _plain(value: object) -> object:
+    """Lone surrogates cannot stand in a Parquet file."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.encode("utf-8", "ignore").decode() if isinstance(value, str) else value
