@@ -1,0 +1,226 @@
+"""One org: its schema, store, clock, users and counters. Every door works on this."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfoNotFoundError
+
+from crmsync.sandbox.clock import Clock
+from crmsync.sandbox.deriving import STAGES, Deriving, Stage
+from crmsync.sandbox.effects import Effects
+from crmsync.sandbox.ids import make_id
+from crmsync.sandbox.schema import Choice, Schema
+from crmsync.sandbox.schema_file import make_schema
+from crmsync.sandbox.soql.scope import World
+from crmsync.sandbox.standard import Features
+from crmsync.sandbox.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crmsync.sandbox.rows import Rows
+
+USERNAME = "integration@crmsync.example"
+DAILY_REQUESTS = 115_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the org is started. `latency_ms` delays every answer; `public_url` is what tokens and `id` links say."""
+
+    today: date | None = None
+    seed: int = 1
+    state: Path | None = None
+    latency_ms: int = 0
+    public_url: str | None = None
+    jwt_public_key: Path | None = None
+    daily_requests: int = DAILY_REQUESTS
+    bulk_charset: bool = False
+
+
+@dataclass
+class Org:
+    """The org while it runs. `numbers` are the last record numbers by key prefix."""
+
+    store: Store
+    options: Options
+    definition: dict[str, Any]
+    features: Features
+    schema: Schema
+    clock: Clock
+    seed: int
+    numbers: dict[str, int]
+    base_url: str = ""
+    effects: Effects = field(default_factory=Effects)
+    deriving: Deriving = field(default_factory=lambda: Deriving({stage.label: stage for stage in STAGES}))
+    tokens: dict[str, str] = field(default_factory=dict)  # access token -> user id
+    cursors: dict[str, Any] = field(default_factory=dict)
+    jobs: dict[str, Any] = field(default_factory=dict)
+    used_requests: int = 0
+    lock: RLock = field(default_factory=RLock)
+    changed_schema: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    _waiting: list[tuple[str, str]] | None = None
+
+    @property
+    def org_id(self) -> str:
+        """The org's 18-character id, which depends on the seed."""
+        return make_id("00D", self.seed + 1)
+
+    @property
+    def user_id(self) -> str:
+        """The integration user, who signs what API clients write."""
+        return make_id("005", 1)
+
+    @property
+    def url(self) -> str:
+        """The address that the org gives as its own."""
+        return self.options.public_url or self.base_url
+
+    def secret(self, purpose: str, length: int = 64) -> str:
+        """A made-up secret that is the same for the same seed."""
+        text = hashlib.sha512(f"{self.seed}:{purpose}".encode()).hexdigest()
+        return text[:length]
+
+    @property
+    def client_id(self) -> str:
+        """The id of the one app that may log in."""
+        return "3MVG9" + self.secret("client id", 60)
+
+    @property
+    def client_secret(self) -> str:
+        """The secret of that app."""
+        return self.secret("client secret").upper()
+
+    @property
+    def refresh_token(self) -> str:
+        """A refresh token that the app may use."""
+        return "5Aep" + self.secret("refresh token", 60)
+
+    def new_token(self, purpose: str, user_id: str | None = None) -> str:
+        """An access token as Salesforce shapes it; it stays valid while the org runs."""
+        token = f"{self.org_id[:15]}!{self.secret(f'token {purpose}', 80)}"
+        self.tokens[token] = user_id or self.user_id
+        return token
+
+    def random(self, purpose: str) -> random.Random:
+        """A random source that repeats for the same seed and purpose."""
+        return random.Random(f"{self.seed}:{purpose}")
+
+    def world(self) -> World:
+        """What SOQL may need to know."""
+        return World(
+            self.schema, self.clock.today(), self.clock.start_of, self.deriving.fiscal_month,
+            self.deriving.fiscal_by_start, self.features.dated_rates,
+        )  # fmt: skip
+
+    def next_id(self, prefix: str) -> str:
+        """The id of a new record."""
+        with self.lock:
+            self.numbers[prefix] = self.numbers.get(prefix, 0) + 1
+            return make_id(prefix, self.numbers[prefix])
+
+    @contextmanager
+    def rows(self) -> Iterator[Rows]:
+        """Rows within one transaction; their effects count once it is committed."""
+        from crmsync.sandbox.rows import Rows
+
+        with self.store.writing() as connection:
+            rows = Rows(self, connection, self.clock.stamp())
+            yield rows
+            self.store.keep_facts({"stamp": rows.stamp, "numbers": self.numbers}, connection)
+        if self._waiting is not None:
+            self._waiting += rows.changed
+        else:
+            self.effects.record_changes(rows.changed)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Several `rows` blocks as one transaction; effects count once all of it is committed."""
+        with self.store.joined():
+            self._waiting = []
+            try:
+                yield
+            except BaseException:
+                self._waiting = None
+                raise
+            changed, self._waiting = self._waiting, None
+        self.effects.record_changes(changed)
+
+    def refresh(self) -> None:
+        """Take currencies, stages, time zone and fiscal year from the org's own records."""
+        reader = self.store.reader()
+        self.deriving.stages = {
+            label: Stage(label, bool(closed), bool(won), probability or 0, forecast or "Pipeline")
+            for label, closed, won, probability, forecast in reader.execute(
+                'SELECT "MasterLabel", "IsClosed", "IsWon", "DefaultProbability", "ForecastCategoryName" '
+                'FROM "OpportunityStage" WHERE "IsDeleted" = 0 ORDER BY "SortOrder", rowid'
+            )
+        }
+        zone, month, by_start = reader.execute(
+            'SELECT "TimeZoneSidKey", "FiscalYearStartMonth", "UsesStartDateAsFiscalYearName" FROM "Organization"'
+        ).fetchone()
+        self.deriving.fiscal_month, self.deriving.fiscal_by_start = month or 1, bool(by_start)
+        try:
+            self.clock.use_zone(zone or "UTC")
+        except (ZoneInfoNotFoundError, ValueError):
+            self.clock.use_zone("UTC")
+        self.schema = self._with_live_choices()
+
+    def _with_live_choices(self) -> Schema:
+        stages = [Choice(stage, stage) for stage in self.deriving.stages]
+        currencies: list[Choice] = []
+        if self.features.multi_currency:
+            rows = self.store.reader().execute(
+                'SELECT "IsoCode", "IsCorporate", "IsActive" FROM "CurrencyType" ORDER BY "IsoCode"'
+            )
+            currencies = [Choice(iso, iso, bool(corporate), bool(active)) for iso, corporate, active in rows]
+        live = {"CurrencyIsoCode": currencies, "StageName": stages}
+        objects = []
+        for sobject in self.schema:
+            fields = tuple(
+                replace(known, choices=tuple(live[known.name])) if known.name in live else known
+                for known in sobject.fields
+            )
+            objects.append(replace(sobject, fields=fields))
+        return Schema(objects, self.schema.multi_currency)
+
+    def corporate_currency(self) -> str:
+        """The ISO code that rates are against."""
+        if not self.features.multi_currency:
+            return "USD"
+        row = self.store.reader().execute('SELECT "IsoCode" FROM "CurrencyType" WHERE "IsCorporate" = 1').fetchone()
+        return str(row[0]) if row else "USD"
+
+
+def new_org(options: Options, definition: Mapping[str, Any], features: Features, source: str = "schema") -> Org:
+    """An org with the tables of this schema and no records yet. Errors: SchemaError, StateError."""
+    schema = make_schema(definition, features, source)
+    store = Store(options.state)
+    store.create_tables(schema)
+    return Org(store, options, dict(definition), features, schema, Clock(options.today), options.seed, {})
+
+
+def saved_org(options: Options) -> Org | None:
+    """The org of an existing state file, or None when there is none yet. Errors: StateError, SchemaError."""
+    if options.state is None or not options.state.exists():
+        return None
+    store = Store(options.state)
+    facts = {name: store.fact(name) for name in ("definition", "features", "stamp", "numbers", "seed")}
+    if facts["definition"] is None:
+        store.close()
+        return None
+    features = Features(**facts["features"])
+    schema = make_schema(facts["definition"], features, str(options.state))
+    store.create_tables(schema)
+    clock = Clock(options.today, facts["stamp"])
+    org = Org(store, options, facts["definition"], features, schema, clock, facts["seed"], facts["numbers"])
+    org.refresh()
+    return org

@@ -1,0 +1,164 @@
+"""Every door of the org: path pattern, methods, and whether a call through it could change a record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crmsync.sandbox import bulk_ingest, bulk_query, composite, discovery, oauth, rest
+from crmsync.sandbox.answers import Answer, ApiError, Call, not_found
+from crmsync.sandbox.org import Org
+
+Handler = Callable[[Org, Call], Answer]
+IsWrite = Callable[[Call], bool]
+
+
+@dataclass(frozen=True)
+class Door:
+    """One method of one resource. `path` is for people, `pattern` matches in any case, without a trailing slash."""
+
+    method: str
+    path: str
+    pattern: re.Pattern[str]
+    handler: Handler
+    write: bool | IsWrite = False
+    login: bool = True
+    uploads: bool = False
+
+    def writes(self, call: Call) -> bool:
+        """This call could change a record."""
+        return self.write(call) if callable(self.write) else self.write
+
+
+def effects_json(org: Org, call: Call) -> Answer:
+    """GET `/__sandbox/effects`."""
+    del call
+    return Answer(org.effects.as_json())
+
+
+def reset_effects(org: Org, call: Call) -> Answer:
+    """DELETE `/__sandbox/effects`."""
+    del call
+    org.effects.reset()
+    return Answer(None, 204)
+
+
+def _composite(org: Org, call: Call) -> Answer:
+    return composite.composite(org, call, _dispatch_inner)
+
+
+def _composite_writes(call: Call) -> bool:
+    try:
+        requests = call.json_object().get("compositeRequest")
+    except ApiError:
+        return False
+    return isinstance(requests, list) and any(
+        isinstance(request, dict) and str(request.get("method")).upper() != "GET" for request in requests
+    )
+
+
+_DATA = "/services/data/v{version}"
+_TABLE: tuple[tuple[Any, ...], ...] = (
+    ("GET", "/services/data", discovery.versions, False, "open"),
+    ("POST", "/services/oauth2/token", oauth.token, False, "open"),
+    ("POST", "/services/oauth2/revoke", oauth.revoke, False, "open"),
+    ("GET", "/services/oauth2/userinfo", oauth.user_info),
+    ("POST", "/services/oauth2/userinfo", oauth.user_info),
+    ("GET", "/id/{org}/{user}", oauth.identity),
+    ("GET", "/__sandbox/effects", effects_json, False, "side"),
+    ("DELETE", "/__sandbox/effects", reset_effects, False, "side"),
+    ("GET", f"{_DATA}", discovery.resources),
+    ("GET", f"{_DATA}/limits", discovery.limits),
+    ("GET", f"{_DATA}/limits/recordCount", discovery.record_count),
+    ("GET", f"{_DATA}/query", rest.query),
+    ("GET", f"{_DATA}/queryAll", rest.query_all),
+    ("GET", f"{_DATA}/query/{{locator}}", rest.query_more),
+    ("GET", f"{_DATA}/queryAll/{{locator}}", rest.query_more),
+    ("GET", f"{_DATA}/sobjects", discovery.global_describe),
+    ("GET", f"{_DATA}/sobjects/{{object}}", discovery.object_basics),
+    ("POST", f"{_DATA}/sobjects/{{object}}", rest.create_record, True),
+    ("GET", f"{_DATA}/sobjects/{{object}}/describe", discovery.object_describe),
+    ("GET", f"{_DATA}/sobjects/{{object}}/updated", rest.updated_records),
+    ("GET", f"{_DATA}/sobjects/{{object}}/deleted", rest.deleted_records),
+    ("GET", f"{_DATA}/sobjects/{{object}}/{{id}}", rest.read_record),
+    ("PATCH", f"{_DATA}/sobjects/{{object}}/{{id}}", rest.update_record, True),
+    ("DELETE", f"{_DATA}/sobjects/{{object}}/{{id}}", rest.delete_record, True),
+    ("GET", f"{_DATA}/sobjects/{{object}}/{{field}}/{{value}}", rest.read_by_key),
+    ("PATCH", f"{_DATA}/sobjects/{{object}}/{{field}}/{{value}}", rest.upsert_record, True),
+    ("DELETE", f"{_DATA}/sobjects/{{object}}/{{field}}/{{value}}", rest.delete_by_key, True),
+    ("POST", f"{_DATA}/composite", _composite, _composite_writes),
+    ("POST", f"{_DATA}/composite/sobjects", composite.create_many, True),
+    ("PATCH", f"{_DATA}/composite/sobjects", composite.update_many, True),
+    ("DELETE", f"{_DATA}/composite/sobjects", composite.delete_many, True),
+    ("GET", f"{_DATA}/composite/sobjects/{{object}}", composite.read_many),
+    ("POST", f"{_DATA}/composite/sobjects/{{object}}", composite.read_many),
+    ("PATCH", f"{_DATA}/composite/sobjects/{{object}}/{{field}}", composite.upsert_many, True),
+    ("GET", f"{_DATA}/jobs/query", bulk_query.jobs),
+    ("POST", f"{_DATA}/jobs/query", bulk_query.create),
+    ("GET", f"{_DATA}/jobs/query/{{job}}", bulk_query.poll),
+    ("PATCH", f"{_DATA}/jobs/query/{{job}}", bulk_query.change),
+    ("DELETE", f"{_DATA}/jobs/query/{{job}}", bulk_query.delete),
+    ("GET", f"{_DATA}/jobs/query/{{job}}/results", bulk_query.results),
+    ("GET", f"{_DATA}/jobs/query/{{job}}/resultPages", bulk_query.result_pages),
+    ("GET", f"{_DATA}/jobs/ingest", bulk_ingest.jobs),
+    ("POST", f"{_DATA}/jobs/ingest", bulk_ingest.create, True),
+    ("GET", f"{_DATA}/jobs/ingest/{{job}}", bulk_ingest.poll),
+    ("PATCH", f"{_DATA}/jobs/ingest/{{job}}", bulk_ingest.change, bulk_ingest.starts_job),
+    ("DELETE", f"{_DATA}/jobs/ingest/{{job}}", bulk_ingest.delete),
+    ("PUT", f"{_DATA}/jobs/ingest/{{job}}/batches", bulk_ingest.upload, True, "upload"),
+    ("GET", f"{_DATA}/jobs/ingest/{{job}}/{{results}}", bulk_ingest.results),
+)
+_NARROW = {"version": r"\d{1,3}\.\d", "results": "successfulresults|failedresults|unprocessedrecords", "value": r".+"}
+
+
+def _door(method: str, path: str, handler: Handler, write: bool | IsWrite = False, kind: str = "") -> Door:
+    def part(match: re.Match[str]) -> str:
+        return f"(?P<{match[1]}>{_NARROW.get(match[1], '[^/]+')})"
+
+    pattern = re.compile(
+        re.sub(r"\{(\w+)\}", part, path.replace(".", r"\.") if "{" not in path else path) + r"\Z",
+        re.IGNORECASE | re.ASCII,
+    )
+    shown = path.replace(_DATA, "") if path != _DATA else "/services/data/vX"
+    return Door(method, shown, pattern, handler, write, kind not in ("open", "side"), kind == "upload")
+
+
+DOORS: tuple[Door, ...] = tuple(_door(*row) for row in _TABLE)
+
+
+def is_side_door(path: str) -> bool:
+    """The sandbox's own doors: not counted, no login."""
+    return path.lower().startswith("/__sandbox/")
+
+
+def find_door(method: str, path: str) -> tuple[Door, dict[str, str]]:
+    """The door of a call and the parts of its path. Errors: ApiError 404, 405, 410."""
+    trimmed = path.rstrip("/") or "/"
+    others: list[str] = []
+    wanted = "GET" if method == "HEAD" else method
+    for door in DOORS:
+        match = door.pattern.match(trimmed)
+        if match is None:
+            continue
+        parts = match.groupdict()
+        if "version" in parts:
+            discovery.check_version(parts["version"])
+        if door.method == wanted:
+            return door, parts
+        others.append(door.method)
+    if others:
+        allowed = ",".join(dict.fromkeys(others))
+        raise ApiError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{method[:20]}' not allowed. Allowed are {allowed}")
+    raise not_found()
+
+
+def _dispatch_inner(
+    org: Org, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
+) -> Answer:
+    """One call inside a composite request."""
+    door, parts = find_door(method, path)
+    if door.uploads or not door.login or "/jobs/" in door.path or door.path == "/composite":
+        raise ApiError(400, "PROCESSING_HALTED", f"{method} {path[:200]} cannot be part of a composite request")
+    return door.handler(org, Call(method, path, parts.get("version", ""), parts, query, headers, body))

@@ -1,0 +1,325 @@
+"""Writing records: every check the org makes before a value is stored, and what follows from it."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from crmsync.sandbox.answers import ApiError, not_found
+from crmsync.sandbox.ids import to_18
+from crmsync.sandbox.schema import Field, Schema, SObject
+from crmsync.sandbox.store import collation
+from crmsync.sandbox.values import Stored, from_json
+
+if TYPE_CHECKING:
+    from crmsync.sandbox.org import Org
+
+Convert = Callable[[Schema, Field, Any], Stored]
+
+
+class ManyMatches(Exception):
+    """An external id that several records carry."""
+
+    def __init__(self, ids: list[str]) -> None:
+        super().__init__(f"{len(ids)} records")
+        self.ids = ids
+
+
+@dataclass
+class Rows:
+    """Writes within one transaction, all with the same stamp. `changed` lists (object, id) of each change."""
+
+    org: Org
+    connection: sqlite3.Connection
+    stamp: str
+    changed: list[tuple[str, str]] = field(default_factory=list)
+
+    def create(self, sobject: SObject, given: Mapping[str, Any], convert: Convert = from_json) -> str:
+        """The id of the new record. Errors: ApiError with the code and text of the refusal."""
+        if not sobject.createable:
+            raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"entity type {sobject.name} does not support create")
+        if any(name.lower() == "id" for name in given):
+            raise ApiError(400, "INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call", ["Id"])
+        values = self._values(sobject, given, convert, creating=True)
+        chosen = frozenset(values)
+        row = self._defaults(sobject) | values
+        self._require(sobject, row)
+        row |= self.org.deriving.derived(sobject.name, row, chosen)
+        self._refuse_duplicates(sobject, row, None)
+        row["Id"] = self.org.next_id(sobject.prefix)
+        _name_record(self.org, sobject, row)
+        kept = {known.name for known in sobject.stored()}
+        names = [name for name in row if name in kept]
+        listed = ", ".join(f'"{name}"' for name in names)
+        marks = ", ".join("?" * len(names))
+        self.connection.execute(
+            f'INSERT INTO "{sobject.name}" ({listed}) VALUES ({marks})', [row[name] for name in names]
+        )
+        self.changed.append((sobject.name, row["Id"]))
+        return str(row["Id"])
+
+    def update(self, sobject: SObject, record_id: str, given: Mapping[str, Any], convert: Convert = from_json) -> str:
+        """The id of the updated record. Errors: ApiError."""
+        found = self.live(sobject, record_id)
+        if not sobject.updateable:
+            raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"entity type {sobject.name} does not support update")
+        values = self._values(sobject, given, convert, creating=False)
+        self._require_kept(sobject, values)
+        chosen = frozenset(values)
+        if self.org.deriving.needs(sobject.name, chosen):
+            parts = self.org.deriving.parts(sobject.name)
+            listed = ", ".join(f'"{part}"' for part in parts)
+            before = self.connection.execute(
+                f'SELECT {listed} FROM "{sobject.name}" WHERE "Id" = ?', [found]
+            ).fetchone()
+            stays = (
+                chosen if sobject.name != "Opportunity" or "StageName" in chosen else chosen | {"Probability", "IsWon"}
+            )
+            values |= self.org.deriving.derived(sobject.name, dict(zip(parts, before, strict=True)) | values, stays)
+        self._refuse_duplicates(sobject, values, found)
+        self._store(sobject, found, values | self._modified(sobject))
+        self.changed.append((sobject.name, found))
+        return found
+
+    def upsert(
+        self,
+        sobject: SObject,
+        key: Field,
+        value: Any,
+        given: Mapping[str, Any],
+        convert: Convert = from_json,
+        update_only: bool = False,
+    ) -> tuple[str, bool]:
+        """(record id, created). Errors: ApiError; ManyMatches when several records carry the key."""
+        if key.name == "Id":
+            return self.update(sobject, str(value), given, convert), False
+        stored = convert(self.org.schema, key, value)
+        if stored is None:
+            raise ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
+        ids = self.find(sobject, key, stored)
+        if len(ids) > 1:
+            raise ManyMatches(ids)
+        if ids:
+            return self.update(sobject, ids[0], given, convert), False
+        if update_only:
+            raise not_found()
+        return self.create(sobject, {**given, key.name: value}, convert), True
+
+    def delete(self, sobject: SObject, record_id: str) -> str:
+        """The id of the record that is now in the recycle bin. Errors: ApiError."""
+        found = self.live(sobject, record_id)
+        if not sobject.deletable:
+            raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"entity type {sobject.name} does not support delete")
+        self._delete(sobject, found)
+        return found
+
+    def live(self, sobject: SObject, record_id: str) -> str:
+        """The 18-character id of a record that exists. Errors: ApiError MALFORMED_ID, NOT_FOUND, ENTITY_IS_DELETED."""
+        found = to_18(record_id)
+        if found is None:
+            raise ApiError(
+                400, "MALFORMED_ID", f"{sobject.label} ID: id value of incorrect type: {record_id[:255]}", ["Id"]
+            )
+        deletes = sobject.field("IsDeleted") is not None
+        row = self.connection.execute(
+            f'SELECT {chr(34) + "IsDeleted" + chr(34) if deletes else 0} FROM "{sobject.name}" WHERE "Id" = ?', [found]
+        ).fetchone()
+        if row is None:
+            raise not_found()
+        if row[0]:
+            raise ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
+        return found
+
+    def find(self, sobject: SObject, key: Field, stored: Stored) -> list[str]:
+        """Ids of the live records that carry a key value."""
+        alive = ' AND "IsDeleted" = 0' if sobject.field("IsDeleted") else ""
+        rows = self.connection.execute(
+            f'SELECT "Id" FROM "{sobject.name}" WHERE "{key.name}" = ?{collation(key)}{alive} LIMIT 20', [stored]
+        )
+        return [row[0] for row in rows]
+
+    def version(self, sobject: SObject, record_id: str) -> tuple[int, str] | None:
+        """(how often written, last change) of a record, for conditional requests."""
+        stamp = '"SystemModstamp"' if sobject.field("SystemModstamp") else "''"
+        row = self.connection.execute(
+            f'SELECT "_version", {stamp} FROM "{sobject.name}" WHERE "Id" = ?', [record_id]
+        ).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def _values(self, sobject: SObject, given: Mapping[str, Any], convert: Convert, creating: bool) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        refused: list[str] = []
+        for name, value in given.items():
+            if name.lower() in ("attributes", "id"):
+                continue
+            link, key = _relationship(self.org.schema, sobject, name, value)
+            known = link or sobject.field(name)
+            if known is None or known.hidden:
+                raise ApiError(400, "INVALID_FIELD", f"No such column '{name[:255]}' on sobject of type {sobject.name}")
+            if not (known.createable if creating else known.updateable):
+                refused.append(known.name)
+            elif link is not None:
+                values[known.name] = self._referred(link, key, value, convert)
+            else:
+                values[known.name] = self._existing(known, convert(self.org.schema, known, value))
+        if refused:
+            listed = ", ".join(refused)
+            raise ApiError(
+                400, "INVALID_FIELD_FOR_INSERT_UPDATE",
+                f"Unable to create/update fields: {listed}. Please check the security settings of this field and verify "
+                "that it is read/write for your profile or permission set.", refused,
+            )  # fmt: skip
+        return values
+
+    def _existing(self, known: Field, stored: Stored) -> Stored:
+        if known.type != "reference" or stored is None:
+            return stored
+        target = self.org.schema.of_id(str(stored))
+        if target is not None:
+            alive = ' AND "IsDeleted" = 0' if target.field("IsDeleted") else ""
+            if self.connection.execute(f'SELECT 1 FROM "{target.name}" WHERE "Id" = ?{alive}', [stored]).fetchone():
+                return stored
+        raise ApiError(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [known.name])
+
+    def _referred(self, link: Field, key: str, value: Any, convert: Convert) -> str | None:
+        """The id of the parent that carries an external id."""
+        if isinstance(value, Mapping):
+            named = [(name, inner) for name, inner in value.items() if name.lower() != "attributes"]
+            if len(named) != 1:
+                raise ApiError(
+                    400, "INVALID_FIELD", f"The relationship {link.relationship} takes one external id field", []
+                )
+            key, value = named[0]
+        if value is None or value == "":
+            return None
+        for name in link.reference_to:
+            target = self.org.schema.find(name)
+            found = target.field(key) if target else None
+            if target is not None and found is not None and (found.key or found.name == "Id"):
+                ids = self.find(target, found, convert(self.org.schema, found, value))
+                if len(ids) == 1:
+                    return ids[0]
+                problem = "not found" if not ids else "found more than once"
+                raise ApiError(
+                    400,
+                    "INVALID_FIELD",
+                    f"Foreign key external ID: {value} {problem} for field {found.name} in entity {target.name}",
+                    [],
+                )
+        raise ApiError(
+            400,
+            "INVALID_FIELD",
+            f"No such column '{key}' on sobject of type {link.reference_to[0]}, or it is no external id",
+            [],
+        )
+
+    def _defaults(self, sobject: SObject) -> dict[str, Any]:
+        return defaults(self.org, sobject, self.stamp)
+
+    def _modified(self, sobject: SObject) -> dict[str, Any]:
+        audit = {"LastModifiedDate": self.stamp, "LastModifiedById": self.org.user_id, "SystemModstamp": self.stamp}
+        return {name: value for name, value in audit.items() if sobject.field(name)}
+
+    def _require(self, sobject: SObject, row: Mapping[str, Any]) -> None:
+        missing = [known.name for known in sobject.fields if known.required and row.get(known.name) is None]
+        if missing:
+            raise ApiError(
+                400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing
+            )
+
+    def _require_kept(self, sobject: SObject, values: Mapping[str, Any]) -> None:
+        emptied = [
+            name for name, value in values.items()
+            if value is None and (known := sobject.field(name)) and not known.nillable
+        ]  # fmt: skip
+        if emptied:
+            raise ApiError(
+                400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(emptied)}]", emptied
+            )
+
+    def _refuse_duplicates(self, sobject: SObject, values: Mapping[str, Any], own_id: str | None) -> None:
+        for known in sobject.fields:
+            value = values.get(known.name)
+            if not known.unique or value is None:
+                continue
+            other = next((found for found in self.find(sobject, known, value) if found != own_id), None)
+            if other:
+                raise ApiError(
+                    400, "DUPLICATE_VALUE",
+                    f"duplicate value found: {known.name} duplicates value on record with id: {other[:15]}", [],
+                )  # fmt: skip
+
+    def _store(self, sobject: SObject, record_id: str, values: Mapping[str, Any]) -> None:
+        listed = ", ".join(f'"{name}" = ?' for name in values)
+        sets = f"{listed}, " if listed else ""
+        self.connection.execute(
+            f'UPDATE "{sobject.name}" SET {sets}"_version" = "_version" + 1 WHERE "Id" = ?',
+            [*values.values(), record_id],
+        )
+
+    def _delete(self, sobject: SObject, record_id: str) -> None:
+        for child in self.org.schema.children_of(sobject):
+            alive = ' AND "IsDeleted" = 0' if child.sobject.field("IsDeleted") else ""
+            rows = self.connection.execute(
+                f'SELECT "Id" FROM "{child.sobject.name}" WHERE "{child.field.name}" = ?{alive}', [record_id]
+            ).fetchall()
+            for (child_id,) in rows:
+                if child.field.restricted_delete:
+                    raise ApiError(
+                        400, "DELETE_FAILED",
+                        f"Your attempt to delete {record_id} could not be completed because it is associated with "
+                        f"{child.sobject.label}: {child_id}", [],
+                    )  # fmt: skip
+                if child.field.cascade_delete:
+                    self._delete(child.sobject, child_id)
+                elif child.field.nillable:
+                    self._store(child.sobject, child_id, {child.field.name: None, "SystemModstamp": self.stamp})
+        if sobject.field("IsDeleted") is None:
+            self.connection.execute(f'DELETE FROM "{sobject.name}" WHERE "Id" = ?', [record_id])
+        else:
+            self._store(sobject, record_id, {"IsDeleted": 1} | self._modified(sobject))
+        self.changed.append((sobject.name, record_id))
+
+
+def _relationship(schema: Schema, sobject: SObject, name: str, value: Any) -> tuple[Field | None, str]:
+    """The reference field that a relationship name or column speaks of, and the key after the dot."""
+    del schema
+    first, _, key = name.partition(".")
+    if key or isinstance(value, Mapping):
+        return sobject.by_relationship.get(first.lower()), key
+    return None, ""
+
+
+def defaults(org: Org, sobject: SObject, stamp: str) -> dict[str, Any]:
+    """Stored values of a new record's fields that nobody gave."""
+    row: dict[str, Any] = {}
+    audit: dict[str, Any] = {
+        "CreatedDate": stamp, "LastModifiedDate": stamp, "SystemModstamp": stamp, "CreatedById": org.user_id,
+        "LastModifiedById": org.user_id, "OwnerId": org.user_id, "CurrencyIsoCode": org.corporate_currency(),
+    }  # fmt: skip
+    for known in sobject.stored():
+        if known.name in audit:
+            row[known.name] = audit[known.name]
+        elif known.kind == "flag":
+            row[known.name] = int(known.default is True)
+        elif known.default is not None and isinstance(known.default, str):
+            row[known.name] = known.default
+    return row
+
+
+def _name_record(org: Org, sobject: SObject, row: dict[str, Any]) -> None:
+    """Number or name the record where that is the org's own task."""
+    for known in sobject.fields:
+        if known.auto_number is not None:
+            row[known.name] = auto_number(known.auto_number, org.numbers.get(sobject.prefix, 0))
+    named = sobject.name_field
+    if named is not None and row.get(named.name) is None and sobject.custom:
+        row[named.name] = row["Id"]
+
+
+def auto_number(shape: str, number: int) -> str:
+    """`PTH-{000000}` and 12 give `PTH-000012`."""
+    return re.sub(r"\{(0+)\}", lambda match: str(number).zfill(len(match[1])), shape)

@@ -1,0 +1,251 @@
+"""Custom objects and fields as `schema.yaml` gives them: property names of the Metadata API's CustomField."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
+
+from crmsync.sandbox.schema import Choice, Field, Schema, SObject
+from crmsync.sandbox.standard import Features, audit_fields, owner_field, standard_objects, with_currency
+
+MAX_FILE = 1024 * 1024
+_API_NAME = re.compile(r"[A-Za-z]\w*__c\Z")
+_OBJECT_KEYS = {
+    "label", "pluralLabel", "fields", "nameField", "description", "sharingModel", "deploymentStatus", "enableBulkApi",
+    "enableReports", "enableSharing", "enableStreamingApi", "enableHistory", "enableActivities", "enableSearch",
+    "externalSharingModel", "visibility", "fullName",
+}  # fmt: skip
+_FIELD_KEYS = {
+    "fullName", "label", "type", "length", "precision", "scale", "required", "unique", "externalId", "caseSensitive",
+    "defaultValue", "referenceTo", "relationshipName", "relationshipLabel", "relationshipOrder", "deleteConstraint",
+    "writeRequiresMasterRead", "reparentableMasterDetail", "valueSet", "visibleLines", "displayFormat", "startingNumber",
+    "description", "inlineHelpText", "trackHistory", "trackTrending", "trackFeedHistory", "displayLocationInDecimal",
+    "businessStatus", "complianceGroup", "securityClassification", "populateExistingRows", "maskChar", "maskType",
+}  # fmt: skip
+_TYPES = {
+    "Text": "string", "TextArea": "textarea", "LongTextArea": "textarea", "Html": "textarea", "Email": "email",
+    "Phone": "phone", "Url": "url", "Picklist": "picklist", "MultiselectPicklist": "multipicklist",
+    "Checkbox": "boolean", "Number": "double", "Currency": "currency", "Percent": "percent", "Date": "date",
+    "DateTime": "datetime", "Time": "time", "Lookup": "reference", "MasterDetail": "reference", "AutoNumber": "string",
+    "EncryptedText": "string",
+}  # fmt: skip
+_LENGTHS = {"Text": 255, "TextArea": 255, "LongTextArea": 32768, "Html": 32768, "Email": 80, "Phone": 40, "Url": 255,
+            "Picklist": 255, "MultiselectPicklist": 4099, "AutoNumber": 30, "EncryptedText": 175}  # fmt: skip
+_NUMBERS = ("Number", "Currency", "Percent")
+
+
+class SchemaError(Exception):
+    """A schema that cannot be used; the message says where."""
+
+
+def read_schema_file(path: Path) -> dict[str, Any]:
+    """The mapping of a `schema.yaml`, unchecked within `objects`. Errors: SchemaError with file and line."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise SchemaError(f"{path}: larger than 1 MiB")
+        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        raise SchemaError(f"{path}: is not UTF-8 text") from None
+    except OSError as error:
+        raise SchemaError(f"{path}: cannot be read: {error.strerror}") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SchemaError(f"{path}:{line}: {error.problem or 'is not YAML'}") from None
+    except (YAMLError, RecursionError, ValueError) as error:
+        raise SchemaError(f"{path}: is not YAML: {error}") from None
+    if not isinstance(found, dict):
+        raise SchemaError(f"{path}: must be a mapping with the key `objects`")
+    return found
+
+
+def make_schema(definition: Mapping[str, Any], features: Features, source: str = "schema") -> Schema:
+    """Standard objects plus those of the definition. Errors: SchemaError naming object, field and property."""
+    _only(definition, {"objects"}, source)
+    objects = {sobject.name.lower(): sobject for sobject in standard_objects(features)}
+    listed = _mapping(definition.get("objects") or {}, f"{source}: objects")
+    number = 0
+    for name, body in listed.items():
+        where = f"{source}: {name}"
+        body = _mapping(body or {}, where)
+        _only(body, _OBJECT_KEYS, where)
+        known = objects.get(str(name).lower())
+        if known is None:
+            known, number = _custom_object(str(name), body, number, features, where), number + 1
+        made = [_field(str(field), _mapping(given or {}, f"{where}.{field}"), f"{where}.{field}")
+                for field, given in _mapping(body.get("fields") or {}, f"{where}.fields").items()]  # fmt: skip
+        objects[str(name).lower()] = _extended(known, made, where)
+    _check_targets(objects, source)
+    return Schema(objects.values(), features.multi_currency)
+
+
+def _extended(sobject: SObject, made: Sequence[Field], where: str) -> SObject:
+    for number, field in enumerate(made):
+        if any(field.name.lower() == other.name.lower() for other in (*sobject.fields, *made[:number])):
+            raise SchemaError(f"{where}.{field.name}: the object has this field already")
+    masters = [field for field in made if field.write_requires_master_read or field.relationship_order is not None]
+    kept = [field for field in sobject.fields if not (masters and field.name == "OwnerId" and sobject.custom)]
+    return replace(sobject, fields=(*kept, *made))
+
+
+def _check_targets(objects: Mapping[str, SObject], source: str) -> None:
+    for sobject in objects.values():
+        for field in sobject.fields:
+            for target in field.reference_to:
+                if target.lower() not in objects:
+                    hint = _nearest(target, [known.name for known in objects.values()])
+                    raise SchemaError(f"{source}: {sobject.name}.{field.name}: referenceTo {target} is no object{hint}")
+
+
+def _custom_object(name: str, body: Mapping[str, Any], number: int, features: Features, where: str) -> SObject:
+    if _API_NAME.match(name) is None or len(name) > 43:
+        raise SchemaError(f"{where}: is no standard object of this org, and a custom object's name ends in __c")
+    label = str(body.get("label") or name.removesuffix("__c").replace("_", " "))
+    prefix = (
+        "a" + "0123456789abcdefghijklmnopqrstuvwxyz"[number // 36] + "0123456789abcdefghijklmnopqrstuvwxyz"[number % 36]
+    )
+    named = _mapping(body.get("nameField") or {"type": "Text", "label": f"{label} Name"}, f"{where}.nameField")
+    system = audit_fields("Record")
+    fields = (system[0], owner_field(), _name_field(named, where), *system[1:])
+    made = SObject(name, label, str(body.get("pluralLabel") or f"{label}s"), prefix, fields, custom=True)
+    return with_currency(made) if features.multi_currency else made
+
+
+def _name_field(given: Mapping[str, Any], where: str) -> Field:
+    label = str(given.get("label") or "Name")
+    if given.get("type") == "AutoNumber":
+        shape = str(given.get("displayFormat") or "A-{0000}")
+        return Field("Name", label, "string", length=80, nillable=False, createable=False, updateable=False,
+                     defaulted_on_create=True, name_field=True, id_lookup=True, auto_number=shape)  # fmt: skip
+    if given.get("type", "Text") != "Text":
+        raise SchemaError(f"{where}.nameField: type {given.get('type')} is not Text or AutoNumber")
+    return Field("Name", label, "string", length=80, nillable=True, defaulted_on_create=True, name_field=True,
+                 id_lookup=True)  # fmt: skip
+
+
+def _field(name: str, given: Mapping[str, Any], where: str) -> Field:
+    if _API_NAME.match(name) is None:
+        raise SchemaError(f"{where}: a custom field's name has letters, digits and _ and ends in __c")
+    _only(given, _FIELD_KEYS, where)
+    kind = given.get("type")
+    if kind not in _TYPES:
+        raise SchemaError(f"{where}: type {kind} is not known{_nearest(str(kind), list(_TYPES))}")
+    flags = {key: _yes_no(given.get(key, False), f"{where}.{key}")
+             for key in ("required", "unique", "externalId", "caseSensitive")}  # fmt: skip
+    label = str(given.get("label") or name.removesuffix("__c").replace("_", " "))
+    made = Field(
+        name, label, _TYPES[kind], custom=True, help=given.get("inlineHelpText"),
+        nillable=not flags["required"] and kind not in ("Checkbox", "MasterDetail"), unique=flags["unique"],
+        external_id=flags["externalId"], id_lookup=flags["externalId"], case_sensitive=flags["caseSensitive"],
+    )  # fmt: skip
+    return replace(made, **_type_properties(name, str(kind), given, where))
+
+
+def _type_properties(name: str, kind: str, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    if kind in _NUMBERS:
+        scale = _number(given.get("scale", 0), 0, 17, f"{where}.scale")
+        return {
+            "scale": scale,
+            "precision": _number(given.get("precision", 18), max(1, scale), 18, f"{where}.precision"),
+        }
+    if kind in ("Lookup", "MasterDetail"):
+        return _reference(name, kind, given, where)
+    if kind in ("Picklist", "MultiselectPicklist"):
+        return {"length": _LENGTHS[kind]} | _value_set(given, where)
+    if kind == "Checkbox":
+        default = _yes_no(given.get("defaultValue", False), f"{where}.defaultValue")
+        return {"default": default, "defaulted_on_create": True}
+    if kind == "AutoNumber":
+        return {"length": 30, "auto_number": str(given.get("displayFormat") or "A-{0000}"), "nillable": False,
+                "createable": False, "updateable": False, "defaulted_on_create": True}  # fmt: skip
+    if kind not in _LENGTHS:
+        return {}
+    top = 131_072 if kind in ("LongTextArea", "Html") else 255
+    length = _number(given.get("length", _LENGTHS[kind]), 1, top, f"{where}.length")
+    extra = {"TextArea": "plaintextarea", "Html": "richtextarea"}.get(kind)
+    return {"length": length, "extra_type": extra, "html": kind == "Html"}
+
+
+def _reference(name: str, kind: str, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    target = given.get("referenceTo")
+    if not isinstance(target, str) or not target:
+        raise SchemaError(f"{where}: referenceTo is missing; it names the parent object")
+    constraint = given.get("deleteConstraint") or "SetNull"
+    if constraint not in ("SetNull", "Restrict", "Cascade"):
+        raise SchemaError(f"{where}: deleteConstraint {constraint} is not SetNull, Restrict or Cascade")
+    back = given.get("relationshipName")
+    master = kind == "MasterDetail"
+    return {
+        "length": 18, "reference_to": (target,), "relationship": name.removesuffix("__c") + "__r",
+        "children": f"{back}__r" if back else None, "cascade_delete": master or constraint == "Cascade",
+        "restricted_delete": constraint == "Restrict", "write_requires_master_read": master,
+        "relationship_order": int(given.get("relationshipOrder") or 0) if master else None,
+        "updateable": not master or bool(given.get("reparentableMasterDetail")),
+    }  # fmt: skip
+
+
+def _value_set(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    values = _mapping(given.get("valueSet") or {}, f"{where}.valueSet")
+    _only(values, {"restricted", "valueSetDefinition", "controllingField", "valueSettings"}, f"{where}.valueSet")
+    inner = _mapping(values.get("valueSetDefinition") or {}, f"{where}.valueSetDefinition")
+    _only(inner, {"sorted", "value"}, f"{where}.valueSetDefinition")
+    listed = inner.get("value") or []
+    choices = [_choice(entry, where) for entry in (listed if isinstance(listed, list) else [listed])]
+    if inner.get("sorted"):
+        choices.sort(key=lambda choice: choice.label.lower())
+    if len({choice.value for choice in choices}) < len(choices):
+        raise SchemaError(f"{where}: two picklist values have the same fullName")
+    default = next((choice.value for choice in choices if choice.default), None)
+    restricted = _yes_no(values.get("restricted", False), f"{where}.valueSet.restricted")
+    return {"choices": tuple(choices), "restricted": restricted, "default": default}
+
+
+def _choice(entry: Any, where: str) -> Choice:
+    if not isinstance(entry, dict):
+        return Choice(str(entry), str(entry))
+    _only(entry, {"fullName", "label", "default", "isActive", "color", "description"}, f"{where}: picklist value")
+    if entry.get("fullName") is None:
+        raise SchemaError(f"{where}: a picklist value has no fullName")
+    value = str(entry["fullName"])
+    return Choice(
+        value, str(entry.get("label") or value), entry.get("default") is True, entry.get("isActive") is not False
+    )
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise SchemaError(f"{where}: must be a mapping, not {value!r:.60}")
+    return value
+
+
+def _only(given: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in given:
+        if key not in known:
+            raise SchemaError(f"{where}: `{key}` is not known here{_nearest(str(key), sorted(known))}")
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _number(value: Any, least: int, most: int, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        _fail(f"{where}: {value!r:.40} is not a whole number from {least} to {most}")
+    return int(value)
+
+
+def _yes_no(value: Any, where: str) -> bool:
+    if value not in (True, False, "true", "false"):
+        _fail(f"{where}: {value!r:.40} is not true or false")
+    return value in (True, "true")
+
+
+def _fail(message: str) -> NoReturn:
+    raise SchemaError(message)
