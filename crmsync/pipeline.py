@@ -16,11 +16,12 @@ import structlog
 
 from crmsync.belt import Belt, Calls, opened, program_of
 from crmsync.errors import CrmsyncError, Rejected
-from crmsync.exits import BLOCKED, DONE, PARKED, PLAN_WAITS
+from crmsync.exits import BLOCKED, DONE, INTERRUPTED, PARKED, PLAN_WAITS, TERMINATED
 from crmsync.extract import Extracted, extract
 from crmsync.ledger.accepted import Accepted, previous_standings
 from crmsync.ledger.approvals import approval_of
 from crmsync.ledger.ledger import RunFacts
+from crmsync.ledger.status import recent_runs
 from crmsync.levelling.assess import assess
 from crmsync.levelling.standings import read_standings, write_standings
 from crmsync.logs import bind_run
@@ -254,6 +255,7 @@ class _Run:
 @contextlib.contextmanager
 def _recorded(belt: Belt, kind: str) -> Iterator[_Run]:
     """A run that is in the ledger from its start to its end, however it ends."""
+    _close_killed(belt)
     this = _Run(belt, belt.ledger.start_run(kind))
     bind_run(this.run_id)
     exit_code = 1
@@ -262,8 +264,22 @@ def _recorded(belt: Belt, kind: str) -> Iterator[_Run]:
     except CrmsyncError as error:
         exit_code = error.exit_code
         raise
+    except KeyboardInterrupt:
+        exit_code = INTERRUPTED
+        raise
+    except SystemExit:
+        exit_code = TERMINATED
+        raise
     finally:
         _record_end(this, exit_code)
+
+
+def _close_killed(belt: Belt) -> None:
+    """This process holds the lock, so a run that still counts as running was killed."""
+    for run in recent_runs(belt.ledger):
+        if run.state == "running":
+            belt.ledger.end_run(run.run_id, 1, "failed", {"state": "killed"})
+            log.warning("killed_run_found", killed=run.run_id)
 
 
 LEDGER_STATES: Mapping[str, str] = {"partial": "partial", "blocked": "blocked"}

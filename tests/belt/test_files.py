@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -255,3 +259,20 @@ def test_a_run_that_does_not_exist_is_named(crmsync: Crmsync) -> None:
     refused = crmsync("explain", "P1", "--run", "nonsense")
     assert refused.code == 4
     assert "no such run" in refused.err
+
+
+def test_a_killed_run_is_closed_and_settled_by_the_next_one(crmsync: Crmsync, folder: Folder, tmp_path: Path) -> None:
+    folder.deals({"P1": 6000})
+    killed = subprocess.run(
+        [sys.executable, "-m", "crmsync", "run", *TODAY],
+        cwd=tmp_path,
+        env=os.environ | {"CRMSYNC_FAILPOINT": "one_written:3"},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert crmsync("run", *TODAY).code == 0
+    states = [run["state"] for run in crmsync("status", "--json").json["runs"]]
+    assert states == ["done", "failed"]
+    assert crmsync("run", *TODAY, "--json").json["state"] == "unchanged"
+    assert folder.written.count("\n") == 7, "a heading and each of six partners once"
