@@ -10,7 +10,7 @@ from typing import Any
 
 from crmsync.connectors.salesforce.faults import Refused
 from crmsync.connectors.salesforce.org import Org
-from crmsync.errors import AccessError, ConfigError
+from crmsync.errors import AccessError, ConfigError, DataError
 
 COMPOUND = frozenset({"address", "location", "complexvalue"})
 NUMBERS = frozenset({"double", "currency", "percent", "int", "long"})
@@ -86,8 +86,7 @@ class Describe:
     def nearest(self, name: str) -> str:
         """`; did you mean X?` for an object name."""
         if self._names is None:
-            answer = self._org.get("sobjects") or {}
-            self._names = tuple(str(entry.get("name")) for entry in answer.get("sobjects", ()))
+            self._names = _object_names(self._org.get("sobjects"))
         return nearest(name, self._names)
 
     def resolve(self, start: str, path: str) -> FieldPath:
@@ -128,9 +127,17 @@ class Describe:
             if refusal.status == 404 or refusal.code in ("NOT_FOUND", "INVALID_TYPE"):
                 return None
             raise
-        fields = [_field(entry) for entry in (answer or {}).get("fields", ())]
-        by_name = MappingProxyType({field.name.lower(): field for field in fields})
-        return SObject(str(answer.get("name") or name), str(answer.get("label") or name), by_name)
+        try:
+            by_name = {field.name.lower(): field for field in map(_field, answer["fields"])}
+            return SObject(str(answer["name"]), str(answer.get("label") or name), MappingProxyType(by_name))
+        except (TypeError, KeyError, ValueError, AttributeError):
+            raise DataError(f"the description of object {name} is not one (no `name` or `fields`)") from None
+
+
+def _object_names(answer: Any) -> tuple[str, ...]:
+    """The names of a global describe; they only serve a hint, so an odd answer gives none."""
+    entries = answer.get("sobjects") if isinstance(answer, dict) else None
+    return tuple(str(one.get("name")) for one in entries or () if isinstance(one, dict))
 
 
 def is_identifier(name: str) -> bool:

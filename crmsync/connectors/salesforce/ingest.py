@@ -169,6 +169,8 @@ def _outcomes(path: Path, outcome: str) -> Iterator[Written]:
         rows = csv.reader(_whole_lines(file), strict=True)
         with contextlib.suppress(csv.Error):
             header = next(rows, [])
+            if (ID_COLUMN if outcome == "unprocessed" else SF_ID) not in header:
+                return
             for row in rows:
                 if len(row) == len(header):
                     written = _written(dict(zip(header, row, strict=True)), outcome)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import jwt
-import requests
 from pydantic import SecretStr
 
 from crmsync.connectors.salesforce.faults import Refused
@@ -124,7 +123,7 @@ def _exchange(session: GuardedSession, settings: SalesforceSettings, host: str, 
     try:
         answer = response.json()
         token, instance = str(answer["access_token"]), str(answer.get("instance_url") or settings.instance_url or host)
-    except (requests.exceptions.JSONDecodeError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise AccessError(f"{shown(host)} answered the login without an access token") from None
     session.hosts.checked(instance)
     return Login(instance.rstrip("/"), token)

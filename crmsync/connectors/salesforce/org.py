@@ -13,6 +13,7 @@ from simple_salesforce.api import Salesforce
 from crmsync.connectors.retries import Retries, Transient
 from crmsync.connectors.salesforce.faults import SessionExpired
 from crmsync.connectors.salesforce.login import Login, log_in, renew
+from crmsync.connectors.salesforce.rows import long_id
 from crmsync.connectors.salesforce.session import GuardedSession, Hosts, same_host_url
 from crmsync.errors import AccessError, DataError
 from crmsync.settings import SalesforceSettings
@@ -157,17 +158,22 @@ class Org:
     def organization(self) -> Mapping[str, str]:
         """Id and time zone of the org, read once."""
         if self._organization is None:
-            records = self.query(ORGANIZATION).get("records") or [{}]
-            if not records[0].get("Id"):
-                raise DataError(f"{self.base_url} does not tell its organization id")
-            self._organization = {"id": records[0]["Id"], "time_zone": records[0].get("TimeZoneSidKey") or "UTC"}
+            self._organization = self._read_organization()
         return self._organization
+
+    def _read_organization(self) -> Mapping[str, str]:
+        try:
+            record = self.query(ORGANIZATION)["records"][0]
+            return {"id": long_id(str(record["Id"])), "time_zone": str(record.get("TimeZoneSidKey") or "UTC")}
+        except (TypeError, KeyError, IndexError, AttributeError):
+            raise DataError(f"{self.base_url} does not tell its organization id") from None
 
 
 def _json(read: Callable[[], Any], what: str) -> Any:
     try:
         return read()
-    except requests.exceptions.JSONDecodeError:
+    except (ValueError, TypeError, RecursionError):
+        # The transport measures what it decoded, so `null` or a bare number ends as a TypeError there.
         raise Transient(f"{what}: the answer is not complete JSON") from None
 
 

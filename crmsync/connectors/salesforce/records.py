@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import requests
-
 from crmsync.connectors.base import Write, Written
 from crmsync.connectors.retries import Transient
 from crmsync.connectors.salesforce.faults import Refused
@@ -82,7 +80,7 @@ def _look(org: Org, fields: WrittenFields, record_id: str, names: Sequence[str])
     answer = org.call(lambda client: org.session.get(client.base_url + path))
     try:
         record = answer.json(parse_float=str)
-    except requests.exceptions.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise Transient(f"{fields.sobject.name} {record_id}: the answer is not complete JSON") from None
     if not isinstance(record, dict) or any(name not in record for name in listed):
         raise DataError(f"{fields.sobject.name} {record_id}: the answer lacks fields that were asked for")
