@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
@@ -11,12 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.base import AS_OF, Size, cache_folder
+from crmsync.sandbox.process import Org, start_org
 
 CONFIG = Path(__file__).parent.parent / "config"
 COMPANY_FORMAT = 1  # raise it when the sample company changes, so that no old cache is taken
@@ -43,14 +42,14 @@ class Measured:
 
 def measure_belt(size: Size) -> Measured:
     """Run the belt twice over an org with a company of this size."""
-    records = _company(size)
-    with tempfile.TemporaryDirectory(prefix="crmsync-bench-") as scratch, _org(records) as (pid, org):
+    arguments = ["--data", str(_company(size)), "--today", AS_OF.isoformat()]
+    with tempfile.TemporaryDirectory(prefix="crmsync-bench-") as scratch, start_org(arguments) as org:
         folder = Path(scratch)
         config = _config(folder)
         environment = _environment(folder, org)
         first = _run(config, environment, org)
         second = _run(config, environment, org)
-        return Measured(first, second, _high_water_mb(pid))
+        return Measured(first, second, _high_water_mb(org.process.pid))
 
 
 def _company(size: Size) -> Path:
@@ -75,23 +74,6 @@ def _company(size: Size) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def _org(records: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """A sandbox org in a process of its own: its process id and what it says of itself."""
-    command = [sys.executable, "-m", "crmsync.sandbox", "salesforce", "--port", "0", "--data", str(records),
-               "--today", AS_OF.isoformat()]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{' '.join(command)} ended with {process.wait()}")
-        yield process.pid, json.loads(line)
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def _config(folder: Path) -> Path:
     """The shipped configuration, with the org of the measurement in place of the embedded one."""
     config = folder / "config"
@@ -102,17 +84,17 @@ def _config(folder: Path) -> Path:
     return config
 
 
-def _environment(folder: Path, org: dict[str, str]) -> dict[str, str]:
+def _environment(folder: Path, org: Org) -> dict[str, str]:
     own = {
         "CRMSYNC_STATE_DIR": str(folder / "state"),
-        "CRMSYNC_SALESFORCE__INSTANCE_URL": org["instance_url"],
-        "CRMSYNC_SALESFORCE__ACCESS_TOKEN": org["access_token"],
+        "CRMSYNC_SALESFORCE__INSTANCE_URL": org.instance_url,
+        "CRMSYNC_SALESFORCE__ACCESS_TOKEN": org.access_token,
     }
     outside = {name: value for name, value in os.environ.items() if not name.startswith("CRMSYNC_")}
     return outside | own
 
 
-def _run(config: Path, environment: dict[str, str], org: dict[str, str]) -> Run:
+def _run(config: Path, environment: dict[str, str], org: Org) -> Run:
     _reset_effects(org)
     command = [sys.executable, "-m", "crmsync", "run", "--json", "--config", str(config), "--as-of", AS_OF.isoformat()]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as log:
@@ -129,17 +111,17 @@ def _run(config: Path, environment: dict[str, str], org: dict[str, str]) -> Run:
     return Run(report["stages"], seconds, usage.ru_maxrss / 1024, _writes(org))
 
 
-def _reset_effects(org: dict[str, str]) -> None:
+def _reset_effects(org: Org) -> None:
     import requests
 
-    requests.delete(f"{org['instance_url']}/__sandbox/effects", timeout=30).raise_for_status()
+    requests.delete(f"{org.instance_url}/__sandbox/effects", timeout=30).raise_for_status()
 
 
-def _writes(org: dict[str, str]) -> int:
+def _writes(org: Org) -> int:
     """Write calls since the last reset, by the org's own count."""
     import requests
 
-    answer = requests.get(f"{org['instance_url']}/__sandbox/effects", timeout=30)
+    answer = requests.get(f"{org.instance_url}/__sandbox/effects", timeout=30)
     return int(answer.json()["calls"]["write"])
 
 

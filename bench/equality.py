@@ -6,7 +6,10 @@ from pathlib import Path
 
 import duckdb
 
-COLUMNS = ("calculated_tier", "next_tier", "projected_tier", "pace_tier", "risk", "risk_on", "progress", "main_blocker", "gap", "metrics")
+COLUMNS = (
+    "calculated_tier", "next_tier", "projected_tier", "pace_tier", "risk", "risk_on", "progress", "main_blocker", "gap",
+    "metrics",
+)  # fmt: skip
 
 
 def differing(ours: Path, by_hand: Path) -> dict[str, int]:

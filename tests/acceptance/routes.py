@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from crmsync.sandbox.process import start_org
-
 from crmsync.connectors.checks import check_rows
 from crmsync.connectors.files import read_tables
 from crmsync.connectors.mapping import read_mapping
 from crmsync.connectors.salesforce.connector import SalesforceConnector
+from crmsync.sandbox.process import start_org
 from crmsync.settings import SalesforceSettings
 from crmsync.snapshots import Snapshot, Staging
 
@@ -36,7 +35,7 @@ def snapshot_of_files(tables: Path, folder: Path) -> Delivered:
 
 def snapshot_of_org(records: Path, field_map: Path, folder: Path) -> Delivered:
     """Serve the records as an org on loopback, read it over HTTP through a field map and seal what came."""
-    with start_org(data=records) as org:
+    with start_org(["--data", str(records)]) as org:
         settings = SalesforceSettings(instance_url=org.instance_url, access_token=org.access_token)
         mapping = read_mapping(field_map)
         connector = SalesforceConnector(settings, mapping, folder.parent, "UTC")
