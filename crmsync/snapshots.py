@@ -49,7 +49,7 @@ class TableFile:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A sealed folder. `digest` covers bytes and types of every table; `checked`: keys and partner ids were verified."""
+    """A sealed folder. `digest` covers bytes and types of every table; `checked`: keys and partners were verified."""
 
     folder: Path
     tables: Mapping[str, TableFile]

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from crmsync.connectors.base import ExtractReport, JobState, Progress, Write, Written, no_progress
 from crmsync.connectors.checks import CURRENT_VALUES, ChecksReport, check_rows
-from crmsync.connectors.files_csv import Order, TableRead, read_csv_table
-from crmsync.connectors.files_mapping import FilesMapping, read_files_mapping
-from crmsync.connectors.files_parquet import read_parquet_table
+from crmsync.connectors.files_csv import Order, TableRead, csv_headings, read_csv_table
+from crmsync.connectors.files_mapping import FilesMapping, TableMapping, read_files_mapping
+from crmsync.connectors.files_parquet import parquet_headings, read_parquet_table
 from crmsync.connectors.files_writeback import FILE as WRITEBACK_FILE
 from crmsync.connectors.files_writeback import RECORD_ID, Writeback
 from crmsync.errors import ConfigError
@@ -44,11 +44,11 @@ def read_tables(
     """
     mapping = mapping or FilesMapping()
     notes: list[str] = []
-    orders = [
-        Order(table, path, mapping.of(table), money, mapping.time_zone)
-        for table, path in files_of(folder, mapping, notes).items()
-    ]
-    return stage_files(orders, staging, progress, notes)
+    found = files_of(folder, mapping, notes)
+    for table in mapping.tables:
+        _require_file(folder, mapping, table, found)
+    orders = [Order(table, path, mapping.of(table), money, mapping.time_zone) for table, path in found.items()]
+    return stage_files([order for order in orders if _is_table(order, notes)], staging, progress, notes)
 
 
 def tables_of(
@@ -99,7 +99,7 @@ def files_of(folder: Path, mapping: FilesMapping, notes: list[str]) -> dict[str,
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         table = named.get(path.name) or _table_name(path)
-        if table is None:
+        if table is None or mapping.of(table).file not in (None, path.name):
             continue
         if not _TABLE_NAME.fullmatch(table):
             notes.append(f"{path.name} is not read: `{table}` is not a name for a table (letters, digits, _)")
@@ -109,10 +109,27 @@ def files_of(folder: Path, mapping: FilesMapping, notes: list[str]) -> dict[str,
                 f"table {table} stands in {found[table].name} and in {path.name}; keep one", file=str(folder)
             )
         found[table] = path
-    for name, table in named.items():
-        if table not in found:
-            raise ConfigError(f"has no file {name}, which the mapping of {table} names", file=str(folder))
     return found
+
+
+def _require_file(folder: Path, mapping: FilesMapping, table: str, found: Mapping[str, Path]) -> None:
+    named = mapping.of(table).file
+    if table not in found and named:
+        raise ConfigError(f"has no file {named}, which the mapping of {table} names", file=str(folder))
+    if table not in found:
+        raise ConfigError(f"has no {table}.csv or {table}.parquet", file=str(folder))
+
+
+def _is_table(order: Order, notes: list[str]) -> bool:
+    """Whether a file is a table: a canonical or mapped one, or one whose rows belong to partners."""
+    if order.table in CANONICAL or order.mapping != TableMapping():
+        return True
+    is_csv = order.path.suffix.lower() == ".csv"
+    headings = csv_headings(order) if is_csv else parquet_headings(order)
+    if any(heading.lower() == "partner_id" for heading in headings):
+        return True
+    notes.append(f"{order.path.name} is not read: it has no column partner_id")
+    return False
 
 
 def _table_name(path: Path) -> str | None:
@@ -192,8 +209,7 @@ class FilesConnector:
         for table in tables:
             if table == CURRENT_VALUES:
                 continue
-            if table not in found:
-                raise ConfigError(f"has no {table}.csv or {table}.parquet", file=str(self._folder))
+            _require_file(self._folder, self._mapping, table, found)
             yield Order(table, found[table], self._mapping.of(table), self._money, self._mapping.time_zone)
 
     def _with_current_values(self, report: ExtractReport, staging: Staging) -> ExtractReport:

@@ -75,7 +75,7 @@ def layout(
     ]
     _refuse_shared(columns, file, line)
     names = {column.name for column in columns}
-    for required in REQUIRED.get(table, ()):
+    for required in REQUIRED.get(table, ("partner_id",)):
         if required not in names:
             raise ConfigError(
                 f"has no column `{required}`, which {table} need{nearest(required, names)}", file=file, line=line

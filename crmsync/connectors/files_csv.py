@@ -89,6 +89,11 @@ class _TextTyping:
             raise Contradicted
 
 
+def csv_headings(order: Order) -> tuple[str, ...]:
+    """The headings of a CSV file. Errors: as read_csv_table."""
+    return read_shape(order.path, order.mapping.delimiter).headings
+
+
 def read_csv_table(order: Order, target: Path, progress: Progress) -> TableRead:
     """Write the rows of a CSV file to a Parquet file at `target`.
 

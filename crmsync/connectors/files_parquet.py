@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -69,11 +70,23 @@ def read_parquet_table(order: Order, target: Path, progress: Progress) -> TableR
 
     Errors: ConfigError when the file cannot be read or a column has a type that cannot be used.
     """
+    with _opened(order.path) as file:
+        return _read(order, file, target, progress)
+
+
+def parquet_headings(order: Order) -> tuple[str, ...]:
+    """The column names of a Parquet file. Errors: as read_parquet_table."""
+    with _opened(order.path) as file:
+        return tuple(file.schema_arrow.names)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
-        with pq.ParquetFile(order.path, pre_buffer=False) as file:
-            return _read(order, file, target, progress)
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            yield file
     except (OSError, pa.ArrowException) as error:
-        raise ConfigError(f"is not a Parquet file that can be read: {error}", file=str(order.path)) from error
+        raise ConfigError(f"is not a Parquet file that can be read: {error}", file=str(path)) from error
 
 
 def _read(order: Order, file: pq.ParquetFile, target: Path, progress: Progress) -> TableRead:
@@ -220,10 +233,13 @@ def _as_text(cells: pa.Array, spelling: Spelling) -> Typed | None:  # noqa: ARG0
     if not (pt.is_floating(cells.type) or pt.is_decimal(cells.type)):
         return None
     # Ids that passed through a spreadsheet or data frame with gaps are whole numbers such as 12.0.
-    whole = pc.equal(cells, pc.floor(cells)).fill_null(False)
-    fits = pc.and_(whole, pc.less(pc.abs(cells), pa.scalar(2**53).cast(cells.type, safe=False))).fill_null(False)
-    texts = pc.if_else(fits, cells, None).cast(pa.int64()).cast(pa.string())
-    return _flagged(texts, pc.and_(cells.is_valid(), pc.invert(fits)))
+    if pt.is_floating(cells.type):
+        cells = pc.if_else(pc.less(pc.abs(cells), 2.0**53), cells, float("nan"))
+        texts = pc.if_else(pc.equal(cells, pc.floor(cells)), cells, None).cast(pa.int64(), safe=False).cast(pa.string())
+    else:
+        texts = pc.replace_substring_regex(cells.cast(pa.string()), r"\.0*$", "")
+        texts = pc.if_else(pc.match_substring_regex(texts, "^-?[0-9]+$"), texts, None)
+    return _flagged(texts, pc.and_(cells.is_valid(), texts.is_null()))
 
 
 def _as_days(cells: pa.Array, spelling: Spelling) -> Typed | None:

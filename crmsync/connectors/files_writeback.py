@@ -49,14 +49,13 @@ class Writeback:
     def write(self, writes: Iterable[Write]) -> list[Written]:
         """Write what still holds its expected values; the file is replaced once. Errors: StoreError."""
         fields, records = self._read()
-        written = [_written(write, records) for write in writes]
-        applied = [one for one in written if one.state == "applied"]
-        if applied:
-            known = dict.fromkeys(fields)
-            for record in records.values():
-                known.update(dict.fromkeys(record))
+        judged = [_judged(write, records) for write in writes]
+        known = dict.fromkeys(fields)
+        for changed in (change for _, change in judged if change):
+            known.update(dict.fromkeys(changed))
+        if any(change for _, change in judged):
             self._replace(tuple(known), records)
-        return written
+        return [written for written, _ in judged]
 
     # --- jobs
 
@@ -145,17 +144,19 @@ class Writeback:
             os.replace(temporary, self._path)
 
 
-def _written(write: Write, records: dict[str, Values]) -> Written:
+def _judged(write: Write, records: dict[str, Values]) -> tuple[Written, Values]:
+    """What becomes of a write, and the values that it puts into `records` (none where it changes nothing)."""
     held = records.get(write.record_id, {})
     if all(_same(held.get(name), value) for name, value in write.values.items()):
-        return Written(write.record_id, "applied")
-    changed = sorted(name for name, value in write.expected.items() if not _same(held.get(name), value))
-    if changed:
-        name = changed[0]
+        return Written(write.record_id, "applied"), {}
+    differing = sorted(name for name, value in write.expected.items() if not _same(held.get(name), value))
+    if differing:
+        name = differing[0]
         words = f"{name} is {held.get(name)!r}, but {write.expected[name]!r} was expected"
-        return Written(write.record_id, "conflict", "CHANGED_SINCE_PLAN", words)
-    records.setdefault(write.record_id, {}).update({name: value or None for name, value in write.values.items()})
-    return Written(write.record_id, "applied")
+        return Written(write.record_id, "conflict", "CHANGED_SINCE_PLAN", words), {}
+    change = {name: value or None for name, value in write.values.items()}
+    records.setdefault(write.record_id, {}).update(change)
+    return Written(write.record_id, "applied"), change
 
 
 def _same(one: str | None, other: str | None) -> bool:

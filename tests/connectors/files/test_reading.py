@@ -246,6 +246,12 @@ def test_a_further_table_takes_its_name_from_the_file(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_file_without_partners_is_no_table_and_is_said_so(tmp_path: Path) -> None:
+    found = read(tmp_path, {"partners": PARTNERS, "products": "product,price\nA,1\n"})
+    assert set(found.staging.tables) == {"partners"}
+    assert found.report.notes == ("products.csv is not read: it has no column partner_id",)
+
+
 def test_one_table_in_two_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"partners stands in Partners\.csv and in partners\.csv"):
         read(tmp_path, {"partners": PARTNERS, "Partners": PARTNERS})
