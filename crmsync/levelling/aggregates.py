@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
+
+from sqlglot import exp
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
@@ -17,7 +20,7 @@ from crmsync.levelling.conditions import MONEY, Value, as_double, condition_of, 
 from crmsync.levelling.engine import Engine
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.sql import Sql
-from crmsync.programs.program import Aggregate, Ever, Formula, InForce, RollsUp, Unit
+from crmsync.programs.program import Aggregate, Ever, Formula, InForce, Last, RollsUp, Unit
 
 CREDIT_COLUMNS = frozenset({("opportunities", "share"), ("opportunities", "credited_amount")})
 ROWS_ID = "opportunity_id"
@@ -56,6 +59,10 @@ def row_columns(rows: Rows, atom: Atom, file: str) -> MetricColumns:
             f"metric {metric.key}: table {source.table} has no main date; name one with `dated_by`", file=file, line=metric.line
         )
     rows.money_unit = False
+    # a window that ends today leaves out what closes later: such a row need not be shown as open
+    rows.closed_in_window = isinstance(atom.window, Last) and rows.table == "opportunities" and (
+        metric.dated_by or rows.main_date()
+    ) == "closed_on"
     condition = condition_of(metric.where, rows, file) if metric.where else None
     rows.money_unit = metric.unit is Unit.MONEY
     value = value_of(source.value, rows, file) if source.value else None
@@ -87,7 +94,9 @@ def _typed(value: Value, aggregate: Aggregate, unit: Unit) -> Sql:
     if unit is Unit.TEXT:
         return sql.cast(value.sql, sql.TEXT)
     if unit is Unit.MONEY:
-        return sql.cents(value.sql) if value.kind != MONEY else sql.cast(sql.round_(value.sql, 2), sql.MONEY)
+        if value.kind != MONEY:
+            return sql.cents(value.sql)
+        return sql.cast(sql.round_(value.sql, 2), sql.MONEY) if value.computed else value.sql
     return as_double(value).sql
 
 
@@ -216,6 +225,7 @@ class TablePass:
             return []
         partials = {atom.column: self._partials(atom, limits) for atom in atoms}
         everything = {name: value for one in partials.values() for name, value in one.items()}
+        everything, same = _once(everything)
         key = sql.col("partner_id", "f")
         name = self._named("plain", False)
         self.engine.run(name, sql.select([key, *sql.columns(everything)], self.source.relation, group=[key]))
@@ -224,9 +234,9 @@ class TablePass:
             chosen = [atom for atom in atoms if self._is_rolled(atom) is rolled]
             if not chosen:
                 continue
-            combining = {key: _combining(key) for atom in chosen for key in partials[atom.column]}
-            table = self._over_closure(name, combining) if rolled else name
-            made.append((self._finished(table, chosen), [atom.column for atom in chosen]))
+            wanted = {same.get(key, key) for atom in chosen for key in partials[atom.column]}
+            table = self._over_closure(name, {key: _combining(key) for key in sorted(wanted)}) if rolled else name
+            made.append((self._finished(table, chosen, same), [atom.column for atom in chosen]))
         return made
 
     def _partials(self, atom: Atom, limits: BoundsOf) -> dict[str, Sql]:
@@ -340,18 +350,41 @@ class TablePass:
         )
         return self.engine.run(f"{name}_up", query)
 
-    def _finished(self, name: str, atoms: Sequence[Atom]) -> str:
-        """Partial columns turned into the value of each atom and, where records can be lost, its flag."""
+    def _finished(self, name: str, atoms: Sequence[Atom], same: Mapping[str, str] = MappingProxyType({})) -> str:
+        """Partial columns turned into the value of each atom and, where records can be lost, its flag.
+
+        `same`: partial columns that another one holds already.
+        """
         values: dict[str, Sql] = {}
         for atom in atoms:
             can_lose = self.columns[atom.column].lost is not None
-            values[atom.column] = finished(atom, can_lose)
-            values[atom.lost] = sql.coalesce(sql.col(f"{atom.column}?lost"), sql.false()) if can_lose else sql.false()
+            values[atom.column] = _renamed(finished(atom, can_lose), same)
+            if can_lose:
+                lost = sql.coalesce(sql.col(f"{atom.column}?lost"), sql.false())
+                values[atom.lost] = _renamed(lost, same)
         query = sql.select([sql.col("partner_id"), *sql.columns(values)], sql.table(name))
         return self.engine.run(f"{name}_done", query)
 
     def _named(self, kind: str, rolled: bool) -> str:
         return f"{self.rows.table}_{kind}{'_sub' if rolled else ''}{self.tag}"
+
+
+def _once(values: Mapping[str, Sql]) -> tuple[dict[str, Sql], dict[str, str]]:
+    """Equal aggregates computed once: those to compute, and for each other name the one that holds it."""
+    kept_by_text: dict[str, str] = {}
+    same: dict[str, str] = {}
+    for name, value in values.items():
+        first = kept_by_text.setdefault(value.sql() + name.rpartition("?")[2], name)
+        if first != name:
+            same[name] = first
+    return {name: value for name, value in values.items() if name not in same}, same
+
+
+def _renamed(value: Sql, same: Mapping[str, str]) -> Sql:
+    for column in list(value.find_all(exp.Column)):
+        if column.name in same:
+            column.set("this", sql.name(same[column.name]))
+    return value
 
 
 def _combining(partial: str) -> Callable[[Sql], Sql]:

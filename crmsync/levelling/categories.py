@@ -193,7 +193,7 @@ class Standing:
         leaves = gap.leaves_of(tree)
         measured = [(leaf, one.leaf(leaf)) for leaf in leaves]
         lines, blockers = [], []
-        lowest = sql.least(*[_share_on_path(columns, on_path[leaf.path]) for leaf, columns in measured])
+        lowest = one.lowest([_share_on_path(columns, on_path[leaf.path]) for leaf, columns in measured])
         for leaf, columns in measured:
             metric = self.program.metrics[leaf.criterion.metric]
             open_ = sql.and_(on_path[leaf.path], sql.not_(columns.met))

@@ -53,7 +53,7 @@ class Value:
     found: tuple[Sql, ...] = ()
     unknown: bool = False
     lower_bound: Sql | None = None
-    computed: bool = False  # a DOUBLE that needs rounding to nine digits before it is compared
+    computed: bool = False  # not yet rounded: a DOUBLE to nine digits, money to cents
     number: Decimal | None = None  # of a literal
     span: tuple[int, str] | None = None  # of an interval
 
@@ -301,7 +301,7 @@ def _arithmetic(node: Sql, reader: _Reader) -> Value:
     maker = sql.add if isinstance(node, exp.Add) else sql.sub
     if MONEY in (left.kind, right.kind):
         exact_left, exact_right = _as_exact(left), _as_exact(right)
-        return _merged(maker(exact_left, exact_right), MONEY, left, right)
+        return _merged(maker(exact_left, exact_right), MONEY, left, right, computed=True)
     if left.number is not None and right.number is not None:
         total = left.number + right.number if isinstance(node, exp.Add) else left.number - right.number
         return Value(sql.double(total), LITERAL, number=total)
@@ -320,11 +320,11 @@ def _product(left: Value, right: Value) -> Value:
     if factor.number is not None:
         exact = sql.mul(sql.cast(money.sql, sql.AMOUNT), sql.decimal(factor.number, sql.RATE))
         if abs(factor.number) < 1_000_000 and -int(factor.number.as_tuple().exponent) <= 12:
-            return _merged(sql.cast(exact, sql.EXACT), MONEY, left, right)
+            return _merged(sql.cast(exact, sql.EXACT), MONEY, left, right, computed=True)
     double = sql.mul(as_double(money).sql, as_double(factor).sql)
     small = sql.lt(sql.abs_(as_double(factor).sql), sql.double(1_000_000))
     product = sql.case([(small, sql.cast(exact, sql.EXACT))], sql.cast(double, sql.EXACT))
-    return _merged(product, MONEY, left, right)
+    return _merged(product, MONEY, left, right, computed=True)
 
 
 def _date_arithmetic(node: Sql, left: Value, right: Value, reader: _Reader) -> Value:
@@ -359,7 +359,9 @@ def comparable(left: Value, right: Value) -> tuple[Value, Value]:
 
 
 def _rounded(value: Value) -> Value:
-    return replace(value, sql=sql.nine_digits(value.sql), computed=False) if value.computed else value
+    if value.kind != NUMBER or not value.computed:
+        return value
+    return replace(value, sql=sql.nine_digits(value.sql), computed=False)
 
 
 def _same_kind(values: list[Value], reader: _Reader, node: Sql) -> tuple[list[Value], str]:
@@ -377,7 +379,7 @@ def _chosen(maker: Callable[..., Sql]) -> Callable[[Sql, _Reader], Value]:
     def chosen(node: Sql, reader: _Reader) -> Value:
         parts = [_value(part, reader) for part in (node.this, *node.expressions)]
         values, kind = _same_kind(parts, reader, node)
-        return _merged(maker(*(value.sql for value in values)), kind, *values, computed=kind == NUMBER)
+        return _merged(maker(*(value.sql for value in values)), kind, *values, computed=kind in (NUMBER, MONEY))
 
     return chosen
 
@@ -388,13 +390,13 @@ def _coalesce(node: Sql, reader: _Reader) -> Value:
     result = sql.coalesce(values[0].sql, *(value.sql for value in values[1:]))
     last = parts[-1]  # a known default makes the whole known
     if last.kind == LITERAL or not (last.unknown or last.found):
-        return Value(result, kind, computed=kind == NUMBER)
-    return _merged(result, kind, *values, computed=kind == NUMBER)
+        return Value(result, kind, computed=kind in (NUMBER, MONEY))
+    return _merged(result, kind, *values, computed=kind in (NUMBER, MONEY))
 
 
 def _nullif(node: Sql, reader: _Reader) -> Value:
     (left, right), kind = _same_kind([_value(node.this, reader), _value(node.expression, reader)], reader, node)
-    return _merged(sql.nullif(left.sql, right.sql), kind, left, right, computed=kind == NUMBER)
+    return _merged(sql.nullif(left.sql, right.sql), kind, left, right, computed=kind in (NUMBER, MONEY))
 
 
 def _case_value(node: Sql, reader: _Reader) -> Value:
@@ -411,14 +413,14 @@ def _case_value(node: Sql, reader: _Reader) -> Value:
     found = {condition.sql(): condition for value in values for condition in value.found}
     found.update({c.sql(): c for c in found_of(reader.formula, reader.names, reader.file)})
     unknown = any(value.unknown for value in values) or bool(reader.formula.metrics)
-    return Value(sql.case(whens, otherwise), kind, tuple(found.values()), unknown, computed=kind == NUMBER)
+    return Value(sql.case(whens, otherwise), kind, tuple(found.values()), unknown, computed=kind in (NUMBER, MONEY))
 
 
 def _number_call(maker: Callable[[Sql], Sql]) -> Callable[[Sql, _Reader], Value]:
     def call(node: Sql, reader: _Reader) -> Value:
         value = _value(node.this, reader)
         if value.kind == MONEY:
-            return _merged(maker(value.sql), MONEY, value)
+            return _merged(maker(value.sql), MONEY, value, computed=True)
         return _merged(maker(as_double(_rounded(value)).sql), NUMBER, value, computed=True)
 
     return call
@@ -429,7 +431,7 @@ def _round(node: Sql, reader: _Reader) -> Value:
     digits = int(node.args["decimals"].this) if node.args.get("decimals") is not None else 0
     exact = sql.round_(_as_exact(value) if value.kind == MONEY else sql.cast(as_double(value).sql, sql.EXACT), digits)
     if value.kind == MONEY:
-        return _merged(exact, MONEY, value)
+        return _merged(exact, MONEY, value, computed=True)
     return _merged(sql.cast(exact, sql.DOUBLE), NUMBER, value)
 
 

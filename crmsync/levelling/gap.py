@@ -138,6 +138,12 @@ class GapQuery:
         cost = sql.double(1) if rate is None else sql.mul(sql.abs_(distance), sql.double(rate))
         return sql.case([(met, sql.double(0))], cost)
 
+    def lowest(self, shares: Sequence[Sql]) -> Sql:
+        """The lowest of the shares, as a column of a layer above all others."""
+        column = f"{self.tag}|lowest"
+        self.layers.append({column: sql.least_known(*shares)})
+        return sql.col(column)
+
     # --- the shortest path
 
     def on_path(self, node: Node) -> dict[str, Sql]:
@@ -285,7 +291,8 @@ def progress(shares: Sequence[Sql], on_path: Sequence[Sql]) -> Sql:
     mean = sql.div(total, sql.nullif(size, sql.double(0)))
     # nine digits first: 0.57 x 1000 is 569.999... in a DOUBLE
     tenths = sql.floor(sql.round_(sql.mul(mean, sql.double(1000)), 6))
-    return sql.cast(sql.least(sql.div(sql.cast(tenths, sql.DOUBLE), sql.double(10)), sql.double("99.9")), "DECIMAL(4, 1)")
+    shown_tenths = sql.least_known(sql.div(sql.cast(tenths, sql.DOUBLE), sql.double(10)), sql.double("99.9"))
+    return sql.cast(shown_tenths, "DECIMAL(4, 1)")
 
 
 def sentence(metric: Metric, currency: str | None, columns: LeafColumns) -> Sql:

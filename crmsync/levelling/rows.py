@@ -54,6 +54,7 @@ class Rows:
     foreign: bool = False
     unrated: bool = False
     bare_currency: bool = True  # whether some row names no currency of its own
+    closed_in_window: bool = False  # whether what closes after as_of is left out anyway
     money_unit: bool = False  # whether activities.value is wanted as money
     _joins: dict[str, tuple[str, Sql, Sql]] = field(default_factory=dict)
 
@@ -104,7 +105,7 @@ class Rows:
         if column not in self.columns:
             return sql.null(ENGINE_TYPES[kind])
         cell = sql.col(column, "f")
-        if self.table != "opportunities" or "closed_on" not in self.columns:
+        if self.table != "opportunities" or "closed_on" not in self.columns or self.closed_in_window:
             return cell
         later = sql.gt(sql.col("closed_on", "f"), sql.day(self.as_of_day))
         if column in ("is_closed", "is_won"):
@@ -139,7 +140,8 @@ class Rows:
         if kind is ColumnType.MEASURE:
             return self._measure(column)
         if kind is ColumnType.MONEY or (self.table, column) in self.program.money:
-            return self._converted(sql.cast(self.cell(column), sql.AMOUNT))
+            cell = self.cell(column)
+            return self._converted(cell if kind is ColumnType.MONEY else sql.cast(cell, sql.AMOUNT))
         return Value(self.cell(column), KIND_OF_COLUMN[kind])
 
     def _credited_amount(self) -> Sql:

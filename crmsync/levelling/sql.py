@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from sqlglot import exp
 
@@ -44,8 +45,13 @@ def number(value: int | Decimal | str) -> Sql:
     return exp.Neg(this=exp.Literal.number(plain[1:])) if plain.startswith("-") else exp.Literal.number(plain)
 
 
+@lru_cache(maxsize=64)
+def _type(kind: str) -> exp.DataType:
+    return exp.DataType.build(kind)
+
+
 def cast(value: Sql, kind: str) -> Sql:
-    return exp.Cast(this=value, to=exp.DataType.build(kind))
+    return exp.Cast(this=value, to=_type(kind).copy())
 
 
 def decimal(value: Decimal, kind: str = EXACT) -> Sql:
@@ -132,6 +138,7 @@ def or_(*parts: Sql) -> Sql:
 
 
 def _chain(kind: type[exp.Binary], parts: Sequence[Sql], empty: Sql) -> Sql:
+    parts = [part for part in parts if part != empty]  # `true and x` is x
     if not parts:
         return empty
     # a balanced tree: a long chain would nest past the parser's depth
@@ -163,6 +170,8 @@ def like(value: Sql, pattern: Sql) -> Sql:
 
 def case(branches: Iterable[tuple[Sql, Sql]], otherwise: Sql | None = None) -> Sql:
     branches = list(branches)
+    if branches and branches[0][0] == true():
+        return branches[0][1]
     if not branches:
         return otherwise if otherwise is not None else exp.Null()
     ifs = [exp.If(this=condition, true=value) for condition, value in branches]
@@ -189,6 +198,11 @@ def least(*values: Sql) -> Sql:
 def greatest(*values: Sql) -> Sql:
     """The largest; unknown when any is."""
     return values[0] if len(values) == 1 else _known(values, exp.Greatest(this=values[0], expressions=list(values[1:])))
+
+
+def least_known(*values: Sql) -> Sql:
+    """The smallest of values that are never null."""
+    return values[0] if len(values) == 1 else exp.Least(this=values[0], expressions=list(values[1:]))
 
 
 def abs_(value: Sql) -> Sql:
@@ -329,7 +343,7 @@ def row_number(over: Sequence[Sql], order: Sequence[tuple[Sql, bool]]) -> Sql:
 
 
 def named(value: Sql, alias: str) -> Sql:
-    return exp.alias_(value, name(alias))
+    return exp.Alias(this=value, alias=name(alias))
 
 
 def columns(values: Mapping[str, Sql]) -> list[Sql]:
@@ -357,14 +371,15 @@ def select(
     order: Sequence[Sql] = (),
 ) -> exp.Select:
     """SELECT values FROM source, with joins of (kind `left`|`inner`|`cross`, relation, condition)."""
-    query = exp.Select(expressions=list(values)).from_(source)
+    # the builders would copy every tree they are given; the generator copies the whole once
+    query = exp.Select(expressions=list(values)).from_(source, copy=False)
     for kind, relation, condition in joins:
-        query = query.join(relation, on=None if kind == "cross" else condition, join_type=kind)
+        query = query.join(relation, on=None if kind == "cross" else condition, join_type=kind, copy=False)
     if where is not None:
-        query = query.where(where)
+        query = query.where(where, copy=False)
     if group:
-        query = query.group_by(*group)
-    return query.order_by(*order) if order else query
+        query = query.group_by(*group, copy=False)
+    return query.order_by(*order, copy=False) if order else query
 
 
 def union_all(queries: Sequence[Sql]) -> Sql:
@@ -375,8 +390,8 @@ def union_all(queries: Sequence[Sql]) -> Sql:
 
 
 def distinct(values: Sequence[Sql], source: Sql, where: Sql | None = None) -> exp.Select:
-    query = exp.Select(expressions=list(values)).from_(source).distinct()
-    return query.where(where) if where is not None else query
+    query = exp.Select(expressions=list(values)).from_(source, copy=False).distinct(copy=False)
+    return query.where(where, copy=False) if where is not None else query
 
 
 # --- numbers
