@@ -170,3 +170,38 @@ def test_an_error_inside_a_transaction_leaves_nothing_behind(tmp_path: Path):
             half(ledger)
         with ledger.reading() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM meta WHERE key = 'half'").scalar() == 0
+
+
+RACER = (
+    "import sys, time; from pathlib import Path; from crmsync.errors import AlreadyRunning;"
+    "from crmsync.ledger.ledger import Ledger\n"
+    "print('ready', flush=True); sys.stdin.readline()\n"
+    "try: held = Ledger.open(Path(sys.argv[1])); print('held', flush=True); sys.stdin.readline()\n"
+    "except AlreadyRunning: print('refused', flush=True)"
+)
+
+
+def test_of_many_starts_at_once_exactly_one_runs(tmp_path: Path):
+    """On an empty state folder too, where the ledger has yet to be made."""
+    racers = [
+        subprocess.Popen([sys.executable, "-c", RACER, str(tmp_path)], stdin=-1, stdout=-1, text=True) for _ in range(5)
+    ]
+    try:
+        assert [said(racer) for racer in racers] == ["ready"] * 5
+        for racer in racers:
+            tell(racer)
+        assert sorted(said(racer) for racer in racers) == ["held", *["refused"] * 4]
+    finally:
+        for racer in racers:
+            racer.communicate("\n")
+
+
+def said(racer: subprocess.Popen[str]) -> str:
+    assert racer.stdout is not None
+    return racer.stdout.readline().strip()
+
+
+def tell(racer: subprocess.Popen[str]) -> None:
+    assert racer.stdin is not None
+    racer.stdin.write("go\n")
+    racer.stdin.flush()

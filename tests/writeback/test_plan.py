@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crmsync.errors import ConfigError, DataError
+from crmsync.errors import ConfigError, DataError, StoreError
 from crmsync.ledger.ledger import Ledger
 from crmsync.snapshots import Snapshot
 from crmsync.writeback.fields import account_of, account_values
@@ -204,3 +204,12 @@ def _plain(value: object) -> object:
     if isinstance(value, list):
         return [_plain(each) for each in value]
     return value.encode("utf-8", "ignore").decode() if isinstance(value, str) else value
+
+
+def test_a_plan_that_cannot_be_saved_is_a_store_error_and_leaves_no_half_file(tmp_path: Path):
+    plan = draft([standing("A")], a_snapshot(tmp_path / "s", {"A": EMPTY}))
+    with Ledger.open(tmp_path / "state") as ledger:
+        (tmp_path / "state" / "plans").write_text("in the way")
+        with pytest.raises(StoreError, match="the plan cannot be saved"):
+            save_plan(plan, ledger)
+    assert sorted(path.name for path in (tmp_path / "state").iterdir() if "json" in path.name) == []
