@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,40 +19,41 @@ from crmsync.connectors.retries import Retries
 from crmsync.connectors.salesforce import reading
 from crmsync.connectors.salesforce.connector import SalesforceConnector
 from crmsync.errors import AccessError
+from crmsync.sandbox.process import Org, start_org
 from crmsync.settings import SalesforceSettings
 from crmsync.snapshots import Staging
 
-PARTNERS = 250
-COMMAND = ["--port", "0", "--sample", str(PARTNERS), "--seed", "7", "--today", "2026-06-30"]
+PARTNERS = 300
+COMMAND = ["--sample", str(PARTNERS), "--seed", "7", "--today", "2026-06-30"]
 
 
 @dataclass
 class Sandbox:
     """A running sandbox org."""
 
-    about: dict[str, str]
+    org: Org
 
     def settings(self, **more: Any) -> SalesforceSettings:
         """How to reach it."""
-        given = {"instance_url": self.about["instance_url"], "access_token": self.about["access_token"]}
+        given = {"instance_url": self.org.instance_url, "access_token": self.org.access_token}
         return SalesforceSettings.model_validate(given | more)
 
     def effects(self) -> dict[str, Any]:
         """What the org itself counted since the last reset."""
-        with urllib.request.urlopen(f"{self.about['instance_url']}/__sandbox/effects", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.org.instance_url}/__sandbox/effects", timeout=10) as answer:
             return json.loads(answer.read())
 
     def forget_effects(self) -> None:
         """Start counting anew."""
-        request = urllib.request.Request(f"{self.about['instance_url']}/__sandbox/effects", method="DELETE")
+        request = urllib.request.Request(f"{self.org.instance_url}/__sandbox/effects", method="DELETE")
         urllib.request.urlopen(request, timeout=10).close()
 
     def edit(self, record_id: str, **fields: Any) -> None:
         """Somebody edits an account by hand."""
         request = urllib.request.Request(
-            f"{self.about['instance_url']}/services/data/v67.0/sobjects/Account/{record_id}",
+            f"{self.org.instance_url}/services/data/v67.0/sobjects/Account/{record_id}",
             data=json.dumps(fields).encode(),
-            headers={"Authorization": f"Bearer {self.about['access_token']}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {self.org.access_token}", "Content-Type": "application/json"},
             method="PATCH",
         )
         urllib.request.urlopen(request, timeout=10).close()
@@ -63,14 +62,8 @@ class Sandbox:
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     """A small sample company, served by a process of its own."""
-    command = [sys.executable, "-m", "crmsync.sandbox", "salesforce", *COMMAND]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield Sandbox(json.loads(process.stdout.readline()))
-        finally:
-            process.terminate()
-            process.wait(20)
+    with start_org(COMMAND) as org:
+        yield Sandbox(org)
 
 
 @pytest.fixture
@@ -111,7 +104,8 @@ def test_bulk_and_rest_give_the_same_rows(
         different = (
             "SELECT count(*) FROM ((FROM '{0}' EXCEPT ALL FROM '{1}') UNION ALL (FROM '{1}' EXCEPT ALL FROM '{0}'))"
         )
-        assert duckdb.sql(different.format(ours, theirs)).fetchone() == (0,), table
+        with duckdb.connect() as engine:
+            assert engine.execute(different.format(ours, theirs)).fetchall() == [(0,)], table
 
 
 def test_a_deal_credited_twice_is_two_rows_of_one_record(connector: SalesforceConnector, tmp_path: Path) -> None:
@@ -213,7 +207,7 @@ def test_a_record_that_is_gone_is_absent_and_its_write_fails(connector: Salesfor
 
 
 def test_the_org_tells_its_id_and_what_it_cost(connector: SalesforceConnector, sandbox: Sandbox) -> None:
-    assert connector.identity() == sandbox.about["org_id"]
+    assert connector.identity() == sandbox.org.org_id
     assert len(connector.identity()) == 18
     assert connector.api_usage is not None
     assert connector.api_usage[0] <= connector.api_usage[1]
@@ -224,3 +218,12 @@ def test_a_wrong_token_says_what_to_set(sandbox: Sandbox, project: Path, tmp_pat
     wrong = SalesforceConnector(sandbox.settings(access_token="00Dxx!wrong"), mapping, tmp_path, "UTC")
     with pytest.raises(AccessError, match="CRMSYNC_SALESFORCE__ACCESS_TOKEN"):
         wrong.identity()
+
+
+@pytest.mark.parametrize("way", ["client_secret", "refresh_token"])
+def test_lasting_credentials_log_in_and_renew(sandbox: Sandbox, project: Path, tmp_path: Path, way: str) -> None:
+    mapping = read_mapping(project / "config" / "connectors" / "salesforce.yaml")
+    credentials = {"client_id": sandbox.org.client_id, way: getattr(sandbox.org, way)}
+    for token in (None, "00Dxx!expired"):
+        settings = sandbox.settings(**credentials, access_token=token)
+        assert SalesforceConnector(settings, mapping, tmp_path, "UTC").identity() == sandbox.org.org_id
