@@ -2,8 +2,7 @@
 
 How tier changes are counted: against the last accepted standings, per partner, once however many categories move. A
 partner who vanished from the standings with a tier counts; one who is there for the first time does not (`entered`). On
-the first fill nothing counts, unless the program takes hand-kept tiers as earned (`starts_from`): a person chose those,
-so a partner who leaves the hand-kept tier on the first day (promoted, demoted, left) counts as a change.
+the first fill nobody counts: what it does to hand-kept tiers is shown beforehand by the shadow comparison.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
-
-MOVES_AT_FIRST = frozenset({"promoted", "demoted", "left"})
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ def changed_partners(rows: Iterable[Mapping[str, Any]], previous: Iterable[Mappi
     Shape: rows with partner_id, category, granted_tier, movement; `previous` the same, None at the first fill.
     """
     if previous is None:
-        return frozenset(row["partner_id"] for row in rows if row["movement"] in MOVES_AT_FIRST)
+        return frozenset()
     now = {(row["partner_id"], row["category"]): row["granted_tier"] for row in rows}
     before = {(row["partner_id"], row["category"]): row["granted_tier"] for row in previous}
     known = {partner for partner, _ in before}

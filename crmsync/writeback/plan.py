@@ -215,8 +215,9 @@ class _Draft:
         for row in rows:
             old = before.pop((row["partner_id"], row["category"]), None)
             from_tier = old["granted_tier"] if old else row.get("previous_tier")
-            entered = old is None and row.get("movement") == "entered"
-            if not entered and from_tier != row.get("granted_tier"):
+            # Without a movement word the partner never belonged here: its hand-kept tier is of another category.
+            enters = old is None and row.get("movement") in ("entered", None)
+            if not enters and from_tier != row.get("granted_tier"):
                 yield self._mover(row, from_tier)
         for row in before.values():
             if row["granted_tier"]:

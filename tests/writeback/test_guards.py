@@ -61,9 +61,9 @@ def test_a_first_fill_counts_as_entered():
     assert changed_partners([standing("A"), standing("B")], None) == frozenset()
 
 
-def test_leaving_a_hand_kept_tier_on_the_first_day_counts():
+def test_on_the_first_day_leaving_a_hand_kept_tier_counts_for_nobody():
     rows = [standing("A", movement="demoted"), standing("B", movement="promoted"), standing("C", movement="in_grace")]
-    assert changed_partners(rows, None) == {"A", "B"}
+    assert changed_partners(rows, None) == frozenset()
 
 
 def test_a_partner_counts_once_however_many_categories_move():
