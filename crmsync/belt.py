@@ -28,7 +28,7 @@ from crmsync.offline import only_program
 from crmsync.programs.loading import load_programs, money_columns
 from crmsync.programs.program import Program
 from crmsync.progress import progress_bars
-from crmsync.settings import SalesforceSettings, Settings, load_settings
+from crmsync.settings import SalesforceSettings, Settings, load_settings, secrets_of
 from crmsync.writeback.fields import FieldMap
 
 FIELD_MAP = Path("connectors/salesforce.yaml")
@@ -146,6 +146,7 @@ def _org(files: Files) -> Iterator[_Org]:
     from crmsync.embedded import embedded_org
 
     with embedded_org(files.configuration, files.settings) as org:
+        configure_logs(_level(files.settings), [*files.settings.secrets(), *secrets_of(org.settings)])
         yield _Org(org.settings, org.today)
 
 

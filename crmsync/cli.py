@@ -167,19 +167,27 @@ def sandbox_salesforce(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0: any free one.")] = 0,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="One CSV per object, and schema.yaml.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="A made-up company of N partners.")] = None,
-    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the sample company.")] = 7,
-    state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the org here. Default: in memory.")] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the sample company.")] = 1,
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the org here. Default: nowhere.")] = None,
     today: Annotated[
         datetime | None, typer.Option(metavar="DATE", formats=["%Y-%m-%d"], help="The org's clock. Default: today.")
     ] = None,
-    latency: Annotated[int, typer.Option(min=0, metavar="MS", help="Delay every answer by so many milliseconds.")] = 0,
+    latency: Annotated[int, typer.Option(min=0, metavar="MS", help="Delay every answer by so many ms.")] = 0,
+    jwt_public_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM certificate or public key for the JWT login.")
+    ] = None,
+    daily_requests: Annotated[int, typer.Option(min=0, metavar="N", help="API allowance of a day.")] = 115_000,
 ) -> None:
     """Serve a Salesforce org on loopback; its first line on stdout says how to log in, as JSON."""
-    from crmsync.sandbox import server
+    from crmsync.sandbox.server import SandboxError, serve
 
-    server.serve(
-        port=port, data=data, sample=sample, seed=seed, state=state, today=_day(today), latency_ms=latency
-    )  # fmt: skip
+    try:
+        serve(
+            port, data, sample, seed, state, _day(today), latency,
+            jwt_public_key=jwt_public_key, daily_requests=daily_requests,
+        )  # fmt: skip
+    except SandboxError as error:
+        raise ConfigError(f"the sandbox org cannot be started: {error}") from error
 
 
 def _day(moment: datetime | None) -> date | None:

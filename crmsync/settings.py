@@ -85,7 +85,7 @@ class Settings(BaseSettings):
 
     def secrets(self) -> frozenset[str]:
         """Every loaded secret in clear, for redaction by value."""
-        return frozenset(_secret_values(self))
+        return frozenset(secrets_of(self))
 
 
 def load_settings(config_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -126,11 +126,12 @@ def variable_names() -> Iterator[str]:
             yield f"{PREFIX}{name}".upper()
 
 
-def _secret_values(model: BaseModel) -> Iterable[str]:
+def secrets_of(model: BaseModel) -> Iterable[str]:
+    """Every secret in these settings, in clear, for redaction by value."""
     for name in type(model).model_fields:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
-            yield from _secret_values(value)
+            yield from secrets_of(value)
         elif isinstance(value, SecretStr) and value.get_secret_value():
             yield value.get_secret_value()
 
