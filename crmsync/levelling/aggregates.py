@@ -56,13 +56,17 @@ def row_columns(rows: Rows, atom: Atom, file: str) -> MetricColumns:
     metric, source = atom.metric, atom.source
     if metric.dated_by is None and rows.main_date() is None and not _undated(atom):
         raise ConfigError(
-            f"metric {metric.key}: table {source.table} has no main date; name one with `dated_by`", file=file, line=metric.line
+            f"metric {metric.key}: table {source.table} has no main date; name one with `dated_by`",
+            file=file,
+            line=metric.line,
         )
     rows.money_unit = False
     # a window that ends today leaves out what closes later: such a row need not be shown as open
-    rows.closed_in_window = isinstance(atom.window, Last) and rows.table == "opportunities" and (
-        metric.dated_by or rows.main_date()
-    ) == "closed_on"
+    rows.closed_in_window = (
+        isinstance(atom.window, Last)
+        and rows.table == "opportunities"
+        and (metric.dated_by or rows.main_date()) == "closed_on"
+    )
     condition = condition_of(metric.where, rows, file) if metric.where else None
     rows.money_unit = metric.unit is Unit.MONEY
     value = value_of(source.value, rows, file) if source.value else None
@@ -85,7 +89,7 @@ def _undated(atom: Atom) -> bool:
 
 
 def _can_be_unknown(formula: Formula | None, rows: Rows) -> bool:
-    return formula is not None and bool(found_of(formula, rows, ""))
+    return formula is not None and bool(found_of(formula, rows))
 
 
 def _typed(value: Value, aggregate: Aggregate, unit: Unit) -> Sql:
@@ -198,7 +202,14 @@ class TablePass:
     """The atoms of one table, computed into tables keyed by partner_id. `flat`: nothing is summed over the closure."""
 
     def __init__(
-        self, rows: Rows, atoms: Sequence[Atom], days: Days, engine: Engine, source: RowSource, flat: bool, tag: str = ""
+        self,
+        rows: Rows,
+        atoms: Sequence[Atom],
+        days: Days,
+        engine: Engine,
+        source: RowSource,
+        flat: bool,
+        tag: str = "",
     ) -> None:
         self.rows, self.atoms, self.days, self.engine = rows, list(atoms), days, engine
         self.source, self.columns, self.flat, self.tag = source, source.columns, flat, tag
@@ -262,13 +273,9 @@ class TablePass:
             value = self.columns[atom.column].value
             if atom.source.aggregate is Aggregate.COUNT_DISTINCT and value is not None:
                 by_thing.setdefault(value.sql(), []).append(atom)
-        return [
-            self._distinct_of(group, limits, rolled, number) for number, group in enumerate(by_thing.values())
-        ]
+        return [self._distinct_of(group, limits, rolled, number) for number, group in enumerate(by_thing.values())]
 
-    def _distinct_of(
-        self, atoms: Sequence[Atom], limits: BoundsOf, rolled: bool, number: int
-    ) -> tuple[str, list[str]]:
+    def _distinct_of(self, atoms: Sequence[Atom], limits: BoundsOf, rolled: bool, number: int) -> tuple[str, list[str]]:
         thing = self.columns[atoms[0].column].value
         assert thing is not None
         flags: dict[str, Sql] = {}
@@ -282,7 +289,7 @@ class TablePass:
         things = sql.select([*sql.columns(keys), *sql.columns(flags)], relation, group=list(keys.values()))
         name = self.engine.run(self._named(f"things{number}", rolled), things)
         if rolled:
-            name = self._over_closure(name, {flag: sql.any_true for flag in flags}, "thing")
+            name = self._over_closure(name, dict.fromkeys(flags, sql.any_true), "thing")
         counted = {
             flag: sql.any_true(sql.col(flag))
             if flag.endswith("?lost")
@@ -327,15 +334,15 @@ class TablePass:
                 partial[f"{atom.column}?lost"] = sql.any_true(sql.col(f"{atom.column}?lost"))
                 if value is not None and atom.source.aggregate is Aggregate.SUM:
                     partial[f"{atom.column}?negative"] = sql.any_true(sql.lt(value, sql.number(0)))
-        query = sql.select([sql.col("partner_id"), *sql.columns(partial)], sql.table(name), group=[sql.col("partner_id")])
+        query = sql.select(
+            [sql.col("partner_id"), *sql.columns(partial)], sql.table(name), group=[sql.col("partner_id")]
+        )
         reduced = self.engine.run(self._named("reduced", rolled), query)
         return [(self._finished(reduced, chosen), [atom.column for atom in chosen])]
 
     # --- shared
 
-    def _over_closure(
-        self, name: str, combining: Mapping[str, Callable[[Sql], Sql]], thing: str | None = None
-    ) -> str:
+    def _over_closure(self, name: str, combining: Mapping[str, Callable[[Sql], Sql]], thing: str | None = None) -> str:
         """The same columns per ancestor, combined over its subtree."""
         keys = {"partner_id": sql.col("ancestor", "c")}
         if thing is not None:

@@ -89,9 +89,7 @@ def prepare(program: Program, snapshot: Snapshot, as_of: date, engine: Engine) -
     limits = Limits(money, program.effective_from, as_of, str(program.file))
     hierarchy = _hierarchy(program, snapshot, engine)
     references = register_references(program, engine)
-    return Levelling(
-        program, snapshot, days, engine, money, references, hierarchy, limits, frozenset(columns)
-    )
+    return Levelling(program, snapshot, days, engine, money, references, hierarchy, limits, frozenset(columns))
 
 
 def _check_tables(program: Program, snapshot: Snapshot) -> None:
@@ -143,9 +141,7 @@ def compute_measures(levelling: Levelling, wanted: Sequence[tuple[str, str]]) ->
     query = builder.build(wanted, atoms, made, lossy, levelling.partner_columns, keys, partners.source())
     engine.run(MEASURES, query)
     lossy_columns = frozenset(builder.lossy)
-    return {
-        view: Measures(program, view, builder.as_of_sql[view], builder.kinds, lossy_columns) for view in VIEWS
-    }
+    return {view: Measures(program, view, builder.as_of_sql[view], builder.kinds, lossy_columns) for view in VIEWS}
 
 
 def compute_atoms(levelling: Levelling, atoms: Mapping[str, Atom]) -> tuple[list[tuple[str, list[str]]], list[str]]:
@@ -176,7 +172,7 @@ def compute_standings(levelling: Levelling, names: Mapping[str, Measures], befor
     queries = standing_queries(levelling, names)
     engine.register(LIMITS, levelling.limits.table())
     engine.run("standing", sql.union_all(queries))
-    losses = first_days_of_loss(levelling, names)
+    losses = first_days_of_loss(levelling)
     metrics = metrics_struct(program, with_alias(names[NOW], "m"))
     return in_order(engine.read(standings_query(program, levelling.days, metrics, losses, before.num_rows > 0)))
 
@@ -213,7 +209,7 @@ def notes_of(levelling: Levelling) -> Iterable[str]:
         for partner, parent in levelling.hierarchy.orphans[:20]:
             yield f"partner {partner}: its parent_id {parent} is not a partner; it stands at the top of its tree"
         for partner in levelling.hierarchy.cyclic[:20]:
-            yield f"partner {partner}: parent_id runs in a circle or is deeper than 64 levels; its standing is provisional"
+            yield f"partner {partner}: parent_id runs in a circle or is deeper than 64 levels; it is provisional"
 
 
 COMPUTED = frozenset({"credited_amount", "share", "role"})

@@ -27,7 +27,7 @@ from crmsync.programs.program import (
 )
 
 NOW, HORIZON, PACE, RECENT = "now", "horizon", "pace", "recent"
-"""Views: today; nothing more happens until the horizon; business goes on as lately; the stretch the pace is taken from."""
+"""Views: today; nothing more happens until the horizon; business goes on as lately; the stretch of that pace."""
 
 Shifts = tuple[Shift, ...]
 
@@ -111,9 +111,7 @@ def window_of(metric: Metric, has_validity: bool) -> Window:
     return InForce() if has_validity else Ever()
 
 
-def atoms_needed(
-    program: Program, wanted: Iterable[tuple[str, str]], validity: Mapping[str, bool]
-) -> dict[str, Atom]:
+def atoms_needed(program: Program, wanted: Iterable[tuple[str, str]], validity: Mapping[str, bool]) -> dict[str, Atom]:
     """All atoms that the (metric, view) pairs are built on, by column."""
     found: dict[str, Atom] = {}
     seen: set[tuple[str, str, Shifts]] = set()
@@ -139,7 +137,9 @@ def _atoms_of(
 ) -> Iterator[Atom]:
     window = window_of(metric, validity[source.table])
     if isinstance(window, InForce) and not validity[source.table]:
-        raise ConfigError(f"metric {metric.key}: table {source.table} has no issued_on and expires_on, so nothing is in force")
+        raise ConfigError(
+            f"metric {metric.key}: table {source.table} has no issued_on and expires_on, so nothing is in force"
+        )
     if view != PACE:
         yield Atom(metric, source, window, view, shifts)
         return

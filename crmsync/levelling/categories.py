@@ -73,10 +73,13 @@ class Standing:
         joins: list[tuple[str, Sql, Sql]] = [("cross", sql.table(LIMITS), sql.true())]
         for name, alias in ((previous.PREVIOUS, "pr"), (overrides.PINS, "pn")):
             match = sql.and_(
-                sql.eq(sql.col("partner_id", alias), sql.col("partner_id", "m")), sql.eq(sql.col("category", alias), key)
+                sql.eq(sql.col("partner_id", alias), sql.col("partner_id", "m")),
+                sql.eq(sql.col("category", alias), key),
             )
             joins.append(("left", sql.table(name, alias), match))
-        before = movement.before_columns(self.ladder, self.category.starts_from or self.program.starts_from, self.days.as_of)
+        before = movement.before_columns(
+            self.ladder, self.category.starts_from or self.program.starts_from, self.days.as_of
+        )
         stood = before[BEFORE.stood]
         pinned = {
             "pinned": sql.case(
@@ -101,7 +104,9 @@ class Standing:
         named = with_alias(names, "m")
         takes_part = condition_of(self.program.takes_part, named, self.file) if self.program.takes_part else sql.true()
         member = condition_of(self.category.member, named, self.file) if self.category.member else sql.true()
-        observed = condition_of(self.category.observed, named, self.file) if self.category.observed else sql.null(sql.BOOLEAN)
+        observed = (
+            condition_of(self.category.observed, named, self.file) if self.category.observed else sql.null(sql.BOOLEAN)
+        )
         taking = sql.coalesce(takes_part, stood)
         return {
             # unknown membership keeps the standing, where there is one
@@ -233,7 +238,9 @@ class Standing:
             "movement": movement.movement_word(),
             "category_check": self._check(),
             "overrides": self._overrides(),
-            "tier_since": mine(sql.case([(sql.gt(sql.col("granted"), sql.number(0)), movement.tier_since(self.days.as_of))])),
+            "tier_since": mine(
+                sql.case([(sql.gt(sql.col("granted"), sql.number(0)), movement.tier_since(self.days.as_of))])
+            ),
             "next_tier": mine(tiers.key_at(self.ladder, above)),
             "progress": mine(gaps["progress"]),
             "gap": mine(gaps["gap"], sql.empty_array(gap.ENTRY)),
@@ -293,8 +300,12 @@ class Standing:
 
     def _provisional(self, stopped: Sql, cyclic: Sql) -> Sql:
         undecided = [
-            sql.case([(stopped, sql.text("a demotion waits: unknown values could still hold the tier"))], sql.null(sql.TEXT)),
-            sql.case([(cyclic, sql.text("parent_id runs in a circle or is deeper than 64 levels"))], sql.null(sql.TEXT)),
+            sql.case(
+                [(stopped, sql.text("a demotion waits: unknown values could still hold the tier"))], sql.null(sql.TEXT)
+            ),
+            sql.case(
+                [(cyclic, sql.text("parent_id runs in a circle or is deeper than 64 levels"))], sql.null(sql.TEXT)
+            ),
         ]
         return sql.without_nulls(sql.array(undecided))
 

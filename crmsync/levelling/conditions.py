@@ -77,7 +77,7 @@ class _Reader:
     file: str
     found: list[Sql] = field(default_factory=list)
 
-    def refuse(self, node: Sql, why: str) -> ConfigError:
+    def refuse(self, why: str) -> ConfigError:
         return ConfigError(f"`{self.formula.text}`: {why}", file=self.file, line=self.formula.line)
 
 
@@ -91,7 +91,7 @@ def condition_of(formula: Formula, names: Names, file: str) -> Sql:
     return _condition(formula.tree, _Reader(names, formula, file))
 
 
-def found_of(formula: Formula, names: Names, file: str) -> tuple[Sql, ...]:
+def found_of(formula: Formula, names: Names) -> tuple[Sql, ...]:
     """What must hold for every reference and money column of the formula to be known."""
     seen: dict[str, Sql] = {}
     for column in formula.tree.find_all(exp.Column):
@@ -112,7 +112,7 @@ def _condition(node: Sql, reader: _Reader) -> Sql:
         return _comparison(node, reader)
     value = _value(node, reader)
     if value.kind not in (YES_NO, NOTHING):
-        raise reader.refuse(node, f"`{node.sql()}` is a {value.kind}, where a condition is needed")
+        raise reader.refuse(f"`{node.sql()}` is a {value.kind}, where a condition is needed")
     return _closed(value.sql, sql.false(), (value,))
 
 
@@ -179,14 +179,14 @@ def _like(node: Sql, reader: _Reader) -> Sql:
 
 def _is(node: Sql, reader: _Reader) -> Sql:
     if not isinstance(node.expression, exp.Null):
-        raise reader.refuse(node, "`is` is followed by `null` or `not null`")
+        raise reader.refuse("`is` is followed by `null` or `not null`")
     return sql.is_null(_value(node.this, reader).sql)
 
 
 def _has(node: Sql, reader: _Reader) -> Sql:
     values, member = (_value(part, reader) for part in node.expressions)
     if values.kind not in (LIST, NOTHING):
-        raise reader.refuse(node, "has(list, value) needs a list column first")
+        raise reader.refuse("has(list, value) needs a list column first")
     return _closed(sql.list_contains(values.sql, member.sql), sql.false(), (values, member))
 
 
@@ -245,10 +245,11 @@ def _value(node: Sql, reader: _Reader) -> Value:
     if type(node) in _CONDITIONS or isinstance(node, _COMPARISONS):
         # a condition used as a value already carries what it does not know as NULL
         return Value(_condition(node, reader), YES_NO, unknown=True)
-    raise reader.refuse(node, f"`{node.sql()}` is not part of the language")
+    raise reader.refuse(f"`{node.sql()}` is not part of the language")
 
 
 def _column(node: Sql, reader: _Reader) -> Value:
+    assert isinstance(node, exp.Column)
     if node.table == "clock":
         return Value(reader.names.as_of(), DAY)
     return reader.names.value(node.table, node.name)
@@ -264,7 +265,7 @@ def _date(node: Sql, reader: _Reader) -> Value:
     try:
         return Value(sql.day(date.fromisoformat(node.this.this)), DAY)
     except ValueError as error:
-        raise reader.refuse(node, f"{node.this.this!r} is not a date") from error
+        raise reader.refuse(f"{node.this.this!r} is not a date") from error
 
 
 def _interval(node: Sql, reader: _Reader) -> Value:
@@ -273,7 +274,7 @@ def _interval(node: Sql, reader: _Reader) -> Value:
     months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}.get(unit)
     days = {"DAY": 1, "WEEK": 7}.get(unit)
     if months is None and days is None:
-        raise reader.refuse(node, f"an interval is given in days, weeks, months, quarters or years, not {unit.lower()}")
+        raise reader.refuse(f"an interval is given in days, weeks, months, quarters or years, not {unit.lower()}")
     return Value(sql.null(), SPAN, span=(count * months, "MONTH") if months else (count * (days or 1), "DAY"))
 
 
@@ -292,7 +293,7 @@ def _arithmetic(node: Sql, reader: _Reader) -> Value:
         return _date_arithmetic(node, left, right, reader)
     for side in (left, right):
         if side.kind not in (MONEY, NUMBER, COUNT, LITERAL, NOTHING):
-            raise reader.refuse(node, f"`{node.sql()}` computes with a {side.kind}")
+            raise reader.refuse(f"`{node.sql()}` computes with a {side.kind}")
     if isinstance(node, exp.Mul):
         return _product(left, right)
     if isinstance(node, exp.Div):
@@ -333,7 +334,7 @@ def _date_arithmetic(node: Sql, left: Value, right: Value, reader: _Reader) -> V
     if isinstance(node, exp.Add) and left.kind == SPAN:
         left, right = right, left
     if left.kind != DAY or right.span is None or not isinstance(node, exp.Add | exp.Sub):
-        raise reader.refuse(node, f"`{node.sql()}`: a date takes an interval (date - interval '3 months') or another date")
+        raise reader.refuse(f"`{node.sql()}`: a date takes an interval (date - interval '3 months') or another date")
     count, unit = right.span
     return _merged(sql.plus_interval(left.sql, count if isinstance(node, exp.Add) else -count, unit), DAY, left)
 
@@ -371,7 +372,7 @@ def _same_kind(values: list[Value], reader: _Reader, node: Sql) -> tuple[list[Va
     if kinds <= {NUMBER, COUNT}:
         return [as_double(value) if value.kind != NOTHING else value for value in values], NUMBER
     if len(kinds) > 1:
-        raise reader.refuse(node, f"`{node.sql()}` mixes {' and '.join(sorted(kinds))}")
+        raise reader.refuse(f"`{node.sql()}` mixes {' and '.join(sorted(kinds))}")
     return values, next(iter(kinds))
 
 
@@ -411,7 +412,7 @@ def _case_value(node: Sql, reader: _Reader) -> Value:
     otherwise = values[len(branches)].sql if default is not None else None
     whens = [(when, value.sql) for (when, _), value in zip(branches, values, strict=False)]
     found = {condition.sql(): condition for value in values for condition in value.found}
-    found.update({c.sql(): c for c in found_of(reader.formula, reader.names, reader.file)})
+    found.update({c.sql(): c for c in found_of(reader.formula, reader.names)})
     unknown = any(value.unknown for value in values) or bool(reader.formula.metrics)
     return Value(sql.case(whens, otherwise), kind, tuple(found.values()), unknown, computed=kind in (NUMBER, MONEY))
 

@@ -72,7 +72,9 @@ class Limits:
         """A threshold in another currency, at the rate on the version's effective_from (as_of where it has none)."""
         factor = threshold_factor(self.money, value.currency, self.effective_from or self.as_of)
         if not isinstance(factor, Decimal):
-            raise ConfigError(f"there is no rate for the threshold {value.amount} {value.currency}", file=self.file, line=line)
+            raise ConfigError(
+                f"there is no rate for the threshold {value.amount} {value.currency}", file=self.file, line=line
+            )
         return self.amount((value.amount * factor).quantize(Decimal("0.01"), "ROUND_HALF_UP"))
 
     def table(self) -> pa.Table:
@@ -173,7 +175,9 @@ class Criteria:
         branches = [(sql.eq(cell, sql.text(key)), self._required(case, criterion)) for key, case in value.cases.items()]
         chosen = sql.case([(when, then.sql) for when, then in branches], otherwise.sql)
         sides = [then for _, then in branches] + [otherwise]
-        return Value(chosen, otherwise.kind if otherwise.kind != LITERAL else NUMBER, unknown=any(s.unknown for s in sides))
+        return Value(
+            chosen, otherwise.kind if otherwise.kind != LITERAL else NUMBER, unknown=any(s.unknown for s in sides)
+        )
 
 
 class Slots:

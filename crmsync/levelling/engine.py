@@ -47,7 +47,7 @@ class DuckDbEngine:
     dialect = "duckdb"
 
     def __init__(self, memory_limit: str = "2GB", threads: int | None = None) -> None:
-        settings = {
+        settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": str(threads or min(4, os.cpu_count() or 1)),
             "preserve_insertion_order": "false",

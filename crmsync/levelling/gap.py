@@ -104,7 +104,7 @@ class GapQuery:
 
     def leaf(self, leaf: Leaf) -> LeafColumns:
         """The measures of one criterion, as columns that `layers[0]` computes."""
-        made = self._measured(leaf)
+        made = self.measured(leaf)
         if not self.layers:
             self.layers.append({})
         names = {what: f"{self.tag}|{leaf.path}|{what}" for what in ("met", "share", "effort", "missing")}
@@ -116,7 +116,8 @@ class GapQuery:
         met, share, effort = (sql.col(names[what]) for what in ("met", "share", "effort"))
         return LeafColumns(made.value, made.required, missing, met, share, effort)
 
-    def _measured(self, leaf: Leaf) -> LeafColumns:
+    def measured(self, leaf: Leaf) -> LeafColumns:
+        """The measures of one criterion."""
         criterion = leaf.criterion
         value, required = self.criteria.value(criterion), self.criteria.required(criterion)
         holds = self.criteria.criterion(criterion)
@@ -300,7 +301,9 @@ def sentence(metric: Metric, currency: str | None, columns: LeafColumns) -> Sql:
     suffix = {Unit.MONEY: f" {currency}", Unit.PEOPLE: " people", Unit.POINTS: " points", Unit.DAYS: " days"}
     has = sql.coalesce(shown(columns.value.sql, columns.value.kind), sql.text("unknown"))
     needs = sql.coalesce(shown(columns.required.sql, columns.required.kind), sql.text("unknown"))
-    plain = sql.concat(sql.text(f"{metric.label}: "), has, sql.text(" of "), needs, sql.text(suffix.get(metric.unit, "")))
+    plain = sql.concat(
+        sql.text(f"{metric.label}: "), has, sql.text(" of "), needs, sql.text(suffix.get(metric.unit, ""))
+    )
     if columns.missing is None:
         return plain
     missing = sql.concat(sql.text(", "), shown(columns.missing.sql, columns.missing.kind), sql.text(" missing"))

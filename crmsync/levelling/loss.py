@@ -29,7 +29,7 @@ LOSSES, SCOPE, CHANGES, AHEAD = "losses", "risk_scope", "risk_days", "risk_calen
 KEY = "key"
 
 
-def first_days_of_loss(levelling: Levelling, names: Mapping[str, Measures]) -> bool:
+def first_days_of_loss(levelling: Levelling) -> bool:
     """Make the table `losses` (partner_id, category, lost_on); returns whether anybody will lose a tier."""
     engine = levelling.engine
     falling = sql.distinct([sql.col("partner_id")], sql.table("standing"), sql.col("lost_ahead"))
@@ -243,8 +243,10 @@ def _losses(levelling: Levelling, names: Measures) -> None:
         values = {"partner_id": sql.col("account"), "category": sql.text(key), "lost_on": sql.min_(sql.col("day"))}
         queries.append(
             sql.select(
-                sql.columns(values), sql.subquery(lost, "lost"),
-                where=sql.lt(sql.col("position"), sql.col("granted")), group=[sql.col("account")],
-            )  # fmt: skip
+                sql.columns(values),
+                sql.subquery(lost, "lost"),
+                where=sql.lt(sql.col("position"), sql.col("granted")),
+                group=[sql.col("account")],
+            )
         )
     levelling.engine.run(LOSSES, sql.union_all(queries))

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field, replace
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import HORIZON, NOW, PACE, RECENT, Atom, Days, Shifts, column_of, inputs_of, is_flow, window_of
+from crmsync.levelling.atoms import (
+    HORIZON,
+    NOW,
+    PACE,
+    RECENT,
+    Atom,
+    Days,
+    Shifts,
+    column_of,
+    inputs_of,
+    is_flow,
+    window_of,
+)
 from crmsync.levelling.conditions import COUNT, KIND_OF_UNIT, MONEY, NUMBER, Value, as_double, condition_of, value_of
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.sql import Sql
@@ -60,9 +72,7 @@ class Measures:
         column = column_of(key, self.view, self.shifts)
         lower_bound = sql.col(f"{column}!", self.alias) if column in self.lossy else None
         kind = kind_of(metric, self.view)
-        return Value(
-            sql.col(column, self.alias), kind, unknown=True, lower_bound=lower_bound, computed=kind == NUMBER
-        )
+        return Value(sql.col(column, self.alias), kind, unknown=True, lower_bound=lower_bound, computed=kind == NUMBER)
 
 
 def kind_of(metric: Metric, view: str) -> str:
@@ -113,7 +123,7 @@ class MeasureQuery:
         source: Sql,
         joins: Sequence[tuple[str, Sql, Sql]] = (),
     ) -> Sql:
-        """SELECT of keys, partner columns and all wanted metrics from `source` (alias f) joined to the tables of atoms."""
+        """SELECT of keys, partner columns and wanted metrics from `source` (alias f) joined to the tables of atoms."""
         self.lossy |= set(lossy_atoms)
         values: dict[str, Sql] = dict(keys)
         values |= self._partner_values(columns)
@@ -123,7 +133,8 @@ class MeasureQuery:
             values |= self._atom_values(column, atom, tables.get(column))
         aliases = dict(tables.values())
         atom_joins = [
-            ("left", sql.table(name, alias), sql.eq(sql.col("partner_id", alias), key)) for alias, name in aliases.items()
+            ("left", sql.table(name, alias), sql.eq(sql.col("partner_id", alias), key))
+            for alias, name in aliases.items()
         ]
         query = sql.select(sql.columns(values), source, [*joins, *self.partners.joins(), *atom_joins])
         for number, layer in enumerate(self._layers(wanted, set(values))):
@@ -140,7 +151,13 @@ class MeasureQuery:
 
     def _atom_values(self, column: str, atom: Atom, where: tuple[str, str] | None) -> dict[str, Sql]:
         zero = atom.source.aggregate in ZERO_WITHOUT_ROWS
-        kind = sql.MONEY if atom.metric.unit is Unit.MONEY else sql.BIGINT if atom.source.aggregate in COUNTED else sql.DOUBLE
+        kind = (
+            sql.MONEY
+            if atom.metric.unit is Unit.MONEY
+            else sql.BIGINT
+            if atom.source.aggregate in COUNTED
+            else sql.DOUBLE
+        )
         if atom.metric.unit is Unit.TEXT:
             kind = sql.TEXT
         if where is None:
@@ -184,9 +201,7 @@ class MeasureQuery:
         return layers
 
     def _names(self, view: str, shifts: Shifts) -> Measures:
-        return Measures(
-            self.program, view, self.as_of_sql[view], self.kinds, frozenset(self.lossy), shifts=shifts
-        )
+        return Measures(self.program, view, self.as_of_sql[view], self.kinds, frozenset(self.lossy), shifts=shifts)
 
     def _derived(self, metric: Metric, view: str, shifts: Shifts) -> dict[str, Sql]:
         column = column_of(metric.key, view, shifts)
@@ -222,9 +237,7 @@ class MeasureQuery:
         limits: Bounds = bounds(window, self.days.horizon)
         ahead = (self.days.horizon - max(self.days.as_of, limits.start or self.days.as_of)).days
         # exact where it decides: days x recent first, one division at the end
-        added = sql.div(
-            sql.mul(sql.cast(recent, sql.DOUBLE), sql.double(ahead)), sql.double(self.days.pace_days)
-        )
+        added = sql.div(sql.mul(sql.cast(recent, sql.DOUBLE), sql.double(ahead)), sql.double(self.days.pace_days))
         if metric.unit is Unit.MONEY:
             return {column: sql.cast(sql.add(stays, sql.cents(added)), sql.MONEY), **flags}
         return {column: sql.add(sql.cast(stays, sql.DOUBLE), added), **flags}

@@ -44,7 +44,10 @@ def money_of(program: Program, snapshot: Snapshot, engine: Engine) -> Money:
 
 
 def register_factors(engine: Engine, name: str, spans: pa.Table, money: Money) -> tuple[bool, bool]:
-    """Register the factors for (currency, first day, last day) spans; returns (any foreign money, any day without a rate)."""
+    """Register the factors for (currency, first day, last day) spans.
+
+    Returns whether there is any foreign money, and whether any of its days has no rate.
+    """
     wanted = [
         (currency, first, last)
         for currency, first, last in zip(*(column.to_pylist() for column in spans.columns), strict=True)

@@ -17,7 +17,7 @@ from crmsync.programs.program import Ladder, StartsFrom
 
 @dataclass(frozen=True)
 class Before:
-    """Columns of the standing before: positions, days and whether it existed. `earned` is NULL at a first assessment."""
+    """Columns of the standing before: positions, days, whether it existed. `earned` is NULL at a first assessment."""
 
     earned: str = "before_earned"
     granted: str = "before_granted"
@@ -30,7 +30,7 @@ BEFORE = Before()
 
 
 def before_columns(ladder: Ladder, starts_from: StartsFrom | None, as_of: date) -> dict[str, Sql]:
-    """What stood before: the previous standing (alias pr), or the hand-kept tier as if granted on the day before as_of."""
+    """What stood before: the previous standing (alias pr), or the hand-kept tier as if granted the day before as_of."""
     stood = sql.not_null(sql.col("partner_id", "pr"))
     start = _start_position(ladder, starts_from) if starts_from is not None else sql.null(sql.INT)
     yesterday = sql.day(as_of - timedelta(days=1))
@@ -62,7 +62,7 @@ def keeps_from(position: int) -> Sql:
 
 
 def earned_position() -> Sql:
-    """The earned tier after this day: up at once; down no lower than where every undecided criterion met would leave it."""
+    """The earned tier after this day: up at once; down no lower than if every undecided criterion were met."""
     before, calculated, possible = sql.col(BEFORE.earned), sql.col("calculated"), sql.col("possible")
     fallen = sql.least(before, sql.greatest(calculated, possible))
     return sql.case(
@@ -91,4 +91,6 @@ def movement_word() -> Sql:
 def tier_since(as_of: date) -> Sql:
     """The day since when the granted tier is what it is."""
     same = sql.eq(sql.col("granted"), sql.col(BEFORE.granted))
-    return sql.case([(sql.coalesce(same, sql.false()), sql.coalesce(sql.col(BEFORE.since), sql.day(as_of)))], sql.day(as_of))
+    return sql.case(
+        [(sql.coalesce(same, sql.false()), sql.coalesce(sql.col(BEFORE.since), sql.day(as_of)))], sql.day(as_of)
+    )

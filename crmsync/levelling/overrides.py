@@ -1,6 +1,7 @@
 """Overrides in force: exceptions that people made, with a reason and a name.
 
-Built now: `pin`. Any other kind is reported as not applied, never silently ignored. Source: program-language, section 8.
+Built now: `pin`. Any other kind is reported as not applied, never silently ignored.
+Source: program-language, section 8.
 """
 
 from __future__ import annotations
@@ -54,11 +55,15 @@ def overrides_in_force(program: Program, snapshot: Snapshot, as_of: date, engine
         for category in _categories(program, row):
             chosen[(row["partner_id"], category)] = row
     pins = [
-        {"partner_id": partner, "category": category, **{k: row.get(k) for k in ("tier", "ends_on", "reason")}}
+        {
+            "partner_id": partner,
+            "category": category,
+            "tier": _tier_key(program, category, row.get("tier")),
+            "ends_on": row.get("ends_on"),
+            "reason": row.get("reason"),
+        }
         for (partner, category), row in chosen.items()
     ]
-    for pin in pins:
-        pin["tier"] = _tier_key(program, pin["category"], pin["tier"])
     return Overrides(pa.Table.from_pylist(pins, SHAPE), tuple(rejected))
 
 
@@ -93,9 +98,7 @@ def _known(what: str, names: Iterable[str]) -> str:
 
 def _categories(program: Program, row: Mapping[str, Any]) -> list[str]:
     wanted = row.get("category")
-    return [
-        key for key, category in program.categories.items() if not wanted or wanted in (key, category.label)
-    ]
+    return [key for key, category in program.categories.items() if not wanted or wanted in (key, category.label)]
 
 
 def _tier_key(program: Program, category: str, tier: object) -> str | None:

@@ -49,9 +49,11 @@ def previous_standings(program: Program, path: Path | None, as_of: date) -> pa.T
 
 
 def _check_tiers(program: Program, table: pa.Table, path: Path) -> None:
-    pairs = table.select(["category", "earned_tier", "granted_tier"]).group_by(
-        ["category", "earned_tier", "granted_tier"]
-    ).aggregate([])
+    pairs = (
+        table.select(["category", "earned_tier", "granted_tier"])
+        .group_by(["category", "earned_tier", "granted_tier"])
+        .aggregate([])
+    )
     for row in pairs.to_pylist():
         if row["category"] not in program.categories:
             raise ConfigError(

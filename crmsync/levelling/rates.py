@@ -45,7 +45,10 @@ class RateTable:
 
 
 def rate_table(rows: Iterable[RateRow]) -> RateTable:
-    """Rates sorted for lookup; the base currency has rate 1 by its own rows. Errors: DataError on a rate of 0 or less."""
+    """Rates sorted for lookup; the base currency has rate 1 by its own rows.
+
+    Errors: DataError on a rate of 0 or less, or two for one day.
+    """
     sorted_rows: dict[str, dict[date, Decimal]] = {}
     for row in rows:
         if row.rate <= 0:
@@ -83,9 +86,10 @@ def factors_by_day(
     currencies: list[str] = []
     days: list[date] = []
     factors: list[Decimal] = []
-    missing = rates is None
-    for currency, first, last in spans if rates is not None else ():
-        for start, end, factor in _segments(rates, currency, program, first, last):
+    missing = False
+    known = rates or RateTable({}, {})
+    for currency, first, last in spans:
+        for start, end, factor in _segments(known, currency, program, first, last):
             if factor is None or factor >= 1_000_000:
                 missing = True
                 continue

@@ -47,7 +47,7 @@ class RegisteredReference:
             ]
         return ("left", sql.table(alias, alias), sql.and_(*matches))
 
-    def value(self, column: str, keys: Sequence[Sql], found: tuple[Sql, ...]) -> Value:
+    def value(self, column: str, found: tuple[Sql, ...]) -> Value:
         """The column of the row that answers; unknown where none does."""
         name = self.reference.name
         named = sql.not_null(sql.col("found", f"r_{name}"))

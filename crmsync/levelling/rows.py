@@ -206,7 +206,7 @@ class Rows:
         for alias, join in registered.joins([key.sql for key in keys], day):
             self._joins.setdefault(alias, join)
         found = tuple(condition for key in keys for condition in key.found)
-        return registered.value(column, [key.sql for key in keys], found)
+        return registered.value(column, found)
 
     def _key(self, path: str) -> Value:
         table, _, column = path.rpartition(".")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 from sqlglot import exp
 
@@ -85,7 +86,9 @@ def paren(value: Sql) -> Sql:
 
 
 def _binary(kind: type[exp.Binary], left: Sql, right: Sql) -> Sql:
-    return kind(this=paren(left), expression=paren(right))
+    node: Any = kind(this=paren(left), expression=paren(right))
+    result: Sql = node
+    return result
 
 
 def eq(left: Sql, right: Sql) -> Sql:
@@ -275,7 +278,9 @@ def joined(values: Sequence[Sql], separator: str) -> Sql:
 
 def struct(fields: Mapping[str, Sql]) -> Sql:
     return exp.Struct(
-        expressions=[exp.PropertyEQ(this=exp.to_identifier(key, quoted=True), expression=value) for key, value in fields.items()]
+        expressions=[
+            exp.PropertyEQ(this=exp.to_identifier(key, quoted=True), expression=value) for key, value in fields.items()
+        ]
     )
 
 

@@ -68,7 +68,8 @@ def _csv_column(name: str, values: pa.Array) -> list[Any]:
         return [None if value is None else json_text(value) for value in values.to_pylist()]
     if pa.types.is_boolean(values.type):
         return [None if value is None else "true" if value else "false" for value in values.to_pylist()]
-    return values.to_pylist()
+    plain: list[Any] = values.to_pylist()
+    return plain
 
 
 def _write_lines(standings: pa.Table, path: Path) -> None:
@@ -80,6 +81,11 @@ def _write_lines(standings: pa.Table, path: Path) -> None:
 def json_text(value: Any) -> str:
     """JSON without spaces; dates as ISO text, decimals as numbers."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+
+
+def json_ready(value: Any) -> Any:
+    """The same value in what JSON has: dates as ISO text, decimals as numbers."""
+    return json.loads(json_text(value))
 
 
 def _plain(value: object) -> object:

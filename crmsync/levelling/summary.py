@@ -65,7 +65,9 @@ def _account(program: Program) -> dict[str, Sql]:
     primary: Sql = sql.null(sql.TEXT)
     if program.primary:
         known = sql.case([(sql.not_null(sql.col("yardstick")), sql.col("category"))], sql.null(sql.TEXT))
-        primary = sql.first_of(known, partner, [(sql.is_null(sql.col("yardstick")), False), (sql.col("yardstick"), True), order])
+        primary = sql.first_of(
+            known, partner, [(sql.is_null(sql.col("yardstick")), False), (sql.col("yardstick"), True), order]
+        )
     match program.headline:
         case Headline.NONE:
             headline: Sql = sql.null(sql.TEXT)

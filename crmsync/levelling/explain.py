@@ -1,0 +1,290 @@
+"""Explain: how one partner's tier follows from its numbers, and its numbers from the records that count.
+
+The same metrics, windows and criteria as in assess, asked for one account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from crmsync.errors import ConfigError
+from crmsync.levelling import gap, previous, sql
+from crmsync.levelling.aggregates import MetricColumns, fixed_bounds, in_window, kept, row_expressions, row_values
+from crmsync.levelling.assess import compute_measures, compute_standings, prepare, wanted_metrics
+from crmsync.levelling.atoms import NOW, Atom, atoms_needed, bounds_of, inputs_of
+from crmsync.levelling.criteria import LIMITS, Criteria
+from crmsync.levelling.engine import DuckDbEngine
+from crmsync.levelling.levelling import Levelling
+from crmsync.levelling.measures import Measures
+from crmsync.levelling.overrides import PINS, overrides_in_force
+from crmsync.levelling.standings import json_ready
+from crmsync.programs.program import FromField, FromFormula, FromPast, FromRows, InForce, Metric, Program, RollsUp
+from crmsync.snapshots import Snapshot
+from crmsync.tables import CANONICAL
+
+SHOWN_RECORDS = 20
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The derivation of one partner's standings, as a tree. `standings`: one per category, with the criteria of every
+    tier; `metrics`: by key, each with its value, how it is made and the records that count."""
+
+    program: str
+    as_of: date
+    partner_id: str
+    standings: tuple[Mapping[str, Any], ...]
+    metrics: Mapping[str, Mapping[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole tree, ready for JSON."""
+        tree = {
+            "program": self.program,
+            "as_of": self.as_of,
+            "partner_id": self.partner_id,
+            "standings": list(self.standings),
+            "metrics": dict(self.metrics),
+        }
+        ready: dict[str, Any] = json_ready(tree)
+        return ready
+
+    @property
+    def lines(self) -> list[str]:
+        """The tree as indented text: tier, criteria, metrics, records."""
+        return list(_lines(self))
+
+
+def explain(
+    program: Program,
+    snapshot: Snapshot,
+    as_of: date,
+    partner_id: str,
+    category: str | None,
+    previous: Path | None = None,
+) -> Explanation:
+    """The derivation of one partner. Errors: ConfigError for a partner or category that does not exist."""
+    if category is not None and category not in program.categories:
+        raise ConfigError(f"category {category}: no such category; there are {', '.join(program.categories)}")
+    engine = DuckDbEngine()
+    try:
+        levelling = prepare(program, snapshot, as_of, engine)
+        return _explained(levelling, partner_id, category, previous)
+    finally:
+        engine.close()
+
+
+def _explained(levelling: Levelling, partner_id: str, category: str | None, before_file: Path | None) -> Explanation:
+    program, days, engine = levelling.program, levelling.days, levelling.engine
+    before = previous.previous_standings(program, before_file, days.as_of)
+    engine.register(PINS, overrides_in_force(program, levelling.snapshot, days.as_of, engine).pins)
+    engine.register(previous.PREVIOUS, before)
+    names = compute_measures(levelling, wanted_metrics(program))
+    rows = compute_standings(levelling, names, before)
+    mine = [row for row in rows.to_pylist() if row["partner_id"] == partner_id]
+    mine = [row for row in mine if category is None or row["category"] == category]
+    if not mine:
+        raise ConfigError(_not_there(levelling, partner_id, category))
+    standings = [row | {"tiers": _tiers(levelling, names[NOW], partner_id, row["category"])} for row in mine]
+    used = dict.fromkeys(entry["metric"] for row in standings for tier in row["tiers"] for entry in tier["criteria"])
+    metrics = {
+        key: _metric(levelling, program.metrics[key], partner_id, mine[0]) for key in _with_inputs(program, used)
+    }
+    return Explanation(program.key, days.as_of, partner_id, tuple(standings), metrics)
+
+
+def _not_there(levelling: Levelling, partner_id: str, category: str | None) -> str:
+    match = sql.eq(sql.col("partner_id"), sql.text(partner_id))
+    there = levelling.engine.read(sql.select([sql.count()], sql.table("t_partners"), where=match)).column(0)[0].as_py()
+    if not there:
+        return f"partner {partner_id}: no such partner in the tables; partner_id is the record's id"
+    what = f"in category {category}" if category is not None else "in any category"
+    return f"partner {partner_id}: has no standing {what} on {levelling.days.as_of}"
+
+
+def _with_inputs(program: Program, keys: Sequence[str] | dict[str, None]) -> list[str]:
+    """Metrics with what they are built on, each once, what is built first."""
+    found: dict[str, None] = {}
+
+    def visit(key: str) -> None:
+        if key not in found:
+            found[key] = None
+            for other, _ in inputs_of(program.metrics[key]):
+                visit(other)
+
+    for key in keys:
+        visit(key)
+    return list(found)
+
+
+# --- criteria of every tier
+
+
+def _tiers(levelling: Levelling, names: Measures, partner_id: str, category: str) -> list[dict[str, Any]]:
+    ladder = levelling.program.ladder_of(category)
+    criteria = Criteria(levelling.program, names, levelling.limits)
+    tiers = []
+    for tier in ladder.tiers:
+        for word, requirement in (("requires", tier.requires), ("keeps", tier.keeps)):
+            if requirement is None and word == "keeps":
+                continue
+            held, entries = sql.true(), sql.empty_array(gap.ENTRY)
+            if requirement is not None:
+                one = gap.GapQuery(criteria, "x", {})
+                leaves = gap.leaves_of(gap.paths_of(requirement))
+                entries = sql.array([gap.entry(leaf, one.measured(leaf)) for leaf in leaves])
+                held = criteria.holds(requirement)
+            found = _of_partner(levelling, {"held": held, "criteria": entries}, partner_id)
+            tiers.append({"tier": tier.key, "label": tier.label, "rule": word, **found})
+    return tiers
+
+
+def _of_partner(levelling: Levelling, values: Mapping[str, sql.Sql], partner_id: str) -> dict[str, Any]:
+    levelling.engine.register(LIMITS, levelling.limits.table())
+    query = sql.select(
+        sql.columns(values),
+        sql.table("measures"),
+        [("cross", sql.table(LIMITS), sql.true())],
+        sql.eq(sql.col("partner_id"), sql.text(partner_id)),
+    )
+    rows = levelling.engine.read(query).to_pylist()
+    return rows[0] if rows else dict.fromkeys(values)
+
+
+# --- metrics and their records
+
+
+def _metric(levelling: Levelling, metric: Metric, partner_id: str, standing: Mapping[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "label": metric.label,
+        "unit": metric.unit.value,
+        "value": standing["metrics"][metric.key],
+        "line": metric.line,
+        "built_on": [other for other, _ in inputs_of(metric)],
+    }
+    match metric.source:
+        case FromRows() as source:
+            return told | _records(levelling, metric, source, partner_id)
+        case FromField(column=column):
+            return told | {"how": f"partners.{column}"}
+        case FromFormula(formula=formula):
+            return told | {"how": formula.text}
+        case FromPast(metric=other, shift=shift, relative=relative):
+            word = "growth" if relative else "change"
+            return told | {"how": f"{word} of {other} versus {shift.count} {shift.period.value} earlier"}
+
+
+def _records(levelling: Levelling, metric: Metric, source: FromRows, partner_id: str) -> dict[str, Any]:
+    file = levelling.snapshot.tables.get(source.table)
+    atom = atoms_needed(levelling.program, [(metric.key, NOW)], levelling.validity())[f"{metric.key}@{NOW}"]
+    how = f"{source.aggregate.value} of {source.table}" + (f".{source.value.text}" if source.value else "")
+    how += f" where {metric.where.text}" if metric.where else ""
+    told: dict[str, Any] = {"how": how, "window": _window(levelling, atom), "records": []}
+    if file is None:
+        return told
+    rows = levelling.rows(source.table)
+    expressions = row_expressions(rows, [atom], levelling.days, levelling.file)
+    values = row_values(rows)
+    values |= _identity(levelling, source.table, values)
+    columns = kept(expressions[atom.column], values)
+    counted = sql.select(sql.columns(values), rows.source(), rows.joins(), rows.visible())
+    return told | {"records": _counting(levelling, atom, columns, counted, partner_id, file.expires_on_is_last_day)}
+
+
+def _identity(levelling: Levelling, table: str, values: Mapping[str, sql.Sql]) -> dict[str, sql.Sql]:
+    canonical = CANONICAL.get(table)
+    delivered = levelling.snapshot.tables[table].columns
+    known = [canonical.id_column] if canonical and canonical.id_column else []
+    ids = [*known, *(column for column in delivered if column.endswith("_id") and column != "partner_id"), "name", "id"]
+    chosen = next((column for column in ids if column in delivered), None)
+    return {"record_id": sql.col(chosen, "f") if chosen else values["partner_id"]}
+
+
+def _counting(
+    levelling: Levelling, atom: Atom, columns: MetricColumns, rows: sql.Sql, partner_id: str, last_day: bool
+) -> list[dict[str, Any]]:
+    counts = in_window(atom, columns, fixed_bounds(levelling.days), last_day, levelling.days.as_of)
+    shown = {
+        "table": sql.text(atom.source.table),
+        "id": sql.cast(sql.col("record_id", "f"), sql.TEXT),
+        "partner_id": sql.col("partner_id", "f"),
+        "date": columns.day,
+        "value": sql.cast(columns.value, sql.TEXT) if columns.value is not None else sql.null(sql.TEXT),
+    }
+    scope = sql.eq(sql.col("partner_id", "f"), sql.text(partner_id))
+    joins: list[tuple[str, sql.Sql, sql.Sql]] = []
+    if atom.metric.rolls_up is RollsUp.SUM and not levelling.flat:
+        joins = [("inner", sql.table("closure", "c"), sql.eq(sql.col("member", "c"), sql.col("partner_id", "f")))]
+        scope = sql.eq(sql.col("ancestor", "c"), sql.text(partner_id))
+    query = sql.select(
+        sql.columns(shown), sql.subquery(rows, "f"), joins, sql.and_(scope, counts),
+        order=[sql.col("date"), sql.col("id")],
+    )  # fmt: skip
+    records: list[dict[str, Any]] = levelling.engine.read(query).to_pylist()
+    return records
+
+
+def _window(levelling: Levelling, atom: Atom) -> dict[str, Any]:
+    limits = bounds_of(atom, levelling.days.as_of, levelling.days)
+    if isinstance(atom.window, InForce):
+        return {"in_force_on": limits.end}
+    return {"from": limits.start, "until": limits.end}
+
+
+# --- as text
+
+
+def _lines(told: Explanation) -> Iterator[str]:
+    yield f"partner {told.partner_id}, program {told.program}, as of {told.as_of}"
+    for row in told.standings:
+        yield f"category {row['category']}: {_tier_words(row)}"
+        for tier in row["tiers"]:
+            rule = "" if tier["rule"] == "requires" else " (to keep it)"
+            yield f"  {tier['label']}{rule}: {_held(tier['held'])}"
+            for entry in tier["criteria"] or ():
+                yield f"    {'met    ' if entry['met'] else 'missing'} {_entry(entry)}"
+        if row["gap_summary"]:
+            yield f"  to {row['next_tier']}: {row['gap_summary']}"
+        for reason in row["risk_reasons"]:
+            yield f"  risk {row['risk']}: {reason}"
+    yield "metrics"
+    for key, metric in told.metrics.items():
+        yield from _metric_lines(key, metric)
+
+
+def _tier_words(row: Mapping[str, Any]) -> str:
+    words = [f"{name} {row[f'{name}_tier'] or 'none'}" for name in ("calculated", "earned", "granted")]
+    since = f" since {row['tier_since']}" if row["tier_since"] else ""
+    pins = [f"; {one['kind']} {one['value']} ({one['reason']})" for one in row["overrides"]]
+    return f"{', '.join(words)}{since}, {row['movement'] or 'no standing'}{''.join(pins)}"
+
+
+def _held(held: bool | None) -> str:
+    return "undecided" if held is None else "holds" if held else "does not hold"
+
+
+def _entry(entry: Mapping[str, Any]) -> str:
+    value = "unknown" if entry["value"] is None else entry["value"]
+    return f"{entry['metric']} = {value}, required {entry['required']} [{entry['path']}]"
+
+
+def _metric_lines(key: str, metric: Mapping[str, Any]) -> Iterator[str]:
+    value = "unknown" if metric["value"] is None else metric["value"]
+    yield f"  {key} = {value}: {metric['how']}{_window_words(metric.get('window'))}"
+    records = metric.get("records", ())
+    for record in records[:SHOWN_RECORDS]:
+        amount = "" if record["value"] is None else f"  {record['value']}"
+        yield f"    {record['id']}  {record['date'] or 'no date'}{amount}"
+    if len(records) > SHOWN_RECORDS:
+        yield f"    and {len(records) - SHOWN_RECORDS} more ({len(records)} in all; --json lists every one)"
+
+
+def _window_words(window: Mapping[str, Any] | None) -> str:
+    if not window:
+        return ""
+    if "in_force_on" in window:
+        return f", in force on {window['in_force_on']}"
+    return f", {window['from'] or 'ever'} to {window['until']}"
