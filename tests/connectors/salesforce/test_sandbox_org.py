@@ -12,6 +12,8 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from crmsync.connectors.base import ExtractReport, Write
 from crmsync.connectors.mapping import read_mapping
@@ -32,6 +34,7 @@ class Sandbox:
     """A running sandbox org."""
 
     org: Org
+    key_file: Path
 
     def settings(self, **more: Any) -> SalesforceSettings:
         """How to reach it."""
@@ -60,10 +63,15 @@ class Sandbox:
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """A small sample company, served by a process of its own."""
-    with start_org(COMMAND) as org:
-        yield Sandbox(org)
+    folder = tmp_path_factory.mktemp("keys")
+    private, public = folder / "private.pem", folder / "public.pem"
+    key = rsa.generate_private_key(65537, 2048)
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with start_org([*COMMAND, "--jwt-public-key", str(public)]) as org:
+        yield Sandbox(org, private)
 
 
 @pytest.fixture
@@ -220,10 +228,11 @@ def test_a_wrong_token_says_what_to_set(sandbox: Sandbox, project: Path, tmp_pat
         wrong.identity()
 
 
-@pytest.mark.parametrize("way", ["client_secret", "refresh_token"])
+@pytest.mark.parametrize("way", ["client_secret", "refresh_token", "jwt_key_file"])
 def test_lasting_credentials_log_in_and_renew(sandbox: Sandbox, project: Path, tmp_path: Path, way: str) -> None:
     mapping = read_mapping(project / "config" / "connectors" / "salesforce.yaml")
-    credentials = {"client_id": sandbox.org.client_id, way: getattr(sandbox.org, way)}
+    secret = sandbox.key_file if way == "jwt_key_file" else getattr(sandbox.org, way)
+    credentials = {"client_id": sandbox.org.client_id, "username": sandbox.org.username, way: secret}
     for token in (None, "00Dxx!expired"):
         settings = sandbox.settings(**credentials, access_token=token)
         assert SalesforceConnector(settings, mapping, tmp_path, "UTC").identity() == sandbox.org.org_id
