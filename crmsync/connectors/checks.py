@@ -173,8 +173,7 @@ class _TableCheck:
         if not canonical or not key or canonical.key[0] not in key:
             return frozenset()
         first = key[0]
-        if self.table.name != "rates":
-            self._find(first, f"coalesce({first}, '') = ''", f"is empty; every row of {self.table.name} needs one")
+        self._find(first, f"coalesce({first}, '') = ''", f"is empty; every row of {self.table.name} needs one")
         if len(key) == 1:
             self._check_repeats(key)
             return frozenset(key)

@@ -6,7 +6,7 @@ editor shows them, line breaks inside quoted cells included; they are worked out
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,9 +55,8 @@ class Block:
         """Start, end and line of each record."""
         breaks = self.breaks
         between = breaks[~self.quoted(breaks)]
-        for damage in self.damage:
-            between = between[(between < damage.start) | (between >= damage.end - 1)]
-        ends = between + 1
+        # The last break of a damaged record ends it; those before it are of no meaning.
+        ends = between[~_within(self.damage, between, but_last=1)] + 1
         if not len(ends) or ends[-1] < len(self.data):
             ends = np.append(ends, len(self.data))
         starts = np.concatenate(([0], ends[:-1]))
@@ -149,7 +148,15 @@ def _with_nul_damage(block: Block) -> Block:
     found = [Damage(int(index.starts[one]), int(index.ends[one]), _NUL) for one in records]
     known = {one.start for one in found}
     damage = sorted(found + [one for one in block.damage if one.start not in known], key=lambda one: one.start)
-    quotes = block.quotes
-    for one in found:
-        quotes = quotes[(quotes < one.start) | (quotes >= one.end)]
+    quotes = block.quotes[~_within(found, block.quotes)]
     return Block(block.data, block.first_line, block.offset, quotes, tuple(damage), block.last)
+
+
+def _within(damage: Sequence[Damage], positions: Positions, but_last: int = 0) -> npt.NDArray[np.bool_]:
+    """Which positions lie inside damaged stretches, the last `but_last` bytes of each left out."""
+    if not damage:
+        return np.zeros(len(positions), np.bool_)
+    starts = np.array([one.start for one in damage])
+    ends = np.array([one.end for one in damage])
+    before = np.searchsorted(starts, positions, side="right") - 1
+    return (before >= 0) & (positions < ends[np.maximum(before, 0)] - but_last)
