@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_number(0, 65_535), default=0, help="port on 127.0.0.1; 0: any free one")
     parser.add_argument("--data", type=Path, help="folder with one CSV per object, and schema.yaml")
     parser.add_argument("--sample", type=_number(1, 1_000_000), help="make a company of N partners")
+    parser.add_argument("--opportunities", type=_number(0, 10**8), help="how many the sample company has")
+    parser.add_argument("--certifications", type=_number(0, 10**8), help="how many the sample company has")
     parser.add_argument("--seed", type=_number(0, 2**31), default=1, help="same seed and date, same bytes")
     parser.add_argument("--state", type=Path, help="file that keeps the org between starts")
     parser.add_argument("--today", type=_day, help="the org's clock, YYYY-MM-DD")

@@ -28,7 +28,7 @@ from crmsync.sandbox.jobs import (
 )
 from crmsync.sandbox.org import Org
 from crmsync.sandbox.rest import key_field
-from crmsync.sandbox.rows import ManyMatches, Rows
+from crmsync.sandbox.rows import Rows, SeveralFoundError
 from crmsync.sandbox.schema import Field, SObject
 from crmsync.sandbox.values import from_text
 
@@ -40,7 +40,7 @@ _OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
 _RESULTS = {"successfulresults": "successful", "failedresults": "failed", "unprocessedrecords": "unprocessed"}
 
 
-class BadBatch(Exception):
+class BadBatchError(Exception):
     """The upload as a whole cannot be used: the job fails."""
 
 
@@ -223,7 +223,7 @@ def _run(org: Org, job: IngestJob) -> None:
                 job.state = "InProgress"
         _process(org, job, outcome)
         ending, error = "JobComplete", None
-    except BadBatch as bad:
+    except BadBatchError as bad:
         ending, error = "Failed", str(bad)
     except Exception:
         logging.getLogger(__name__).exception("ingest job %s failed", job.id)
@@ -237,7 +237,7 @@ def _run(org: Org, job: IngestJob) -> None:
 def _process(org: Org, job: IngestJob, outcome: _Outcome) -> None:
     sobject = org.schema.find(job.object)
     if sobject is None or job.upload is None:
-        raise BadBatch("InvalidBatch : no rows were uploaded")
+        raise BadBatchError("InvalidBatch : no rows were uploaded")
     lines = _lines(job.upload, job.format)
     outcome.header = next(lines, [])
     _check_header(sobject, job, outcome.header)
@@ -251,15 +251,15 @@ def _process(org: Org, job: IngestJob, outcome: _Outcome) -> None:
 
 
 def _lines(path: Path, form: Format) -> Iterator[list[str]]:
-    """The rows of an upload. Errors: BadBatch."""
+    """The rows of an upload. Errors: BadBatchError."""
     csv.field_size_limit(10_000_000)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             head = file.readline(MOST_HEADER + 2)
             if len(head) > MOST_HEADER:
-                raise BadBatch("InvalidBatch : the header row is longer than 32,000 characters")
+                raise BadBatchError("InvalidBatch : the header row is longer than 32,000 characters")
             if head.endswith("\n") and head.endswith("\r\n") != (form.line_ending == "CRLF"):
-                raise BadBatch(
+                raise BadBatchError(
                     f"ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is {form.line_ending}"
                 )
             file.seek(0)
@@ -270,31 +270,31 @@ def _lines(path: Path, form: Format) -> Iterator[list[str]]:
                     continue
                 width = width or len(cells)
                 if len(cells) != width:
-                    raise BadBatch(
+                    raise BadBatchError(
                         f"InvalidBatch : row at line {reader.line_num} has {len(cells)} cells, the header has {width}"
                     )
                 yield cells
     except UnicodeDecodeError:
-        raise BadBatch("InvalidBatch : the rows are not UTF-8 text") from None
+        raise BadBatchError("InvalidBatch : the rows are not UTF-8 text") from None
     except csv.Error as error:
-        raise BadBatch(f"InvalidBatch : Failed to parse CSV: {error}") from None
+        raise BadBatchError(f"InvalidBatch : Failed to parse CSV: {error}") from None
 
 
 def _check_header(sobject: SObject, job: IngestJob, header: Sequence[str]) -> None:
     if not header:
-        raise BadBatch("InvalidBatch : the upload has no header row")
+        raise BadBatchError("InvalidBatch : the upload has no header row")
     if len({name.lower() for name in header}) < len(header):
-        raise BadBatch("InvalidBatch : a field name stands twice in the header")
+        raise BadBatchError("InvalidBatch : a field name stands twice in the header")
     for name in header:
         first, dot, _ = name.partition(".")
         known = sobject.by_relationship.get(first.lower()) if dot else sobject.field(name)
         if known is None or known.kind == "compound":
-            raise BadBatch(f"InvalidBatch : Field name not found : {name}")
+            raise BadBatchError(f"InvalidBatch : Field name not found : {name}")
     needed = {"update": "Id", "delete": "Id"}.get(job.operation, job.key)
     if needed and needed.lower() not in (name.lower() for name in header):
-        raise BadBatch(f"InvalidBatch : Field name not found : {needed}")
+        raise BadBatchError(f"InvalidBatch : Field name not found : {needed}")
     if job.operation == "delete" and len(header) > 1:
-        raise BadBatch("InvalidBatch : a delete takes the column Id only")
+        raise BadBatchError("InvalidBatch : a delete takes the column Id only")
 
 
 def _write_chunk(org: Org, job: IngestJob, sobject: SObject, chunk: list[list[str]], outcome: _Outcome) -> None:
@@ -347,7 +347,7 @@ class _RowWriter:
             record_id, created = self._written(rows, cells, given_id)
         except ApiError as error:
             return given_id, "", sf_error(error), cells
-        except ManyMatches as many:
+        except SeveralFoundError as many:
             found = ApiError(
                 300, "DUPLICATE_EXTERNAL_ID", f"external id is on {len(many.ids)} records", [str(self.job.key)]
             )

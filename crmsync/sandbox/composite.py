@@ -15,7 +15,7 @@ from crmsync.sandbox.ids import to_18
 from crmsync.sandbox.org import Org
 from crmsync.sandbox.queries import first_page
 from crmsync.sandbox.rest import key_field
-from crmsync.sandbox.rows import ManyMatches, Rows
+from crmsync.sandbox.rows import Rows, SeveralFoundError
 from crmsync.sandbox.schema import SObject
 
 MOST_RECORDS = 200
@@ -30,7 +30,7 @@ _REFERENCE = re.compile(r"@\{([A-Za-z]\w*)\.([\w.\[\]]+)\}", re.ASCII)
 Result = dict[str, Any]
 
 
-class _RollBack(Exception):
+class _RollBackError(Exception):
     """Undoes the transaction after its answer has been worked out."""
 
 
@@ -74,7 +74,7 @@ def upsert_many(org: Org, call: Call) -> Answer:
             return _done(rows.create(sobject, rest)) | {"created": True}
         try:
             record_id, created = rows.upsert(sobject, key, value, rest)
-        except ManyMatches as many:
+        except SeveralFoundError as many:
             raise ApiError(
                 300, "DUPLICATE_EXTERNAL_ID", f"external id {value} is on {len(many.ids)} records", [key.name]
             ) from None
@@ -178,8 +178,8 @@ def _written(
                     failed = True
                     results.append({"success": False, "errors": [_status(error)]})
             if failed and whole:
-                raise _RollBack
-    except _RollBack:
+                raise _RollBackError
+    except _RollBackError:
         rolled = {"success": False, "errors": [_ROLLED_BACK.as_status()]}
         return [dict(rolled) if result["success"] else result for result in results]
     return results
@@ -214,8 +214,8 @@ def composite(org: Org, call: Call, dispatch: Dispatch) -> Answer:
                 if answer.status < 400:
                     results[str(request.get("referenceId"))] = answer.body
             if halted:
-                raise _RollBack
-    except _RollBack:
+                raise _RollBackError
+    except _RollBackError:
         answers = [entry if entry["httpStatusCode"] >= 400 else _entry(entry, _halted()) for entry in answers]
     return Answer({"compositeResponse": answers})
 

@@ -66,9 +66,12 @@ class Deriving:
             return {}
         return {field: value for field, value in rule(self, row, given).items() if field not in given}
 
-    def learn(self, label: str, closed: bool, won: bool) -> None:
-        """Take a stage that data used with these meanings."""
+    def learn(self, label: str, closed: object, won: object) -> None:
+        """Take a stage that data used; where the data does not say what it means, its name may (`Won`, `Closed Lost`)."""
         if label not in self.stages:
+            words = label.casefold().split() if closed is None and won is None else []
+            won = bool(won) or "won" in words
+            closed = bool(closed) or won or "lost" in words
             probability = 100 if won else 0 if closed else 50
             forecast = "Closed" if won else "Omitted" if closed else "Pipeline"
             self.stages[label] = Stage(label, closed, won, probability, forecast)

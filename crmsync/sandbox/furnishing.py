@@ -1,4 +1,4 @@
-"""Opening an org: the saved one, or a new one with its own records (organization, users, stages, currencies) and data."""
+"""Opening an org: the saved one, or a new one with its own records (users, stages, currencies, …) and data."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from typing import Any
 
 from crmsync.sandbox.deriving import STAGES
 from crmsync.sandbox.ids import make_id
-from crmsync.sandbox.loading import LoadError, Loading, Table, company_tables, folder_tables
+from crmsync.sandbox.load_tables import LoadError, Table, company_tables, folder_tables
+from crmsync.sandbox.loading import Loading
 from crmsync.sandbox.org import USERNAME, Options, Org, new_org, saved_org
 from crmsync.sandbox.rows import defaults
 from crmsync.sandbox.schema_file import read_schema_file
 from crmsync.sandbox.standard import Features
 
 
-def open_org(options: Options, data: Path | None = None, sample: int | None = None) -> Org:
+def open_org(
+    options: Options,
+    data: Path | None = None,
+    sample: int | None = None,
+    opportunities: int | None = None,
+    certifications: int | None = None,
+) -> Org:
     """The org of the state file if there is one, else a new one with the data folder or the sample.
 
     Errors: SchemaError, StateError, LoadError.
@@ -25,7 +32,7 @@ def open_org(options: Options, data: Path | None = None, sample: int | None = No
     org = saved_org(options)
     if org is not None:
         return org
-    definition, tables, source = _content(options, data, sample)
+    definition, tables, source = _content(options, data, (sample, opportunities, certifications))
     org = new_org(options, definition, _features(tables), source)
     try:
         _fill(org, tables)
@@ -37,13 +44,16 @@ def open_org(options: Options, data: Path | None = None, sample: int | None = No
     return org
 
 
-def _content(options: Options, data: Path | None, sample: int | None) -> tuple[Mapping[str, Any], list[Table], str]:
+def _content(
+    options: Options, data: Path | None, sizes: tuple[int | None, int | None, int | None]
+) -> tuple[Mapping[str, Any], list[Table], str]:
+    sample, opportunities, certifications = sizes
     if sample is not None:
         from datetime import date
 
         from crmsync.sandbox.company import make_company
 
-        company = make_company(sample, options.seed, options.today or date.today())
+        company = make_company(sample, options.seed, options.today or date.today(), opportunities, certifications)
         return company.schema, company_tables(company.objects), "sample"
     if data is None:
         return {"objects": {}}, [], "schema"
@@ -65,7 +75,7 @@ def _fill(org: Org, tables: Sequence[Table]) -> None:
     with org.store.writing() as connection:
         loading = Loading(org, connection, org.clock.stamp())
         _furnish(org, loading, {table.name.lower() for table in tables})
-        loading.load(first + rest) if tables else None
+        loading.load(first + rest)
         _complete(org, loading)
         org.store.keep_facts(_facts(org, loading.stamp), connection)
     org.store.create_indexes(org.schema)

@@ -1,4 +1,4 @@
-"""Filling an org with records: a folder with one CSV per object, or the tables of a sample company.
+"""Filling an org with records.
 
 Relationship columns are those of Bulk (`Account.Key__c`, `Parent.Key__c`); rows may refer to later rows and other files.
 A load may also give what the org otherwise keeps itself (Id, CreatedDate, IsWon, …), as a restored backup does.
@@ -6,79 +6,60 @@ A load may also give what the org otherwise keeps itself (Id, CreatedDate, IsWon
 
 from __future__ import annotations
 
-import csv
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from decimal import Decimal
-from difflib import get_close_matches
-from pathlib import Path
+from itertools import islice
 from typing import Any, NoReturn
 
 from crmsync.sandbox.answers import ApiError
 from crmsync.sandbox.ids import id_number, make_id, to_18
+from crmsync.sandbox.load_columns import Column, table_columns
+from crmsync.sandbox.load_tables import LoadError, Table, nearest
 from crmsync.sandbox.org import Org
 from crmsync.sandbox.rows import auto_number, defaults
-from crmsync.sandbox.schema import Field, Schema, SObject
+from crmsync.sandbox.schema import Field, SObject
 from crmsync.sandbox.store import insert_rows
-from crmsync.sandbox.values import from_text, scaled
 
-_CHUNK = 5_000
-_KEY_SPECIALS = ("RecordType", "User", "Profile", "UserRole", "Group")
+_CHUNK = 4_000
+_SEVERAL = ""
 
-
-class LoadError(Exception):
-    """Data that cannot be loaded; the message names file, line, column and value."""
+Keys = dict[tuple[str, str], dict[str, str]]
+"""Record id by key text (without case where the key has none), by (object, key field); `_SEVERAL` marks a repeated key."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """The rows of one object. `lines` in a row's place tells the line it ends on; `file` is for messages."""
+class _Waiting:
+    """A reference to a row that has not been seen yet."""
 
-    name: str
-    file: str
-    columns: Sequence[str]
-    rows: Iterable[tuple[int, Sequence[Any]]]
-
-
-def folder_tables(folder: Path) -> list[Table]:
-    """The CSV files of a folder, ordered by name. Errors: LoadError."""
-    if not folder.is_dir():
-        raise LoadError(f"{folder}: is no folder")
-    csv.field_size_limit(10_000_000)
-    return [_csv_table(path) for path in sorted(folder.glob("*.csv"))]
+    sobject: SObject
+    column: Column
+    key: str
+    record_id: str
+    where: str
 
 
-def _csv_table(path: Path) -> Table:
-    reader = _lines(path)
-    try:
-        _, columns = next(reader)
-    except StopIteration:
-        raise LoadError(f"{path.name}: is empty; the first line holds API field names") from None
-    return Table(path.stem, path.name, [column.strip() for column in columns], reader)
+@dataclass(frozen=True)
+class _Shape:
+    """How rows of one table become rows of the store: given columns, constants, then per-row additions."""
 
+    table: Table
+    sobject: SObject
+    columns: list[Column]
+    constants: dict[str, Any]
+    numbered: list[Field]
+    derived: list[str]
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=";" if ";" in head and "," not in head else ",", strict=True)
-            width = None
-            for cells in reader:
-                if not cells:
-                    continue
-                width = width or len(cells)
-                if len(cells) != width:
-                    raise LoadError(f"{path.name}:{reader.line_num}: {len(cells)} cells, but the header has {width}")
-                yield reader.line_num, cells
-    except UnicodeDecodeError as error:
-        raise LoadError(f"{path.name}: is not UTF-8 text: {error.reason} at byte {error.start}") from None
-    except csv.Error as error:
-        raise LoadError(f"{path.name}: is not a CSV file: {error}") from None
-    except OSError as error:
-        raise LoadError(f"{path.name}: cannot be read: {error.strerror}") from None
+    @property
+    def given(self) -> list[str]:
+        """Names of the given fields."""
+        return [column.field.name for column in self.columns]
+
+    @property
+    def names(self) -> list[str]:
+        """Store columns in the order of the values."""
+        return ["Id", *(name for name in self.given if name != "Id"), *self.constants,
+                *(known.name for known in self.numbered), *self.derived]  # fmt: skip
 
 
 @dataclass
@@ -88,204 +69,183 @@ class Loading:
     org: Org
     connection: sqlite3.Connection
     stamp: str
-    keys: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-    waiting: list[tuple[SObject, Field, SObject, Field, str, str, str]] = field(default_factory=list)
-    given_ids: list[tuple[str, SObject, Field]] = field(default_factory=list)
+    keys: Keys = field(default_factory=dict)
+    waiting: list[_Waiting] = field(default_factory=list)
 
     def load(self, tables: Sequence[Table]) -> dict[str, int]:
         """Rows loaded per object. Errors: LoadError."""
-        plans = [(table, self._object(table), self._columns(table)) for table in tables]
-        for _, _, columns in plans:
-            for column in columns:
-                if column.target is not None and column.key is not None:
-                    self.keys.setdefault((column.target.name, column.key.name), {})
-        counts = {sobject.name: self._load_table(table, sobject, columns) for table, sobject, columns in plans}
+        shapes = [self._shape(table) for table in tables]
+        for column in (column for shape in shapes for column in shape.columns):
+            if column.target is not None and column.key is not None:
+                self.keys.setdefault((column.target.name, column.key.name), {})
+        counts = {shape.sobject.name: self._load_table(shape) for shape in shapes}
         self._settle()
-        self._check_given_ids()
+        for shape in shapes:
+            self._check_given_ids(shape)
         self._check_unique()
         return counts
 
-    def _object(self, table: Table) -> SObject:
+    def _shape(self, table: Table) -> _Shape:
         sobject = self.org.schema.find(table.name)
         if sobject is None:
-            names = [known.name for known in self.org.schema]
+            near = nearest(table.name, (known.name for known in self.org.schema))
             raise LoadError(
-                f"{table.file}: the org has no object {table.name}; custom objects stand in schema.yaml{_near(table.name, names)}"
+                f"{table.file}: the org has no object {table.name}; custom objects stand in schema.yaml{near}"
             )
-        return sobject
+        columns = table_columns(self.org.schema, sobject, table)
+        given = {column.field.name for column in columns}
+        derived = [name for name in _derived_names(self.org, sobject) if name not in given]
+        constants = {
+            name: value
+            for name, value in defaults(self.org, sobject, self.stamp).items()
+            if name not in given and name not in derived
+        }
+        numbered = [known for known in sobject.fields if known.auto_number and known.name not in given]
+        return _Shape(table, sobject, columns, constants, numbered, derived)
 
-    def _columns(self, table: Table) -> list[_Column]:
-        sobject = self._object(table)
-        found = [_column(self.org.schema, sobject, name, table.file) for name in table.columns]
-        names = [column.field.name for column in found]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice:
-            raise LoadError(f"{table.file}:1: two columns give {twice}")
-        return found
-
-    def _load_table(self, table: Table, sobject: SObject, columns: list[_Column]) -> int:
-        names, rows = self._stored_rows(table, sobject, columns)
+    def _load_table(self, shape: _Shape) -> int:
         count = 0
-        chunk: list[tuple[Any, ...]] = []
-        for row in rows:
-            chunk.append(row)
-            if len(chunk) == _CHUNK:
-                count += self._insert(table, sobject, names, chunk)
-                chunk = []
-        count += self._insert(table, sobject, names, chunk)
-        self.given_ids += [
-            (table.file, sobject, column.field)
-            for column in columns
-            if column.field.type == "reference" and column.target is None
-        ]
+        while chunk := list(islice(shape.table.rows, _CHUNK)):
+            rows = self._stored(shape, [line for line, _ in chunk], [cells for _, cells in chunk])
+            try:
+                insert_rows(self.connection, shape.sobject, shape.names, rows)
+            except sqlite3.IntegrityError:
+                raise LoadError(f"{shape.table.file}: the same Id stands on two rows") from None
+            count += len(chunk)
         return count
 
-    def _insert(self, table: Table, sobject: SObject, names: Sequence[str], chunk: list[tuple[Any, ...]]) -> int:
+    def _stored(self, shape: _Shape, lines: list[int], rows: list[Sequence[Any]]) -> list[tuple[Any, ...]]:
+        """Values of a chunk, worked out column by column because that is fastest."""
+        values = self._read(shape, lines, rows)
+        first = self.org.numbers.get(shape.sobject.prefix, 0) + 1
+        ids = self._ids(shape, lines, values, first)
+        self._require(shape, lines, values)
+        for column in shape.columns:
+            if column.target is not None:
+                name = column.field.name
+                values[name] = self._parents(shape, column, lines, values[name], ids)
+        self._remember_keys(shape, values, ids)
+        more = [
+            [auto_number(str(known.auto_number), first + place) for place in range(len(rows))]
+            for known in shape.numbered
+        ]
+        derived = self._derive(shape, lines, values) if shape.derived else []
+        given = [values[name] for name in shape.given if name != "Id"]
+        constants = [[value] * len(rows) for value in shape.constants.values()]
+        return list(zip(ids, *given, *constants, *more, *derived, strict=True))
+
+    def _read(self, shape: _Shape, lines: list[int], rows: list[Sequence[Any]]) -> dict[str, list[Any]]:
         try:
-            insert_rows(self.connection, sobject, names, chunk)
-        except sqlite3.IntegrityError:
-            raise LoadError(f"{table.file}: the same Id stands on two rows") from None
-        return len(chunk)
+            cells = zip(*rows, strict=True)
+            return {
+                column.field.name: [column.read(cell) for cell in column_cells]
+                for column, column_cells in zip(shape.columns, cells, strict=True)
+            }
+        except (ApiError, ValueError, TypeError):
+            _refuse_cell(shape, lines, rows)
 
-    def _stored_rows(
-        self, table: Table, sobject: SObject, columns: list[_Column]
-    ) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-        given = [column.field.name for column in columns]
-        rest = {name: value for name, value in defaults(self.org, sobject, self.stamp).items() if name not in given}
-        number_fields = [known for known in sobject.fields if known.auto_number and known.name not in given]
-        derives = bool(self.org.deriving.parts(sobject.name))
-        extra = _derived_names(self.org, sobject, given) if derives else []
-        rest = {name: value for name, value in rest.items() if name not in extra}
-        names = [
-            *(["Id"] if "Id" not in given else []),
-            *given,
-            *rest,
-            *(known.name for known in number_fields),
-            *extra,
+    def _ids(self, shape: _Shape, lines: list[int], values: dict[str, list[Any]], first: int) -> list[str]:
+        prefix = shape.sobject.prefix
+        made = [make_id(prefix, number) for number in range(first, first + len(lines))]
+        self.org.numbers[prefix] = first + len(lines) - 1
+        given = values.get("Id")
+        if given is None:
+            return made
+        ids = [
+            made[place] if text is None else _given_id(shape, lines[place], text) for place, text in enumerate(given)
         ]
-        return names, self._rows(table, sobject, columns, tuple(rest.values()), number_fields, extra, list(rest))
+        self.org.numbers[prefix] = max(self.org.numbers[prefix], *(id_number(record_id) for record_id in ids))
+        return ids
 
-    def _rows(
-        self, table: Table, sobject: SObject, columns: list[_Column], rest: tuple[Any, ...], numbered: list[Field],
-        extra: list[str], rest_names: list[str],
-    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
-        prefix, schema, numbers = sobject.prefix, self.org.schema, self.org.numbers
-        given = [column.field.name for column in columns]
-        id_place = given.index("Id") if "Id" in given else None
-        keyed = [(given.index(key), places, schema_field(sobject, key)) for (name, key), places in self.keys.items()
-                 if name == sobject.name and key in given]  # fmt: skip
-        must = [
-            place for place, column in enumerate(columns) if column.field.required and sobject.name != "Opportunity"
-        ]
-        number = numbers.get(prefix, 0)
-        readers = [column.read for column in columns]
-        for line, cells in table.rows:
-            number += 1
-            try:
-                values = [read(cell) for read, cell in zip(readers, cells, strict=True)]
-            except (ApiError, ValueError) as error:
-                self._bad_cell(table, line, columns, cells, error)
-            if id_place is not None and values[id_place]:
-                record_id = self._given_id(table, line, sobject, values[id_place])
-                number = max(number, id_number(record_id))
-            else:
-                record_id = make_id(prefix, number)
-            if id_place is not None:
-                values[id_place] = record_id
-            for place in must:
-                if values[place] is None:
-                    raise LoadError(f"{table.file}:{line}: {given[place]} is empty, but is required")
-            for place, column in enumerate(columns):
-                if column.target is not None and column.key is not None and values[place] is not None:
-                    values[place] = self._parent(table, line, sobject, column, record_id, values[place])
-            for place, places, key in keyed:
-                if values[place] is not None:
-                    shown = values[place] if key.case_sensitive else str(values[place]).casefold()
-                    places[shown] = "" if shown in places else record_id
-            more = [auto_number(str(known.auto_number), number) for known in numbered]
-            if extra:
-                row = dict(zip(given, values, strict=True)) | dict(zip(rest_names, rest, strict=True))
-                found = self._derived(
-                    table, line, sobject, row, frozenset(name for name in given if row[name] is not None)
+    def _require(self, shape: _Shape, lines: list[int], values: dict[str, list[Any]]) -> None:
+        derived = _derived_names(self.org, shape.sobject)
+        for known in shape.sobject.fields:
+            if not known.required or known.name in derived:
+                continue
+            column = values.get(known.name)
+            if column is None:
+                raise LoadError(f"{shape.table.file}:1: the column {known.name} is missing, but is required")
+            if None in column:
+                raise LoadError(
+                    f"{shape.table.file}:{lines[column.index(None)]}: {known.name} is empty, but is required"
                 )
-                for place, name in enumerate(given):
-                    if values[place] is None and name in found:
-                        values[place] = found[name]
-                more += [found.get(name) for name in extra]
-            numbers[prefix] = number
-            yield (*(() if id_place is not None else (record_id,)), *values, *rest, *more)
 
-    def _derived(
-        self, table: Table, line: int, sobject: SObject, row: dict[str, Any], given: frozenset[str]
-    ) -> dict[str, Any]:
-        if sobject.name != "Opportunity":
-            return self.org.deriving.derived(sobject.name, row, given)
-        made: dict[str, Any] = {}
-        won, closed = row.get("IsWon"), row.get("IsClosed")
-        if row.get("StageName") is None:
-            row["StageName"] = made["StageName"] = "Closed Won" if won else "Closed Lost" if closed else "Prospecting"
-        elif row["StageName"] not in self.org.deriving.stages:
-            self.org.deriving.learn(row["StageName"], bool(closed or won), bool(won))
-        if row.get("Name") is None:
-            made["Name"] = str(row.get("Key__c") or f"Opportunity {line - 1}")
-        if row.get("CloseDate") is None:
-            raise LoadError(f"{table.file}:{line}: CloseDate is empty, but is required")
-        return made | self.org.deriving.derived(sobject.name, row, given)
-
-    def _given_id(self, table: Table, line: int, sobject: SObject, text: str) -> str:
-        found = to_18(text)
-        if found is None or not found.startswith(sobject.prefix):
-            raise LoadError(
-                f"{table.file}:{line}: Id {text} is no id of {sobject.name} (prefix {sobject.prefix}, 15 or 18 signs)"
-            )
+    def _parents(
+        self, shape: _Shape, column: Column, lines: list[int], keys: list[str | None], ids: list[str]
+    ) -> list[str | None]:
+        """Record ids for the keys of a relationship column; None for the time being where the parent comes later."""
+        assert column.target is not None
+        assert column.key is not None
+        known = self.keys[column.target.name, column.key.name]
+        found: list[str | None] = []
+        for place, key in enumerate(keys):
+            shown = key if key is None or column.key.case_sensitive else key.casefold()
+            parent = None if shown is None else known.get(shown)
+            if shown is not None and not parent:
+                where = f"{shape.table.file}:{lines[place]}: {column.name} {key!r}"
+                self.waiting.append(_Waiting(shape.sobject, column, shown, ids[place], where))
+            found.append(parent or None)
         return found
 
-    def _parent(
-        self, table: Table, line: int, sobject: SObject, column: _Column, record_id: str, key: str
-    ) -> str | None:
-        assert column.target is not None and column.key is not None
-        shown = key if column.key.case_sensitive else key.casefold()
-        found = self.keys[column.target.name, column.key.name].get(shown)
-        if found is None:
-            self.waiting.append(
-                (
-                    sobject,
-                    column.field,
-                    column.target,
-                    column.key,
-                    shown,
-                    record_id,
-                    f"{table.file}:{line}: {column.name} {key!r}",
-                )
-            )
-            return None
-        if found == "":
-            raise LoadError(
-                f"{table.file}:{line}: {column.name} {key!r} stands on several rows of {column.target.name}"
-            )
-        return found
+    def _remember_keys(self, shape: _Shape, values: dict[str, list[Any]], ids: list[str]) -> None:
+        for (name, key_name), known in self.keys.items():
+            if name != shape.sobject.name or key_name not in values:
+                continue
+            key = shape.sobject.by_name[key_name.lower()]
+            for value, record_id in zip(values[key_name], ids, strict=True):
+                if value is not None:
+                    shown = value if key.case_sensitive else str(value).casefold()
+                    known[shown] = _SEVERAL if shown in known else record_id
+
+    def _derive(self, shape: _Shape, lines: list[int], values: dict[str, list[Any]]) -> list[list[Any]]:
+        """Columns that the org works out; what was given and not empty stays, gaps in given columns are filled."""
+        name = shape.sobject.name
+        parts = [
+            part for part in (*self.org.deriving.parts(name), "IsWon", "IsClosed", "Name", "Key__c") if part in values
+        ]
+        filled = [known for known in _derived_names(self.org, shape.sobject) if known in values]
+        columns: list[list[Any]] = [[] for _ in shape.derived]
+        for place in range(len(lines)):
+            row = {part: values[part][place] for part in parts}
+            given = frozenset(part for part, value in row.items() if value is not None)
+            made = _settled_deal(self.org, shape, lines[place], row, given) if name == "Opportunity" else {}
+            made |= self.org.deriving.derived(name, row, given)
+            for known in filled:
+                if values[known][place] is None:
+                    values[known][place] = made.get(known)
+            for column, known in zip(columns, shape.derived, strict=True):
+                column.append(made.get(known))
+        return columns
 
     def _settle(self) -> None:
         updates: dict[tuple[str, str], list[tuple[str, str]]] = {}
-        for sobject, link, target, key, shown, record_id, where in self.waiting:
-            found = self.keys[target.name, key.name].get(shown)
+        for waiting in self.waiting:
+            target, key = waiting.column.target, waiting.column.key
+            assert target is not None
+            assert key is not None
+            found = self.keys[target.name, key.name].get(waiting.key)
             if not found:
                 why = "is on no row of" if found is None else "stands on several rows of"
-                raise LoadError(f"{where} {why} {target.name}")
-            updates.setdefault((sobject.name, link.name), []).append((found, record_id))
+                raise LoadError(f"{waiting.where} {why} {target.name}")
+            updates.setdefault((waiting.sobject.name, waiting.column.field.name), []).append((found, waiting.record_id))
         for (name, column), pairs in updates.items():
             self.connection.executemany(f'UPDATE "{name}" SET "{column}" = ? WHERE "Id" = ?', pairs)
 
-    def _check_given_ids(self) -> None:
-        for file, sobject, link in self.given_ids:
+    def _check_given_ids(self, shape: _Shape) -> None:
+        for column in shape.columns:
+            link = column.field
+            if link.type != "reference" or column.target is not None:
+                continue
             targets = [found for name in link.reference_to if (found := self.org.schema.find(name))]
             unknown = " AND ".join(f'"{link.name}" NOT IN (SELECT "Id" FROM "{target.name}")' for target in targets)
             row = self.connection.execute(
-                f'SELECT rowid, "{link.name}" FROM "{sobject.name}" WHERE "{link.name}" IS NOT NULL AND {unknown} LIMIT 1'
+                f'SELECT rowid, "{link.name}" FROM "{shape.sobject.name}" WHERE "{link.name}" IS NOT NULL AND {unknown}'
             ).fetchone()
             if row:
                 names = " or ".join(link.reference_to)
-                raise LoadError(f"{file}: data row {row[0]}: {link.name} {row[1]} is the Id of no {names} in the data")
+                raise LoadError(
+                    f"{shape.table.file}: data row {row[0]}: {link.name} {row[1]} is the Id of no {names} in the data"
+                )
 
     def _check_unique(self) -> None:
         for sobject in self.org.schema:
@@ -301,91 +261,49 @@ class Loading:
                             f"{sobject.name}: {known.name} is unique, but {row[0]!r} stands on several rows"
                         )
 
-    def _bad_cell(
-        self, table: Table, line: int, columns: list[_Column], cells: Sequence[Any], error: Exception
-    ) -> NoReturn:
-        if len(cells) != len(columns):
-            raise LoadError(f"{table.file}:{line}: {len(cells)} cells, but the header has {len(columns)}") from None
-        for column, cell in zip(columns, cells, strict=True):
+
+def _refuse_cell(shape: _Shape, lines: list[int], rows: list[Sequence[Any]]) -> NoReturn:
+    """Name the first cell that cannot be read."""
+    for line, cells in zip(lines, rows, strict=True):
+        if len(cells) != len(shape.columns):
+            raise LoadError(
+                f"{shape.table.file}:{line}: {len(cells)} cells, but the header has {len(shape.columns)}"
+            ) from None
+        for column, cell in zip(shape.columns, cells, strict=True):
             try:
                 column.read(cell)
-            except (ApiError, ValueError) as reason:
-                raise LoadError(f"{table.file}:{line}: {column.name} {str(cell)[:80]!r}: {reason}") from None
-        raise LoadError(f"{table.file}:{line}: {error}") from None
+            except (ApiError, ValueError, TypeError) as reason:
+                raise LoadError(f"{shape.table.file}:{line}: {column.name} {str(cell)[:80]!r}: {reason}") from None
+    raise LoadError(f"{shape.table.file}: cannot be read")
 
 
-@dataclass(frozen=True)
-class _Column:
-    """One column: the field it fills; for a relationship column the parent object and its key field."""
-
-    name: str
-    field: Field
-    read: Callable[[Any], Any]
-    target: SObject | None = None
-    key: Field | None = None
-
-
-def _column(schema: Schema, sobject: SObject, name: str, file: str) -> _Column:
-    first, _, key_name = name.partition(".")
-    if not key_name:
-        found = sobject.field(name)
-        if found is None or found.kind == "compound":
-            near = _near(name, [known.name for known in sobject.fields])
-            raise LoadError(f"{file}:1: {sobject.name} has no field {name}{near}")
-        return _Column(name, found, _reader(schema, found))
-    link = sobject.by_relationship.get(first.lower()) or sobject.by_relationship.get(f"{first.lower()}__r")
-    link = link or next((known for known in [sobject.field(first)] if known and known.reference_to), None)
-    if link is None:
-        near = _near(first, [str(known.relationship) for known in sobject.fields if known.relationship])
-        raise LoadError(f"{file}:1: {sobject.name} has no relationship {first} (column {name}){near}")
-    for target_name in link.reference_to:
-        target = schema.find(target_name)
-        key = target.field(key_name) if target else None
-        if target is not None and key is not None and (key.key or target.name in _KEY_SPECIALS):
-            return _Column(name, link, lambda cell: str(cell).strip() if cell not in (None, "") else None, target, key)
-    raise LoadError(f"{file}:1: {key_name} is no external id field of {' or '.join(link.reference_to)} (column {name})")
-
-
-def schema_field(sobject: SObject, name: str) -> Field:
-    """The field of that name, which exists."""
-    found = sobject.field(name)
-    if found is None:
-        raise KeyError(name)
+def _given_id(shape: _Shape, line: int, text: str) -> str:
+    found = to_18(text)
+    if found is None or not found.startswith(shape.sobject.prefix):
+        name, prefix = shape.sobject.name, shape.sobject.prefix
+        raise LoadError(f"{shape.table.file}:{line}: Id {text} is no id of {name} (prefix {prefix}, 15 or 18 signs)")
     return found
 
 
-def _reader(schema: Schema, known: Field) -> Callable[[Any], Any]:
-    """A function from a cell (text, or a Python value of the sample company) to what the store holds."""
-    if known.name == "Id":
-        return lambda cell: cell or None
-
-    def read(cell: Any) -> Any:
-        if cell is None or isinstance(cell, str):
-            return from_text(schema, known, cell)
-        if isinstance(cell, bool):
-            return int(cell) if known.kind == "flag" else from_text(schema, known, str(cell).lower())
-        if isinstance(cell, (int, Decimal)) and known.kind in ("whole", "decimal"):
-            return scaled(known, Decimal(cell))
-        if isinstance(cell, (date, datetime)):
-            return from_text(schema, known, cell.isoformat())
-        return from_text(schema, known, str(cell))
-
-    return read
+def _settled_deal(org: Org, shape: _Shape, line: int, row: dict[str, Any], given: frozenset[str]) -> dict[str, Any]:
+    """Name and stage of an opportunity where the data leaves them open."""
+    made: dict[str, Any] = {}
+    won, closed = (row.get(name) if name in given else None for name in ("IsWon", "IsClosed"))
+    if row.get("StageName") is None:
+        row["StageName"] = made["StageName"] = "Closed Won" if won else "Closed Lost" if closed else "Prospecting"
+    elif row["StageName"] not in org.deriving.stages:
+        org.deriving.learn(row["StageName"], closed, won)
+    if row.get("Name") is None:
+        made["Name"] = str(row.get("Key__c") or f"Opportunity {line - 1}")
+    if row.get("CloseDate") is None:
+        raise LoadError(f"{shape.table.file}:{line}: CloseDate is empty, but is required")
+    return made
 
 
-def _derived_names(org: Org, sobject: SObject, given: Sequence[str]) -> list[str]:
-    """Columns that are worked out per row and that the data does not give."""
+def _derived_names(org: Org, sobject: SObject) -> list[str]:
+    """Fields that are worked out per row."""
     sample: dict[str, Any] = {"StageName": "Closed Won", "CloseDate": "2026-01-01", "Amount": 1, "Probability": 1}
-    found = org.deriving.derived(sobject.name, sample, frozenset())
-    names = [*found, *(("StageName", "Name") if sobject.name == "Opportunity" else ())]
-    return [name for name in dict.fromkeys(names) if name not in given and sobject.field(name)]
-
-
-def _near(word: str, known: Sequence[str]) -> str:
-    close = get_close_matches(word, known, 1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def company_tables(objects: Mapping[str, tuple[Sequence[str], Iterable[Sequence[Any]]]]) -> list[Table]:
-    """The tables of a sample company."""
-    return [Table(name, name, columns, enumerate(rows, 2)) for name, (columns, rows) in objects.items()]
+    found = list(org.deriving.derived(sobject.name, sample, frozenset()))
+    if sobject.name == "Opportunity":
+        found += ["StageName", "Name", "CloseDate"]
+    return [name for name in dict.fromkeys(found) if sobject.field(name)]

@@ -65,6 +65,7 @@ class Org:
     cursors: dict[str, Any] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)
     used_requests: int = 0
+    corporate: str | None = None  # ISO code that rates are against; None with a single currency
     lock: RLock = field(default_factory=RLock)
     changed_schema: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     _waiting: list[tuple[str, str]] | None = None
@@ -181,6 +182,8 @@ class Org:
             rows = self.store.reader().execute(
                 'SELECT "IsoCode", "IsCorporate", "IsActive" FROM "CurrencyType" ORDER BY "IsoCode"'
             )
+            rows = rows.fetchall()
+            self.corporate = next((iso for iso, corporate, _ in rows if corporate), None)
             currencies = [Choice(iso, iso, bool(corporate), bool(active)) for iso, corporate, active in rows]
         live = {"CurrencyIsoCode": currencies, "StageName": stages}
         objects = []
@@ -191,13 +194,6 @@ class Org:
             )
             objects.append(replace(sobject, fields=fields))
         return Schema(objects, self.schema.multi_currency)
-
-    def corporate_currency(self) -> str:
-        """The ISO code that rates are against."""
-        if not self.features.multi_currency:
-            return "USD"
-        row = self.store.reader().execute('SELECT "IsoCode" FROM "CurrencyType" WHERE "IsCorporate" = 1').fetchone()
-        return str(row[0]) if row else "USD"
 
 
 def new_org(options: Options, definition: Mapping[str, Any], features: Features, source: str = "schema") -> Org:

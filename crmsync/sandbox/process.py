@@ -15,7 +15,7 @@ _START_S = 120.0
 _END_S = 10.0
 
 
-class OrgNotStarted(Exception):
+class OrgStartError(Exception):
     """The process ended, or said nothing, before the org answered; the message holds what it wrote."""
 
     def __init__(self, message: str, exit_code: int | None) -> None:
@@ -42,7 +42,7 @@ class Org:
 def start_org(arguments: Sequence[str] = (), start_s: float = _START_S) -> Iterator[Org]:
     """Start `crmsync sandbox salesforce` with these arguments; the process ends with the block.
 
-    Errors: OrgNotStarted with the exit code and what it wrote.
+    Errors: OrgStartError with the exit code and what it wrote.
     """
     command = [sys.executable, "-m", "crmsync.sandbox", "salesforce", "--parent", str(os.getpid()), *arguments]
     if "--port" not in arguments:
@@ -70,7 +70,7 @@ def _started(process: subprocess.Popen[str], written: list[str], listener: threa
         process.wait(_END_S)
         listener.join(_END_S)
         text = "".join(written).strip() or line.strip() or f"it said nothing within {start_s:g} s"
-        raise OrgNotStarted(text, process.returncode)
+        raise OrgStartError(text, process.returncode)
     return Org(process=process, **json.loads(line))
 
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,7 @@ def first_page(org: Org, soql: str, root: str, asked: int = MOST_ROWS, deleted_t
             return {"totalSize": found, "done": True, "records": []}
         if plan.aggregate:
             return _aggregated(reader, plan)
-        rows = array("q", (row[0] for row in reader.execute(plan.select(_row_number(plan)), plan.parameters)))
+        rows = array("q", (row[0] for row in reader.execute(plan.select("t0.rowid"), plan.parameters)))
     with org.lock:
         number = org.numbers[LOCATOR_PREFIX] = org.numbers.get(LOCATOR_PREFIX, 0) + 1
     cursor = Cursor(make_id(LOCATOR_PREFIX, number), plan, rows, asked, deleted_too)
@@ -92,19 +93,13 @@ def _keep(org: Org, cursor: Cursor) -> None:
             org.cursors.pop(next(iter(org.cursors)))
 
 
-class _refusing:  # noqa: N801  # reads as a statement
+@contextmanager
+def _refusing() -> Iterator[None]:
     """Turns what SQLite cannot do into the org's refusal."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (sqlite3.OperationalError, sqlite3.DataError, OverflowError)):
-            raise ApiError(400, "QUERY_TOO_COMPLICATED", "The query is too complicated to be run.") from error
-
-
-def _row_number(plan: Plan) -> str:
-    return "t0.rowid"
+    try:
+        yield
+    except (sqlite3.OperationalError, sqlite3.DataError, OverflowError) as error:
+        raise ApiError(400, "QUERY_TOO_COMPLICATED", "The query is too complicated to be run.") from error
 
 
 def _aggregated(reader: sqlite3.Connection, plan: Plan) -> Record:

@@ -13,7 +13,7 @@ from crmsync.sandbox.answers import Answer, ApiError, Call, not_found
 from crmsync.sandbox.discovery import sobject_of
 from crmsync.sandbox.ids import to_18
 from crmsync.sandbox.org import Org
-from crmsync.sandbox.rows import ManyMatches, Rows
+from crmsync.sandbox.rows import Rows, SeveralFoundError
 from crmsync.sandbox.schema import Field, SObject
 from crmsync.sandbox.values import stamp_of
 
@@ -128,7 +128,7 @@ def upsert_record(org: Org, call: Call) -> Answer:
     try:
         with org.rows() as rows:
             record_id, created = rows.upsert(sobject, key, unquote(call.parts["value"]), given, update_only=update_only)
-    except ManyMatches as many:
+    except SeveralFoundError as many:
         return Answer([f"{call.root}/sobjects/{sobject.name}/{found}" for found in many.ids], 300)
     if not created and _number(call) < 46:
         return Answer(None, 204)

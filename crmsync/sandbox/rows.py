@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Convert = Callable[[Schema, Field, Any], Stored]
 
 
-class ManyMatches(Exception):
+class SeveralFoundError(Exception):
     """An external id that several records carry."""
 
     def __init__(self, ids: list[str]) -> None:
@@ -93,7 +93,7 @@ class Rows:
         convert: Convert = from_json,
         update_only: bool = False,
     ) -> tuple[str, bool]:
-        """(record id, created). Errors: ApiError; ManyMatches when several records carry the key."""
+        """(record id, created). Errors: ApiError; SeveralFoundError when several records carry the key."""
         if key.name == "Id":
             return self.update(sobject, str(value), given, convert), False
         stored = convert(self.org.schema, key, value)
@@ -101,7 +101,7 @@ class Rows:
             raise ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
         ids = self.find(sobject, key, stored)
         if len(ids) > 1:
-            raise ManyMatches(ids)
+            raise SeveralFoundError(ids)
         if ids:
             return self.update(sobject, ids[0], given, convert), False
         if update_only:
@@ -298,7 +298,7 @@ def defaults(org: Org, sobject: SObject, stamp: str) -> dict[str, Any]:
     row: dict[str, Any] = {}
     audit: dict[str, Any] = {
         "CreatedDate": stamp, "LastModifiedDate": stamp, "SystemModstamp": stamp, "CreatedById": org.user_id,
-        "LastModifiedById": org.user_id, "OwnerId": org.user_id, "CurrencyIsoCode": org.corporate_currency(),
+        "LastModifiedById": org.user_id, "OwnerId": org.user_id, "CurrencyIsoCode": org.corporate,
     }  # fmt: skip
     for known in sobject.stored():
         if known.name in audit:

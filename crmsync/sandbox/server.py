@@ -26,7 +26,7 @@ from crmsync.sandbox.answers import JSON_TYPE, MAX_BODY, Answer, ApiError, Call,
 from crmsync.sandbox.bulk_ingest import MOST_BYTES
 from crmsync.sandbox.discovery import limit_info, use_request
 from crmsync.sandbox.furnishing import open_org
-from crmsync.sandbox.loading import LoadError
+from crmsync.sandbox.load_tables import LoadError
 from crmsync.sandbox.oauth import check_login, greeting, public_key
 from crmsync.sandbox.org import DAILY_REQUESTS, Options, Org
 from crmsync.sandbox.routes import Door, find_door, is_side_door
@@ -34,7 +34,10 @@ from crmsync.sandbox.schema_file import SchemaError
 from crmsync.sandbox.store import StateError
 
 MOST_URI = 16_384
-_TOO_LONG = "<html><head><title>Bad Message 414</title></head><body><h1>Bad Message 414</h1><p>reason: URI Too Long</p></body></html>"
+_TOO_LONG = (
+    "<html><head><title>Bad Message 414</title></head>"
+    "<body><h1>Bad Message 414</h1><p>reason: URI Too Long</p></body></html>"
+)
 
 _log = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
@@ -218,6 +221,8 @@ def serve(
     parent: int | None = None,
     daily_requests: int = DAILY_REQUESTS,
     bulk_charset: bool = False,
+    opportunities: int | None = None,
+    certifications: int | None = None,
 ) -> None:
     """Serve an org on 127.0.0.1 until SIGTERM or SIGINT; the first line on stdout is JSON, once it answers.
 
@@ -237,7 +242,7 @@ def serve(
         if jwt_public_key is not None:
             public_key(jwt_public_key)
         listening = _listen(port)
-        org = open_org(options, data, sample)
+        org = open_org(options, data, sample, opportunities, certifications)
     except (SchemaError, StateError, LoadError) as error:
         raise SandboxError(str(error)) from None
     except (OSError, ValueError) as error:

@@ -64,7 +64,8 @@ def _field(line: str) -> Field:
 
 
 def _options(text: str) -> dict[str, str]:
-    return dict(word.split("=", 1) if "=" in word else (word, "") for word in text.split())
+    found = (word.partition("=") for word in text.split())
+    return {name: value for name, _, value in found}
 
 
 def _typed(name: str, label: str, kind: str, size: str, options: dict[str, str]) -> Field:

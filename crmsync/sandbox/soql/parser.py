@@ -22,10 +22,64 @@ from crmsync.sandbox.soql.tree import (
 
 MAX_DEPTH = 60
 _CLAUSES = frozenset(
-    ["from", "where", "with", "group", "having", "order", "limit", "offset", "for", "all", "using", "update", "and", "or", "not", "in", "like", "includes", "excludes", "asc", "desc", "nulls", "select", "by", "having", "typeof", "end", "then", "when", "else", "as"]
+    [
+        "from",
+        "where",
+        "with",
+        "group",
+        "having",
+        "order",
+        "limit",
+        "offset",
+        "for",
+        "all",
+        "using",
+        "update",
+        "and",
+        "or",
+        "not",
+        "in",
+        "like",
+        "includes",
+        "excludes",
+        "asc",
+        "desc",
+        "nulls",
+        "select",
+        "by",
+        "having",
+        "typeof",
+        "end",
+        "then",
+        "when",
+        "else",
+        "as",
+    ]
 )
 _FUNCTIONS = frozenset(
-    ["COUNT", "COUNT_DISTINCT", "SUM", "MIN", "MAX", "AVG", "FIELDS", "CONVERTCURRENCY", "FORMAT", "TOLABEL", "CALENDAR_YEAR", "CALENDAR_QUARTER", "CALENDAR_MONTH", "DAY_IN_MONTH", "DAY_IN_WEEK", "DAY_IN_YEAR", "DAY_ONLY", "HOUR_IN_DAY", "FISCAL_YEAR", "FISCAL_QUARTER", "FISCAL_MONTH"]
+    [
+        "COUNT",
+        "COUNT_DISTINCT",
+        "SUM",
+        "MIN",
+        "MAX",
+        "AVG",
+        "FIELDS",
+        "CONVERTCURRENCY",
+        "FORMAT",
+        "TOLABEL",
+        "CALENDAR_YEAR",
+        "CALENDAR_QUARTER",
+        "CALENDAR_MONTH",
+        "DAY_IN_MONTH",
+        "DAY_IN_WEEK",
+        "DAY_IN_YEAR",
+        "DAY_ONLY",
+        "HOUR_IN_DAY",
+        "FISCAL_YEAR",
+        "FISCAL_QUARTER",
+        "FISCAL_MONTH",
+    ]
 )
 _SIGNS = {"=": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 

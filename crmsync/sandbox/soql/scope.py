@@ -75,14 +75,15 @@ class Scope:
         names = self._without_alias(path.names)
         if len(names) - 1 > MOST_PARENTS:
             raise malformed(self.soql, path.at, f"a parent path may have at most {MOST_PARENTS} steps: {path}")
-        sobject, alias, done = self.base, self.root, ()
+        sobject, alias = self.base, self.root
+        done: tuple[str, ...] = ()
         for place, name in enumerate(names[:-1]):
             link = sobject.by_relationship.get(name.lower())
             if link is None:
                 raise no_relationship(self.soql, path.at, name)
             if len(link.reference_to) > 1:
                 return self._polymorphic(path, names, place, alias, link, done)
-            joined = self._join(sobject, alias, link, done)
+            joined = self._join(alias, link, done)
             sobject, alias, done = joined.sobject, joined.alias, joined.names
         return self._field(path, sobject, alias, done, names[-1])
 
@@ -101,7 +102,7 @@ class Scope:
         sql = compound_sql(sobject, found, alias) if found.kind == "compound" else f'{alias}."{found.name}"'
         return Term(sql, found.kind, (*done, found.name), found, found.scale, alias)
 
-    def _join(self, sobject: SObject, alias: str, link: Field, done: tuple[str, ...]) -> Joined:
+    def _join(self, alias: str, link: Field, done: tuple[str, ...]) -> Joined:
         names = (*done, str(link.relationship))
         if names not in self.joins:
             parent = self.world.schema.find(link.reference_to[0])
