@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from typing import Any
 
 from crmsync.programs.program import (
@@ -59,12 +59,19 @@ def _with_unit(number: Decimal, unit: Unit, currency: str | None) -> str:
     if unit is Unit.PERCENT:
         return f"{_grouped(number * 100)} %"
     if unit is Unit.MONEY:
-        return f"{_grouped(number)} {currency or ''}".rstrip()
+        return f"{_amount(number)} {currency or ''}".rstrip()
     return _grouped(number)
 
 
+def _amount(number: Decimal) -> str:
+    """Money with its cents, or without where there are none."""
+    return f"{number:,.2f}".removesuffix(".00")
+
+
 def _grouped(number: Decimal) -> str:
-    text = f"{number:,f}"
+    """At most two decimals, cut and not rounded: 34.999 of 35 must not read as 35."""
+    exact = number if number == number.to_integral_value() else number.quantize(Decimal("0.01"), ROUND_DOWN)
+    text = f"{exact:,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -127,7 +134,7 @@ def _required(program: Program, criterion: Criterion, attributes: Attributes) ->
     while isinstance(value, ByAttribute):
         value = value.cases.get(attributes.get(value.column) or "", value.default)
     if isinstance(value, MoneyValue):
-        return COMPARED[criterion.comparison] + f"{_grouped(value.amount)} {value.currency}"
+        return COMPARED[criterion.comparison] + f"{_amount(value.amount)} {value.currency}"
     if isinstance(value, OtherMetric):
         return COMPARED[criterion.comparison] + label_of_metric(program, value.key)
     return COMPARED[criterion.comparison] + shown(program, criterion.metric, value)
@@ -226,8 +233,8 @@ BY_OVERRIDE = frozenset({"pinned", "floored", "capped"})
 def deciding(program: Program, standing: Standing, attributes: Attributes) -> str:
     """The criterion or decision that made this standing differ from the one before."""
     movement = standing.get("movement") or ""
-    if movement == "left":
-        return "takes no part any more"
+    if standing.get("granted_tier") is None:
+        return "does not belong any more"
     if movement in BY_OVERRIDE and (said := "; ".join(overrides_said(standing))):
         return said
     meets, misses = what_it_meets(program, standing, attributes), what_it_misses(program, standing)

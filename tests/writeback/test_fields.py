@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crmsync.programs.program import Headline
+from crmsync.programs.program import Headline, Unit
 from crmsync.writeback.fields import COMPUTED, Kind, account_of, account_values, fitted, normalised
-from tests.writeback.facts import a_program, missing, standing
+from crmsync.writeback.wording import shown
+from tests.writeback.facts import a_program, metric, missing, standing
 
 
 def values(*rows: dict[str, object], **program: object) -> dict[str, str | None]:
@@ -94,6 +95,25 @@ def test_a_program_without_a_headline_gives_the_account_no_tier():
     program = replace(a_program(), headline=Headline.NONE)
     found = account_values(program, account_of(program, [standing("A", headline_tier=None)]))
     assert (found["granted_tier"], found["gap_summary"]) == (None, "Certified people 4 of 5")
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "text"),
+    [
+        (Unit.MONEY, "176273.90", "176,273.90 EUR"),
+        (Unit.MONEY, "500000.00", "500,000 EUR"),
+        (Unit.PERCENT, "0.349999999", "34.99 %"),
+        (Unit.PERCENT, "-0.649904073", "-64.99 %"),
+        (Unit.NUMBER, "4.200000000", "4.2"),
+        (Unit.NUMBER, "1200", "1,200"),
+        (Unit.YES_NO, "true", "yes"),
+        (Unit.TEXT, "1e3", "1e3"),
+        (Unit.NUMBER, None, "unknown"),
+    ],
+)
+def test_values_are_shown_as_people_read_them(unit: Unit, value: str | None, text: str):
+    program = replace(a_program(), metrics={"m": metric("m", unit, "M")})
+    assert shown(program, "m", value) == text
 
 
 def test_line_breaks_and_control_characters_become_blanks():
