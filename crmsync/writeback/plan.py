@@ -214,8 +214,7 @@ class _Draft:
         before = {(row["partner_id"], row["category"]): row for row in previous or ()}
         for row in rows:
             old = before.pop((row["partner_id"], row["category"]), None)
-            # A row without a movement is no standing: the category was only declared, or only observed.
-            from_tier = old["granted_tier"] if old else row.get("previous_tier") if row.get("movement") else None
+            from_tier = old["granted_tier"] if old else row.get("previous_tier")
             # Without a movement word the partner never belonged here: its hand-kept tier is of another category.
             enters = old is None and row.get("movement") in ("entered", None)
             if not enters and from_tier != row.get("granted_tier"):
