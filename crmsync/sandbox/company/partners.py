@@ -62,15 +62,15 @@ class Partner:
 
 
 def partner_base(count: int, owners: int, seed: int, today: date, pools: Mapping[str, Names]) -> list[Partner]:
-    """`count` partners, parents before their children."""
+    """`count` partners, parents before their children, distributors last."""
     random = stream(seed, "partners")
-    distributors = max(1, count // 100) if count >= 20 else 0
+    sellers = count - (max(1, count // 100) if count >= 20 else 0)
     normals = spread_normals(count, random)
     partners: list[Partner] = []
     for place in range(count):
-        partner = _newcomer(place, place < distributors, normals[place], owners, today, random, pools)
-        partners.append(_in_family(partner, partners, distributors, random, pools))
-    partners = _with_distributors(partners, distributors, random)
+        partner = _newcomer(place, place >= sellers, normals[place], owners, today, random, pools)
+        partners.append(_in_family(partner, partners, random, pools))
+    partners = _with_distributors(partners, range(sellers, count), random)
     return _with_manual_tiers(partners, random)
 
 
@@ -110,17 +110,14 @@ def _categories(random: Random) -> tuple[str, ...]:
     return random.choices([mix for mix, _ in CATEGORY_MIXES], [share for _, share in CATEGORY_MIXES])[0]
 
 
-def _in_family(
-    partner: Partner, earlier: Sequence[Partner], distributors: int, random: Random, pools: Mapping[str, Names]
-) -> Partner:
+def _in_family(partner: Partner, earlier: Sequence[Partner], random: Random, pools: Mapping[str, Names]) -> Partner:
     """Hang about a fifth below an earlier partner; the first five partners always make one line of the full depth."""
-    place = partner.place - distributors
-    if partner.is_distributor or place == 0:
+    if partner.is_distributor or not earlier:
         return partner
-    if place <= DEEPEST:
+    if partner.place <= DEEPEST:
         parent = earlier[-1]
     elif random.random() < 0.2:
-        parent = earlier[random.randrange(distributors, len(earlier))]
+        parent = random.choice(earlier)
     else:
         return partner
     if parent.depth == DEEPEST:
@@ -137,12 +134,12 @@ def _in_family(
     )  # fmt: skip
 
 
-def _with_distributors(partners: Sequence[Partner], distributors: int, random: Random) -> list[Partner]:
+def _with_distributors(partners: Sequence[Partner], distributors: range, random: Random) -> list[Partner]:
     """About a third of the partners buy through a distributor."""
     if not distributors:
         return list(partners)
     return [
-        replace(partner, distributor=random.randrange(distributors))
+        replace(partner, distributor=random.choice(distributors))
         if not partner.is_distributor and random.random() < 0.35
         else partner
         for partner in partners
