@@ -210,15 +210,17 @@ class _TableCheck:
     # --- shares, partners, validity
 
     def _check_shares(self, one_row_each: bool) -> None:
+        # First, because a row that is left out for another reason still says that the opportunity is shared.
+        if not one_row_each:
+            self._check_shares_of_several()
         if "share" in self.table.columns:
             self._find("share", "NOT share BETWEEN 0 AND 1", "is not a share; write a number from 0 to 1")
-        if one_row_each:
-            return
+
+    def _check_shares_of_several(self) -> None:
         share = "share" if "share" in self.table.columns else "NULL"
-        gone = "AND file_row_number NOT IN (SELECT row FROM gone)"
+        gone = "AND file_row_number NOT IN (SELECT row FROM gone)" if len(self.nobody) or self.faults else ""
         several = f"""SELECT opportunity_id FROM {self.rows}
-            WHERE coalesce(partner_id, '') <> '' {gone if len(self.nobody) or self.faults else ""}
-            GROUP BY opportunity_id HAVING count(*) > 1"""
+            WHERE coalesce(partner_id, '') <> '' {gone} GROUP BY opportunity_id HAVING count(*) > 1"""
         self._find(
             "share",
             f"{share} IS NULL AND opportunity_id IN ({several})",

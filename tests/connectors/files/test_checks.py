@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from crmsync.connectors.checks import ChecksReport, check_rows
 from crmsync.errors import DataError
@@ -99,6 +103,40 @@ def staged_records(folder: Path, ids: list[str | None], partners: list[str | Non
         staging.add(TableFile(name, path, write_table(path, pa.table(columns, schema), kinds), kinds))
     staging.origins["opportunities"] = RecordOrigin("Opportunity")
     return staging
+
+
+CREDIT = st.tuples(st.sampled_from("abc"), st.sampled_from(["1", "2", "9", ""]), st.sampled_from(["", "r"]))
+SHARES = st.sampled_from(["", "0.5", "2"])
+
+
+def expected_rejections(credits: list[tuple[tuple[str, str, str], str]]) -> list[tuple[int, str]]:
+    """Row and column of each rejection, by a plain walk over the rows."""
+    seen: set[tuple[str, str, str]] = set()
+    repeated = {row for row, (key, _) in enumerate(credits) if key[1] and (key in seen or seen.add(key))}
+    rows = Counter(key[0] for row, (key, _) in enumerate(credits) if key[1] and row not in repeated)
+    found = []
+    for row, ((deal, partner, _), share) in enumerate(credits):
+        if not partner:
+            continue
+        if row in repeated:
+            found.append((row, "opportunity_id"))
+        elif (not share and rows[deal] > 1) or share == "2":
+            found.append((row, "share"))
+        elif partner == "9":
+            found.append((row, "partner_id"))
+    return found
+
+
+@given(credits=st.lists(st.tuples(CREDIT, SHARES), max_size=9))
+@settings(max_examples=25)
+def test_any_credits_are_judged_as_by_a_plain_walk(credits: list[tuple[tuple[str, str, str], str]]) -> None:
+    lines = "".join(f"{deal},{partner},{role},{share}\n" for (deal, partner, role), share in credits)
+    with tempfile.TemporaryDirectory() as folder:
+        found, report = checked(Path(folder), opportunities="opportunity_id,partner_id,role,share\n" + lines)
+        rejected = [((bad.line or 0) - 2, bad.column) for bad in report.rejected]
+        assert rejected == expected_rejections(credits)
+        people = sum(1 for (_, partner, _), _ in credits if partner)
+        assert found.staging.tables["opportunities"].rows == people - len(rejected)
 
 
 def test_a_record_of_a_crm_is_named_by_object_and_id(tmp_path: Path) -> None:
