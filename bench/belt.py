@@ -18,6 +18,7 @@ from bench.base import AS_OF, Size, cache_folder
 from crmsync.sandbox.process import Org, start_org
 
 CONFIG = Path(__file__).parent.parent / "config"
+OWN_CONFIG = Path(__file__).parent / "program" / "crmsync.yaml"
 COMPANY_FORMAT = 1  # raise it when the sample company changes, so that no old cache is taken
 
 
@@ -75,12 +76,10 @@ def _company(size: Size) -> Path:
 
 
 def _config(folder: Path) -> Path:
-    """The shipped configuration, with the org of the measurement in place of the embedded one."""
+    """The shipped programs and field maps under the configuration of the measurement."""
     config = folder / "config"
     shutil.copytree(CONFIG, config)
-    file = config / "crmsync.yaml"
-    kept = (line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith(("org:", "sandbox:")))
-    file.write_text("\n".join(["org: salesforce", *kept, ""]), encoding="utf-8")
+    shutil.copy(OWN_CONFIG, config / "crmsync.yaml")
     return config
 
 
@@ -106,9 +105,11 @@ def _run(config: Path, environment: dict[str, str], org: Org) -> Run:
         out.seek(0)
         log.seek(0)
         if process.returncode not in (0, 3):  # 3: done with rejected records, of which the sample company has some
-            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{log.read()}{out.read()}")
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{log.read()[-2000:]}")
         report = json.load(out)
-    return Run(report["stages"], seconds, usage.ru_maxrss / 1024, _writes(org))
+    # a stage resets the high-water mark of its process, so the whole is the highest of all
+    peak = max(usage.ru_maxrss / 1024, *(stage["peak_mb"] for stage in report["stages"]))
+    return Run(report["stages"], seconds, peak, _writes(org))
 
 
 def _reset_effects(org: Org) -> None:
