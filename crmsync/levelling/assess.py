@@ -171,7 +171,10 @@ def compute_standings(levelling: Levelling, names: Mapping[str, Measures], befor
     engine, program = levelling.engine, levelling.program
     queries = standing_queries(levelling, names)
     engine.register(LIMITS, levelling.limits.table())
-    engine.run("standing", sql.union_all(queries))
+    for at, query in enumerate(queries):  # one at a time: planning all categories at once would cost the memory of all
+        engine.run(f"standing_{at}", query)
+    parts = [sql.select([sql.star()], sql.table(f"standing_{at}")) for at in range(len(queries))]
+    engine.define("standing", sql.union_all(parts))
     losses = first_days_of_loss(levelling)
     metrics = metrics_struct(program, with_alias(names[NOW], "m"))
     return in_order(engine.read(standings_query(program, levelling.days, metrics, losses, before.num_rows > 0)))

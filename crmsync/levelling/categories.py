@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from crmsync.levelling import gap, movement, overrides, previous, risk, sql, tiers
 from crmsync.levelling.atoms import HORIZON, NOW, PACE, Days
-from crmsync.levelling.conditions import condition_of
+from crmsync.levelling.conditions import condition_of, show
 from crmsync.levelling.criteria import LIMITS, Criteria, Limits, Slots
-from crmsync.levelling.measures import Measures, kind_of, partner_column, with_alias
+from crmsync.levelling.measures import Measures, partner_column, text_column, with_alias, with_shown
 from crmsync.levelling.movement import BEFORE
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Category, Group, Ladder, Program, Unit
@@ -41,15 +41,19 @@ class Standing:
     def criteria(self, view: str, spare: bool = False) -> Criteria:
         """The criteria as seen in one view."""
         near = self.program.risk.near if spare else None
-        return Criteria(self.program, self.measures[view], self.limits, near, self.slots)
+        names = with_shown(self.measures[view], view == NOW)
+        return Criteria(self.program, names, self.limits, near, self.slots)
 
     def query(self, measures: str) -> Sql:
         """All rows of the category with the columns of the standings table and a few for the headline."""
         held, ahead, reasons = self._held(), self._ahead(), self._reasons()
+        texts = {
+            text_column(key): show(with_shown(self.measures[NOW], False).metric(key)) for key in self._shown_metrics()
+        }
         gaps, gap_layers = self._gap()
         query = self._who(measures)
         # all criteria were compiled above: what they share is computed once, below them
-        query = self._layer(query, "required", self.slots.required_columns)
+        query = self._layer(query, "required", self.slots.required_columns | texts)
         query = self._layer(query, "met", self.slots.met_columns)
         query = self._layer(query, "held", held)
         query = self._layer(query, "calculated", self._calculated())
@@ -57,9 +61,12 @@ class Standing:
         query = self._layer(query, "granted", self._granted())
         query = self._layer(query, "ahead", ahead)
         query = self._layer(query, "risk", {"risk": risk.risk_word()})
+        query = self._layer(query, "why", risk.why_at_risk())
+        query = self._layer(query, "seen", reasons.values)
+        query = self._layer(query, "reasons", reasons.lines)
         for depth, layer in enumerate(gap_layers):
             query = self._layer(query, f"gap{depth}", layer)
-        return sql.select(sql.columns(self._final(gaps, reasons)), sql.subquery(query, "standing"))
+        return sql.select(sql.columns(self._final(gaps, reasons.chosen)), sql.subquery(query, "standing"))
 
     def _layer(self, query: Sql, alias: str, columns: Mapping[str, Sql]) -> Sql:
         if not columns:
@@ -250,7 +257,7 @@ class Standing:
             "risk_reasons": mine(reasons, sql.empty_array(sql.TEXT)),
             "provisional": sql.and_(belongs, sql.or_(stopped, cyclic)),
             "provisional_reasons": self._provisional(stopped, cyclic),
-            "metrics": metrics_struct(self.program, self.measures[NOW]),
+            "metrics": metrics_struct(self.program, with_shown(self.measures[NOW], True)),
             "granted_rank": mine(tiers.rank_at(self.ladder, sql.col("granted"))),
             "yardstick": self._yardstick(belongs),
             "category_order": sql.number(self.order),
@@ -266,10 +273,14 @@ class Standing:
             "calculated_position": sql.col("calculated"),
         }
 
-    def _reasons(self) -> Sql:
-        return risk.risk_reasons(
-            self.ladder, self.criteria(NOW), self.criteria(PACE), self.criteria(HORIZON), self.criteria(NOW, spare=True)
+    def _reasons(self) -> risk.Reasons:
+        looks = risk.Looks(
+            self.criteria(NOW), self.criteria(PACE), self.criteria(HORIZON), self.criteria(NOW, spare=True)
         )
+        return risk.Reasons(self.ladder, looks)
+
+    def _shown_metrics(self) -> list[str]:
+        return [key for key, metric in self.program.metrics.items() if metric.unit is not Unit.YES_NO]
 
     def _check(self) -> Sql:
         if self.category.observed is None:
@@ -326,5 +337,5 @@ def metrics_struct(program: Program, names: Measures) -> Sql:
     fields: dict[str, Sql] = {}
     for key, metric in program.metrics.items():
         value = names.metric(key)
-        fields[key] = value.sql if metric.unit is Unit.YES_NO else gap.shown(value.sql, kind_of(metric, NOW))
+        fields[key] = value.sql if metric.unit is Unit.YES_NO else show(value)
     return sql.struct(fields)

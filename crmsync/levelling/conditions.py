@@ -56,6 +56,7 @@ class Value:
     computed: bool = False  # not yet rounded: a DOUBLE to nine digits, money to cents
     number: Decimal | None = None  # of a literal
     span: tuple[int, str] | None = None  # of an interval
+    shown: Sql | None = None  # the value as standings show it, where a column holds that already
 
 
 class Names(Protocol):
@@ -482,3 +483,14 @@ _VALUES: Mapping[type[Sql], Callable[[Sql, _Reader], Value]] = MappingProxyType(
         exp.Month: _word_call(sql.month, COUNT),
     }
 )
+
+
+def show(value: Value) -> Sql:
+    """A value as the text that standings show: money with 2 decimals, others without trailing zeros."""
+    if value.shown is not None:
+        return value.shown
+    if value.kind == MONEY:
+        return sql.cast(sql.cast(value.sql, sql.MONEY), sql.TEXT)
+    if value.kind in (NUMBER, LITERAL):
+        return sql.number_text(value.sql)
+    return sql.cast(value.sql, sql.TEXT)

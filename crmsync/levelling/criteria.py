@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
-from crmsync.levelling.conditions import LITERAL, MONEY, NUMBER, WORDS, YES_NO, Value, compared
+from crmsync.levelling.conditions import MONEY, NUMBER, WORDS, YES_NO, Value, compared, show
 from crmsync.levelling.measures import Measures, partner_column
 from crmsync.levelling.money import Money, threshold_factor
 from crmsync.levelling.sql import Sql
@@ -60,31 +60,34 @@ class Limits:
     columns: dict[str, pa.Array] = field(default_factory=dict)
     _known: dict[tuple[object, ...], str] = field(default_factory=dict)
 
-    def number(self, value: Decimal) -> Sql:
+    def number(self, value: Decimal) -> Value:
         """A threshold that is a number."""
-        return self._cell(("number", value), pa.array([float(value)], pa.float64()))
+        plain = f"{value.normalize():f}"
+        return self._cell(NUMBER, value, pa.array([float(value)], pa.float64()), plain)
 
-    def amount(self, value: Decimal) -> Sql:
+    def amount(self, value: Decimal) -> Value:
         """A threshold that is money in the program's currency."""
-        return self._cell(("money", value), pa.array([value.quantize(Decimal("0.01"))], pa.decimal128(28, 2)))
+        cents = value.quantize(Decimal("0.01"), "ROUND_HALF_UP")
+        return self._cell(MONEY, value, pa.array([cents], pa.decimal128(28, 2)), f"{cents:f}")
 
-    def converted(self, value: MoneyValue, line: int) -> Sql:
+    def converted(self, value: MoneyValue, line: int) -> Value:
         """A threshold in another currency, at the rate on the version's effective_from (as_of where it has none)."""
         factor = threshold_factor(self.money, value.currency, self.effective_from or self.as_of)
         if not isinstance(factor, Decimal):
             raise ConfigError(
                 f"there is no rate for the threshold {value.amount} {value.currency}", file=self.file, line=line
             )
-        return self.amount((value.amount * factor).quantize(Decimal("0.01"), "ROUND_HALF_UP"))
+        return self.amount(value.amount * factor)
 
     def table(self) -> pa.Table:
         """The one-row table of all thresholds."""
         return pa.table(self.columns or {"none": pa.array([True])})
 
-    def _cell(self, key: tuple[object, ...], value: pa.Array) -> Sql:
-        column = self._known.setdefault(key, f"limit_{len(self._known)}")
+    def _cell(self, kind: str, key: Decimal, value: pa.Array, shown: str) -> Value:
+        column = self._known.setdefault((kind, key), f"limit_{len(self._known)}")
         self.columns.setdefault(column, value)
-        return sql.col(column)
+        self.columns.setdefault(f"{column}_text", pa.array([shown]))
+        return Value(sql.col(column), kind, shown=sql.col(f"{column}_text"))
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,8 @@ class Criteria:
         upwards = criterion.comparison in (Comparison.GE, Comparison.GT)
         part = sql.mul(sql.abs_(sql.cast(required.sql, sql.DOUBLE)), sql.double(self.spare if upwards else -self.spare))
         if required.kind == MONEY:
-            return replace(required, sql=sql.add(required.sql, sql.cents(part)))
-        return replace(required, sql=sql.add(required.sql, part), computed=True)
+            return replace(required, sql=sql.add(required.sql, sql.cents(part)), shown=None)
+        return replace(required, sql=sql.add(required.sql, part), computed=True, shown=None)
 
     def value(self, criterion: Criterion) -> Value:
         """The metric's value in this view."""
@@ -164,10 +167,10 @@ class Criteria:
         if isinstance(value, str):
             return Value(sql.text(value), WORDS)
         if isinstance(value, MoneyValue):
-            return Value(self.limits.converted(value, criterion.line), MONEY)
+            return self.limits.converted(value, criterion.line)
         if self.program.metrics[criterion.metric].unit is Unit.MONEY:
-            return Value(self.limits.amount(value), MONEY)
-        return Value(self.limits.number(value), NUMBER)
+            return self.limits.amount(value)
+        return self.limits.number(value)
 
     def _by_attribute(self, value: ByAttribute, criterion: Criterion) -> Value:
         cell = sql.cast(sql.col(partner_column(value.column), self.names.alias), sql.TEXT)
@@ -175,9 +178,8 @@ class Criteria:
         branches = [(sql.eq(cell, sql.text(key)), self._required(case, criterion)) for key, case in value.cases.items()]
         chosen = sql.case([(when, then.sql) for when, then in branches], otherwise.sql)
         sides = [then for _, then in branches] + [otherwise]
-        return Value(
-            chosen, otherwise.kind if otherwise.kind != LITERAL else NUMBER, unknown=any(s.unknown for s in sides)
-        )
+        shown = sql.case([(when, show(then)) for when, then in branches], show(otherwise))
+        return Value(chosen, otherwise.kind, unknown=any(side.unknown for side in sides), shown=shown)
 
 
 class Slots:
@@ -198,7 +200,8 @@ class Slots:
             return required
         name = f"required_{self._number(criterion)}"
         self.required_columns.setdefault(name, required.sql)
-        return replace(required, sql=sql.col(name))
+        self.required_columns.setdefault(f"{name}_text", show(required))
+        return replace(required, sql=sql.col(name), shown=sql.col(f"{name}_text"))
 
     def met(self, criterion: Criterion, criteria: Criteria) -> Sql:
         """Whether the criterion is met, as a column."""

@@ -28,6 +28,10 @@ class Engine(Protocol):
         """Compute `query` into the table `name`; returns the name. Errors: DataError, StoreError."""
         ...
 
+    def define(self, name: str, query: Sql) -> str:
+        """Make `query` readable as `name`, computed where it is read; returns the name."""
+        ...
+
     def read(self, query: Sql) -> pa.Table:
         """The rows of `query`."""
         ...
@@ -67,6 +71,10 @@ class DuckDbEngine:
 
     def run(self, name: str, query: Sql) -> str:
         self._execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {query.sql(dialect="duckdb")}')
+        return name
+
+    def define(self, name: str, query: Sql) -> str:
+        self._execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {query.sql(dialect="duckdb")}')
         return name
 
     def read(self, query: Sql) -> pa.Table:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from crmsync.levelling import sql
-from crmsync.levelling.conditions import COUNT, MONEY, NUMBER, Value
+from crmsync.levelling.conditions import COUNT, MONEY, NUMBER, Value, show
 from crmsync.levelling.criteria import Criteria
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Comparison, Criterion, Group, Junction, Metric, Requirement, Unit
@@ -231,15 +231,6 @@ def _shorter(one: tuple[Sql, Sql, Sql], other: tuple[Sql, Sql, Sql], earlier: bo
     return sql.or_(less, sql.and_(same, closer))
 
 
-def shown(value: Sql, kind: str) -> Sql:
-    """A value as the text that standings show: money with 2 decimals, others without trailing zeros."""
-    if kind == MONEY:
-        return sql.cast(sql.cast(value, sql.MONEY), sql.TEXT)
-    if kind == NUMBER:
-        return sql.number_text(value)
-    return sql.cast(value, sql.TEXT)
-
-
 def _missing(value: Value, required: Value, met: Sql, upwards: bool, comparison: Comparison) -> Value:
     left, right = (required, value) if upwards else (value, required)
     money = MONEY in (value.kind, required.kind)
@@ -276,9 +267,9 @@ def entry(leaf: Leaf, columns: LeafColumns) -> Sql:
     return sql.struct(
         {
             "metric": sql.text(leaf.criterion.metric),
-            "value": shown(columns.value.sql, columns.value.kind),
-            "required": shown(columns.required.sql, columns.required.kind),
-            "missing": shown(columns.missing.sql, columns.missing.kind) if columns.missing else sql.null(sql.TEXT),
+            "value": show(columns.value),
+            "required": show(columns.required),
+            "missing": show(columns.missing) if columns.missing else sql.null(sql.TEXT),
             "met": columns.met,
             "path": sql.text(leaf.path),
             "exhausted": sql.false(),
@@ -299,12 +290,12 @@ def progress(shares: Sequence[Sql], on_path: Sequence[Sql]) -> Sql:
 def sentence(metric: Metric, currency: str | None, columns: LeafColumns) -> Sql:
     """One line of the summary: what it has, what it needs, what is missing."""
     suffix = {Unit.MONEY: f" {currency}", Unit.PEOPLE: " people", Unit.POINTS: " points", Unit.DAYS: " days"}
-    has = sql.coalesce(shown(columns.value.sql, columns.value.kind), sql.text("unknown"))
-    needs = sql.coalesce(shown(columns.required.sql, columns.required.kind), sql.text("unknown"))
+    has = sql.coalesce(show(columns.value), sql.text("unknown"))
+    needs = sql.coalesce(show(columns.required), sql.text("unknown"))
     plain = sql.concat(
         sql.text(f"{metric.label}: "), has, sql.text(" of "), needs, sql.text(suffix.get(metric.unit, ""))
     )
     if columns.missing is None:
         return plain
-    missing = sql.concat(sql.text(", "), shown(columns.missing.sql, columns.missing.kind), sql.text(" missing"))
+    missing = sql.concat(sql.text(", "), show(columns.missing), sql.text(" missing"))
     return sql.concat(plain, sql.coalesce(missing, sql.text("")))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from crmsync.errors import ConfigError
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import (
     HORIZON,
@@ -41,6 +40,11 @@ COUNTED = frozenset({Aggregate.COUNT, Aggregate.COUNT_DISTINCT})
 ZERO_WITHOUT_ROWS = COUNTED | {Aggregate.SUM}
 
 
+def text_column(metric: str) -> str:
+    """Name of the column that holds a metric's value of today as standings show it."""
+    return f"{metric}@text"
+
+
 def partner_column(column: str) -> str:
     """Name of a partner column in the table of measures."""
     return f"partners.{column}"
@@ -57,6 +61,7 @@ class Measures:
     lossy: frozenset[str]  # columns that have a lost flag
     alias: str | None = None
     shifts: Shifts = ()
+    shown: bool = False  # whether columns hold the texts of the metrics
 
     def as_of(self) -> Sql:
         return self.as_of_sql
@@ -72,7 +77,11 @@ class Measures:
         column = column_of(key, self.view, self.shifts)
         lower_bound = sql.col(f"{column}!", self.alias) if column in self.lossy else None
         kind = kind_of(metric, self.view)
-        return Value(sql.col(column, self.alias), kind, unknown=True, lower_bound=lower_bound, computed=kind == NUMBER)
+        shown = sql.col(text_column(key), self.alias) if self.shown and metric.unit is not Unit.YES_NO else None
+        number = kind == NUMBER
+        return Value(
+            sql.col(column, self.alias), kind, unknown=True, lower_bound=lower_bound, computed=number, shown=shown
+        )
 
 
 def kind_of(metric: Metric, view: str) -> str:
@@ -296,15 +305,9 @@ def with_alias(names: Measures, alias: str | None) -> Measures:
     return replace(names, alias=alias)
 
 
-def refuse_unknown_tables(program: Program, tables: Iterable[str], file: str) -> None:
-    """Errors: ConfigError for a metric over a table that nobody delivers and no contract lists."""
-    known = set(tables)
-    for metric in program.metrics.values():
-        if isinstance(metric.source, FromRows) and metric.source.table not in known:
-            raise ConfigError(
-                f"metric {metric.key}: there is no table {metric.source.table}; there are {', '.join(sorted(known))}",
-                file=file, line=metric.line,
-            )  # fmt: skip
+def with_shown(names: Measures, shown: bool) -> Measures:
+    """The same names, with or without columns that hold the texts of the metrics."""
+    return replace(names, shown=shown)
 
 
 VIEWS = (NOW, HORIZON, PACE)

@@ -5,11 +5,13 @@ Source: program-language, section 9.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from crmsync.levelling import sql
+from crmsync.levelling.conditions import show
 from crmsync.levelling.criteria import Criteria
-from crmsync.levelling.gap import Leaf, leaves_of, paths_of, shown
+from crmsync.levelling.gap import Leaf, leaves_of, paths_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.tiers import by_tier, highest_position, keeps_of
 from crmsync.programs.program import Ladder, Tier
@@ -50,49 +52,95 @@ def risk_word() -> Sql:
     )
 
 
-def risk_reasons(ladder: Ladder, now: Criteria, pace: Criteria, horizon: Criteria, near: Criteria) -> Sql:
-    """Texts: which criteria of the granted tier are missed, when and by how much they are met."""
-    granted, calculated = sql.col("granted"), sql.col("calculated")
-    below = sql.lt(calculated, granted)
-    at_pace = sql.lt(sql.col("paced"), granted)
-    empty = sql.empty_array(sql.TEXT)
+BELOW, AT_PACE, AHEAD, THIN = 1, 2, 3, 4
+"""Why a tier is at risk: the number in the column `why`."""
 
-    def reasons(criteria: Criteria, suffix: str, shown_in: Criteria) -> Callable[[Tier], Sql]:
-        return lambda tier: _missed(tier, criteria, shown_in, suffix)
+WORDS = {
+    BELOW: "now",
+    AT_PACE: "at the current pace",
+    AHEAD: "if nothing more happens",
+    THIN: "now, with little to spare",
+}
 
-    return sql.case(
+
+def why_at_risk() -> dict[str, Sql]:
+    """The columns `why` and `why_words`: which look at the tier makes the risk."""
+    granted = sql.col("granted")
+    why = sql.case(
         [
-            (sql.eq(sql.col("risk"), sql.text("none")), empty),
-            (below, by_tier(ladder, granted, reasons(now, "now", now), empty)),
-            (at_pace, by_tier(ladder, granted, reasons(pace, "at the current pace", pace), empty)),
-            (
-                sql.lt(sql.col("projected"), granted),
-                by_tier(ladder, granted, reasons(horizon, "if nothing more happens", horizon), empty),
-            ),
+            (sql.eq(sql.col("risk"), sql.text("none")), sql.number(0)),
+            (sql.lt(sql.col("calculated"), granted), sql.number(BELOW)),
+            (sql.lt(sql.col("paced"), granted), sql.number(AT_PACE)),
+            (sql.lt(sql.col("projected"), granted), sql.number(AHEAD)),
         ],
-        by_tier(ladder, granted, reasons(near, "now: little to spare", now), empty),
+        sql.number(THIN),
     )
+    return {"why": why}
 
 
-def _missed(tier: Tier, criteria: Criteria, shown_in: Criteria, suffix: str) -> Sql:
-    requirement = keeps_of(tier)
-    leaves = leaves_of(paths_of(requirement)) if requirement is not None else []
-    lines = [_line(leaf, criteria, shown_in, suffix) for leaf in leaves]
-    return sql.without_nulls(sql.array(lines)) if lines else sql.empty_array(sql.TEXT)
+@dataclass(frozen=True)
+class Looks:
+    """The criteria as each look at a tier sees them."""
+
+    now: Criteria
+    pace: Criteria
+    ahead: Criteria
+    thin: Criteria
+
+    def by_number(self) -> dict[int, Criteria]:
+        """The looks by the number in `why`."""
+        return {BELOW: self.now, AT_PACE: self.pace, AHEAD: self.ahead, THIN: self.thin}
 
 
-def _line(leaf: Leaf, criteria: Criteria, shown_in: Criteria, suffix: str) -> Sql:
-    criterion = leaf.criterion
-    label = criteria.program.metrics[criterion.metric].label
-    value, required = shown_in.value(criterion), shown_in.required(criterion)
-    comparison = f"not {criterion.comparison.value}" if leaf.turned else criterion.comparison.value
-    text = sql.concat(
-        sql.text(f"{label} {suffix}: "),
-        sql.coalesce(shown(value.sql, value.kind), sql.text("unknown")),
-        sql.text(f" ({comparison} "),
-        sql.coalesce(shown(required.sql, required.kind), sql.text("unknown")),
-        sql.text(")"),
-    )
-    holds = criteria.criterion(criterion)
-    met = sql.coalesce(sql.not_(holds) if leaf.turned else holds, sql.false())
-    return sql.case([(sql.not_(met), text)], sql.null(sql.TEXT))
+class Reasons:
+    """Texts that say which criteria of the granted tier are missed, in layers that later layers read by name."""
+
+    def __init__(self, ladder: Ladder, looks: Looks) -> None:
+        self.values: dict[str, Sql] = {"why_words": _by_why({n: sql.text(words) for n, words in WORDS.items()})}
+        self.lines: dict[str, Sql] = {}
+        self._names: dict[str, str] = {}
+        self._looks = looks
+        lists = {tier.key: self._of_tier(tier) for tier in ladder.tiers}
+        self.chosen = sql.case(
+            [(sql.eq(sql.col("why"), sql.number(0)), sql.empty_array(sql.TEXT))],
+            by_tier(ladder, sql.col("granted"), lambda tier: lists[tier.key], sql.empty_array(sql.TEXT)),
+        )
+
+    def _of_tier(self, tier: Tier) -> Sql:
+        requirement = keeps_of(tier)
+        leaves = leaves_of(paths_of(requirement)) if requirement is not None else []
+        lines = [sql.col(self._line(leaf)) for leaf in leaves]
+        return sql.without_nulls(sql.array(lines)) if lines else sql.empty_array(sql.TEXT)
+
+    def _line(self, leaf: Leaf) -> str:
+        criterion = leaf.criterion
+        key = f"{criterion.metric} {criterion.comparison} {criterion.value!r} {leaf.turned}"
+        if key not in self._names:
+            name = self._names[key] = f"reason_{len(self._names)}"
+            self.lines[name] = self._sentence(leaf)
+        return self._names[key]
+
+    def _sentence(self, leaf: Leaf) -> Sql:
+        criterion, now = leaf.criterion, self._looks.now
+        met = _by_why({number: look.criterion(criterion) for number, look in self._looks.by_number().items()})
+        missed = sql.coalesce(met if leaf.turned else sql.not_(met), sql.not_(sql.false()))
+        label = now.program.metrics[criterion.metric].label
+        comparison = f"not {criterion.comparison.value}" if leaf.turned else criterion.comparison.value
+        required = sql.coalesce(show(now.required(criterion)), sql.text("unknown"))
+        sentence = sql.concat(
+            sql.text(f"{label} "), sql.col("why_words"), sql.text(": "), sql.col(self._value(criterion.metric)),
+            sql.text(f" ({comparison} "), required, sql.text(")"),
+        )  # fmt: skip
+        return sql.case([(sql.and_(sql.gt(sql.col("why"), sql.number(0)), missed), sentence)], sql.null(sql.TEXT))
+
+    def _value(self, metric: str) -> str:
+        """Name of the column with the metric's value in the look that counts."""
+        name = f"{metric}@seen"
+        if name not in self.values:
+            texts = {number: show(look.names.metric(metric)) for number, look in self._looks.by_number().items()}
+            self.values[name] = sql.coalesce(_by_why(texts), sql.text("unknown"))
+        return name
+
+
+def _by_why(values: Mapping[int, Sql]) -> Sql:
+    return sql.case([(sql.eq(sql.col("why"), sql.number(number)), value) for number, value in values.items()])
