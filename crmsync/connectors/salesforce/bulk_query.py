@@ -7,6 +7,7 @@ as `Sforce-NumberOfRecords` says.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import requests
 
 from crmsync.connectors.retries import Transient
 from crmsync.connectors.salesforce.faults import Refused
-from crmsync.connectors.salesforce.org import Org, now_s
+from crmsync.connectors.salesforce.org import Org
 from crmsync.errors import CrmsyncError, DataError
 
 PAGE_ROWS = 50_000
@@ -73,7 +74,7 @@ def _start(org: Org, soql: str, sobject: str) -> str:
 
 def _finished(org: Org, job_id: str, sobject: str) -> int:
     """The number of rows the finished job says it has."""
-    wait, deadline = FIRST_LOOK_S, now_s() + JOB_DEADLINE_S
+    wait, deadline = FIRST_LOOK_S, time.monotonic() + JOB_DEADLINE_S
     while True:
         job = org.get(f"jobs/query/{job_id}")
         state = job.get("state") if isinstance(job, dict) else None
@@ -82,7 +83,7 @@ def _finished(org: Org, job_id: str, sobject: str) -> int:
         if state not in ("UploadComplete", "InProgress"):
             reason = job.get("errorMessage") if isinstance(job, dict) else None
             raise DataError(f"{sobject}: query job {job_id} ended as {state}: {reason or 'no explanation'}")
-        if now_s() > deadline:
+        if time.monotonic() > deadline:
             raise Transient(f"{sobject}: query job {job_id} has not finished in {JOB_DEADLINE_S / 3600:.0f} hours")
         org.retries.sleep(wait)
         wait = min(wait * 1.6, LONGEST_LOOK_S)
@@ -122,13 +123,13 @@ def _download(org: Org, address: str, params: Mapping[str, str], path: Path, sob
 
 def save_body(answer: requests.Response, path: Path, deadline_s: float) -> bytes:
     """Stream a body to disk and return its last byte. Errors: Transient when the connection is cut or too slow."""
-    last, deadline = b"", now_s() + deadline_s
+    last, deadline = b"", time.monotonic() + deadline_s
     try:
         with path.open("wb") as file:
             for chunk in answer.iter_content(CHUNK_BYTES):
                 file.write(chunk)
                 last = chunk[-1:]
-                if now_s() > deadline:
+                if time.monotonic() > deadline:
                     raise Transient(f"{path.name}: the download took longer than {deadline_s:.0f} seconds")
     except requests.RequestException as error:
         raise Transient(f"{path.name}: the download was cut ({type(error).__name__})") from None

@@ -16,7 +16,7 @@ from crmsync.connectors.salesforce.reading import CURRENT_VALUES, TableRead, rea
 from crmsync.connectors.salesforce.records import read_records, write_record
 from crmsync.connectors.salesforce.table_plan import TablePlan, plan_table
 from crmsync.connectors.salesforce.written_fields import WrittenFields
-from crmsync.errors import ConfigError, Rejected
+from crmsync.errors import ConfigError, Rejected, StoreError
 from crmsync.settings import SalesforceSettings
 from crmsync.snapshots import Staging
 
@@ -55,17 +55,29 @@ class SalesforceConnector:
 
         `current_values` may be asked for beside partners: what the fields we write hold now, from the same query.
         The whole field map is checked against the org before the first row is read.
-        Errors: ConfigError with file and line; AccessError; Retriable; Deferred; DataError naming object and counts.
+        Errors: ConfigError with file and line; AccessError; Retriable; Deferred; DataError naming object and counts;
+        StoreError when the disk does not take it.
         """
         with_current = CURRENT_VALUES in tables
         plans = {name: self._plan(name, with_current) for name in tables if name != CURRENT_VALUES}
-        self._state.mkdir(parents=True, exist_ok=True)
-        reads: dict[str, TableRead] = {}
-        with tempfile.TemporaryDirectory(prefix="extract-", dir=self._state) as scratch:
-            for name, plan in plans.items():
-                if plan is not None:
-                    reads[name] = read_table(self.org, plan, staging, Path(scratch), progress)
+        try:
+            reads = self._read(plans, staging, progress)
+        except OSError as error:
+            raise StoreError(
+                f"{error.filename or self._state}: the extract cannot be kept: {error.strerror or error}"
+            ) from error
         return _report(plans, reads)
+
+    def _read(
+        self, plans: Mapping[str, TablePlan | None], staging: Staging, progress: Progress
+    ) -> dict[str, TableRead]:
+        self._state.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="extract-", dir=self._state) as scratch:
+            return {
+                name: read_table(self.org, plan, staging, Path(scratch), progress)
+                for name, plan in plans.items()
+                if plan is not None
+            }
 
     def _plan(self, name: str, with_current: bool) -> TablePlan | None:
         if name not in self.mapping.tables:

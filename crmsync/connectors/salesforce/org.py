@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -175,11 +174,3 @@ def _json(read: Callable[[], Any], what: str) -> Any:
     except (ValueError, TypeError, RecursionError):
         # The transport measures what it decoded, so `null` or a bare number ends as a TypeError there.
         raise Transient(f"{what}: the answer is not complete JSON") from None
-
-
-def wait_s(retries: Retries, seconds: float) -> None:
-    """Wait between two looks at a job; not counted as a repeated call."""
-    retries.sleep(seconds)
-
-
-now_s = time.monotonic

@@ -133,6 +133,7 @@ class GuardedSession(requests.Session):
         self.timeout_s = timeout_s
         self.usage = Usage()
         self.token = Token()
+        self.headers["User-Agent"] = "crmsync"  # what the org's API usage reports show
         self.auth = _keep_headers  # otherwise a .netrc of the machine would replace our token
 
     def request(self, method: str | bytes, url: str | bytes, **kwargs: Any) -> requests.Response:  # type: ignore[override]

@@ -14,6 +14,7 @@ from crmsync.sandbox.process import Org, start_org
 from crmsync.settings import SalesforceSettings
 from tests.connectors.contract import SourceContract, TargetContract
 
+pytestmark = pytest.mark.xdist_group("salesforce-contract")  # one org for all tests of this file
 MAP = """
 tables:
   partners:

@@ -25,6 +25,7 @@ from crmsync.sandbox.process import Org, start_org
 from crmsync.settings import SalesforceSettings
 from crmsync.snapshots import Staging
 
+pytestmark = pytest.mark.xdist_group("salesforce-org")  # one org for all tests of this file
 PARTNERS = 300
 COMMAND = ["--sample", str(PARTNERS), "--seed", "7", "--today", "2026-06-30"]
 

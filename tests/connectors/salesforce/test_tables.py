@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from crmsync.errors import StoreError
 from crmsync.tables import ColumnType
 from tests.connectors.salesforce.wire import ACCOUNT, MAP, Opened, Wire, account, entry, fault, ok, open_connector, page
 
@@ -94,6 +95,15 @@ def test_date_times_are_dates_of_the_maps_zone(wire: Wire, tmp_path: Path, zone:
     opened = open_connector(tmp_path, f"time_zone: {zone}" + TWO % "1")
     read(wire, opened, deal(1, R))
     assert opened.rows("opportunities")[0]["created_on"].day == day
+
+
+def test_a_disk_that_does_not_take_the_extract_is_named(wire: Wire, tmp_path: Path) -> None:
+    opened = open_connector(tmp_path)
+    wire.counts("Account", 0)
+    wire.page("Account", page([]))
+    (tmp_path / "state").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match="state: the extract cannot be kept"):
+        opened.connector.extract(["partners"], opened.staging)
 
 
 # --- single-currency orgs
