@@ -15,7 +15,11 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 run: $(READY)  ## two runs on the embedded org: the first fills it, the second finds nothing to write
-	@$(BIN)/python -m crmsync.demo
+	@echo "== first run: fills the accounts of the embedded org"
+	@$(BIN)/crmsync run || test $$? -eq 3
+	@echo
+	@echo "== second run: the same day, the same org"
+	@$(BIN)/crmsync run || test $$? -eq 3
 
 test: lint types pytest
 

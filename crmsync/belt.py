@@ -37,11 +37,13 @@ FILES_MAP = Path("connectors/files.yaml")
 
 @dataclass(frozen=True)
 class Calls:
-    """API calls of this process. `allowance`: what the org says of its day, used and maximum."""
+    """API calls of this process. `allowance`: what the org says of its day, used and maximum; `counted`: reads and
+    writes by the embedded org's own count."""
 
     read: int = 0
     write: int = 0
     allowance: tuple[int, int] | None = None
+    counted: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,20 +136,21 @@ def make_state(state: Path) -> None:
 @dataclass(frozen=True)
 class _Org:
     settings: SalesforceSettings
-    today: date | None
+    today: date | None = None
+    counted: Callable[[], tuple[int, int]] | None = None
 
 
 @contextlib.contextmanager
 def _org(files: Files) -> Iterator[_Org]:
     """The Salesforce org of the run: the configured one, or the embedded one for as long as the block lasts."""
     if files.configuration.org != "sandbox":
-        yield _Org(files.settings.salesforce, None)
+        yield _Org(files.settings.salesforce)
         return
     from crmsync.embedded import embedded_org
 
     with embedded_org(files.configuration, files.settings) as org:
         configure_logs(_level(files.settings), [*files.settings.secrets(), *secrets_of(org.settings)])
-        yield _Org(org.settings, org.today)
+        yield _Org(org.settings, org.today, org.counted)
 
 
 def _belt(files: Files, ledger: Ledger, org: _Org, progress: Progress) -> Belt:
@@ -172,7 +175,7 @@ def _belt(files: Files, ledger: Ledger, org: _Org, progress: Progress) -> Belt:
         ledger=ledger,
         target=target,
         source=source,
-        calls=lambda: _calls(salesforce),
+        calls=lambda: _calls(salesforce, org),
         today=_today(files, ledger, org),
         progress=progress,
     )
@@ -206,11 +209,12 @@ class Metered(Protocol):
         ...
 
 
-def _calls(connector: Connector | None) -> Calls:
+def _calls(connector: Connector | None, org: _Org) -> Calls:
     if not isinstance(connector, Metered):
         return Calls()
     writes = connector.writes_used
-    return Calls(connector.calls_used - writes, writes, connector.api_usage)
+    counted = org.counted() if org.counted else None
+    return Calls(connector.calls_used - writes, writes, connector.api_usage, counted)
 
 
 def _salesforce(files: Files, org: _Org) -> Connector | None:

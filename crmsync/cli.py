@@ -154,12 +154,11 @@ def explain(
 
     if run is not None:
         _refuse_beside("--run", {"--program": program, "--tables": tables, "--as-of": as_of, "--previous": previous})
-        explained = past.explain_run(config, run, partner, category)
-    elif program is None or tables is None or as_of is None:
+        ends_with(DONE, reports.explained_run_report(past.explain_run(config, run, partner, category), json))
+    if program is None or tables is None or as_of is None:
         raise ConfigError("explain needs either --run RUN, or all of --program, --tables and --as-of")
-    else:
-        explained = offline.explain_folder(program, tables, as_of.date(), partner, category, previous)
-    ends_with(explained.exit_code, reports.explain_report(explained, json))
+    explained = offline.explain_folder(program, tables, as_of.date(), partner, category, previous)
+    ends_with(DONE, reports.explain_report(explained, json))
 
 
 @sandbox.command("salesforce")
@@ -167,6 +166,8 @@ def sandbox_salesforce(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0: any free one.")] = 0,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="One CSV per object, and schema.yaml.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="A made-up company of N partners.")] = None,
+    opportunities: Annotated[int | None, typer.Option(min=0, metavar="N", help="How many the sample has.")] = None,
+    certifications: Annotated[int | None, typer.Option(min=0, metavar="N", help="How many the sample has.")] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the sample company.")] = 1,
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the org here. Default: nowhere.")] = None,
     today: Annotated[
@@ -183,8 +184,9 @@ def sandbox_salesforce(
 
     try:
         serve(
-            port, data, sample, seed, state, _day(today), latency,
+            port=port, data=data, sample=sample, seed=seed, state=state, today=_day(today), latency_ms=latency,
             jwt_public_key=jwt_public_key, daily_requests=daily_requests,
+            opportunities=opportunities, certifications=certifications,
         )  # fmt: skip
     except SandboxError as error:
         raise ConfigError(f"the sandbox org cannot be started: {error}") from error

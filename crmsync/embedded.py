@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,7 +19,7 @@ from pydantic import SecretStr
 
 from crmsync.configuration import Configuration, SampleOrg
 from crmsync.errors import StoreError
-from crmsync.sandbox.process import OrgNotStarted, start_org
+from crmsync.sandbox.process import OrgStartError, start_org
 from crmsync.settings import SalesforceSettings, Settings
 
 
@@ -28,6 +29,12 @@ class EmbeddedOrg:
 
     settings: SalesforceSettings
     today: date
+
+    def counted(self) -> tuple[int, int]:
+        """Calls that the org itself counted since this run began: reads and writes."""
+        with urllib.request.urlopen(f"{self.settings.instance_url}/__sandbox/effects", timeout=10) as answer:
+            calls = json.load(answer)["calls"]
+        return int(calls["read"]), int(calls["write"])
 
 
 @contextlib.contextmanager
@@ -44,7 +51,7 @@ def embedded_org(configuration: Configuration, settings: Settings) -> Iterator[E
     try:
         with start_org(_arguments(sample, folder / f"{name}.sqlite", today)) as org:
             yield EmbeddedOrg(_reached(settings, org.instance_url, org.access_token), today)
-    except OrgNotStarted as error:
+    except OrgStartError as error:
         raise StoreError(f"{folder}: the embedded org cannot be started: {error}") from error
 
 

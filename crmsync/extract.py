@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -49,7 +50,10 @@ def extract(belt: Belt, folder: Path, as_of: date) -> Extracted:
     notes = tuple(note for report in reports for note in report.notes)
     for name, table in snapshot.tables.items():
         log.info("table_extracted", table=name, rows=table.rows)
-    return Extracted(as_of, snapshot, rejected, checks.direct, notes)
+    direct = Counter(checks.direct)
+    for report in reports:
+        direct.update(report.direct)
+    return Extracted(as_of, snapshot, rejected, direct, notes)
 
 
 def _reports(belt: Belt, staging: Staging) -> Iterator[ExtractReport]:

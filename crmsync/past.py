@@ -13,7 +13,6 @@ from sqlalchemy import select
 from crmsync.belt import program_of
 from crmsync.configuration import config_folder, load_configuration
 from crmsync.errors import ConfigError
-from crmsync.exits import DONE
 from crmsync.ledger import tables as t
 from crmsync.ledger.approvals import Approval, approve
 from crmsync.ledger.history import TierChange, tier_history
@@ -39,11 +38,6 @@ class ExplainedRun:
     intent: Intent | None  # what was to be written; None where the account already held everything
     history: tuple[TierChange, ...]
     program_changed: bool
-
-    @property
-    def exit_code(self) -> int:
-        """0: an explanation leaves nothing open."""
-        return DONE
 
 
 def read_status() -> Status | None:

@@ -30,16 +30,18 @@ def assess_report(assessed: AssessedFolder, as_json: bool) -> str:
     return "\n".join([*notes, f"{rows} standings of {partners} partners in {assessed.out}{rejected}{nobody}"])
 
 
-def explain_report(explained: Explanation | ExplainedRun, as_json: bool) -> str:
-    """How one partner's tier follows from the records that count; for a run also its account before and after."""
-    from crmsync.past import ExplainedRun
+def explain_report(explanation: Explanation, as_json: bool) -> str:
+    """How one partner's tier follows from the records that count."""
+    return json_text(explanation.as_json()) if as_json else "\n".join(map(safe_text, explanation.lines))
 
-    if not isinstance(explained, ExplainedRun):
-        return json_text(explained.asjson_text()) if as_json else "\n".join(safe_text(line) for line in explained.lines)
+
+def explained_run_report(explained: ExplainedRun, as_json: bool) -> str:
+    """The same for a run, with its account before and after."""
     if as_json:
         return json_text(_explained_content(explained))
-    lines = [safe_text(line) for line in explained.explanation.lines]
-    return "\n".join([*lines, "", *_before_and_after(explained), *_history(explained)])
+    return "\n".join(
+        [*map(safe_text, explained.explanation.lines), "", *_before_and_after(explained), *_history(explained)]
+    )
 
 
 def _before_and_after(explained: ExplainedRun) -> Iterator[str]:
@@ -70,7 +72,7 @@ def _explained_content(explained: ExplainedRun) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "run_id": explained.run.run_id,
-        "explanation": explained.explanation.asjson_text(),
+        "explanation": explained.explanation.as_json(),
         "record_id": intent.record_id if intent else None,
         "state": intent.state if intent else None,
         "fields": fields,

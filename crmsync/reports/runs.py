@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN_MOVERS = 12
 SHOWN_DIFFERENCES = 20
+SHOWN_WHY = 70
 AT_RISK = ("high", "medium")
 
 
@@ -28,7 +29,7 @@ def run_report(result: Result, as_json: bool) -> str:
         "",
         *_standings_table(result),
         "",
-        *_movers(result.plan),
+        *_movers(result),
         *_risk(result),
         *_left_out(result),
     ]
@@ -42,7 +43,7 @@ def plan_report(result: Result, as_json: bool) -> str:
     if result.comparison is not None:
         return "\n".join([_headline(result), "", *_comparison(result), "", *_cost(result)])
     assert result.plan is not None
-    lines = [_headline(result), "", *_movers(result.plan, len(result.plan.movers))]
+    lines = [_headline(result), "", *_movers(result, len(result.plan.movers), 10_000)]
     return "\n".join([*lines, *_left_out(result), "", *_cost(result), *_next_step(result)])
 
 
@@ -100,22 +101,22 @@ def _standings_table(result: Result) -> list[str]:
     return table(("category", "tier", "partners"), tier_counts(result))
 
 
-def _movers(plan: Plan | None, shown: int = SHOWN_MOVERS) -> list[str]:
-    movers = plan.movers if plan else ()
-    if not movers:
+def _movers(result: Result, shown: int = SHOWN_MOVERS, why_length: int = SHOWN_WHY) -> list[str]:
+    plan = result.plan
+    if plan is None or not plan.movers:
         return ["movers: none"]
+    if not plan.changes:
+        return [f"movers of this day: {len(plan.movers)}, all on their accounts already"]
     rows = [
-        (
-            mover.name or mover.partner_id,
-            mover.category,
-            mover.from_tier or NO_TIER,
-            mover.to_tier or NO_TIER,
-            mover.why,
-        )
-        for mover in movers[:shown]
+        (m.name or m.partner_id, m.category, m.from_tier or NO_TIER, m.to_tier or NO_TIER, _short(m.why, why_length))
+        for m in plan.movers[:shown]
     ]
-    more = [f"… and {len(movers) - shown} more"] if len(movers) > shown else []
-    return [f"movers: {len(movers)}", *table(("partner", "category", "from", "to", "why"), rows), *more]
+    more = [f"… and {len(plan.movers) - shown} more"] if len(plan.movers) > shown else []
+    return [f"movers: {len(plan.movers)}", *table(("partner", "category", "from", "to", "why"), rows), *more]
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
 def risk_counts(result: Result) -> dict[str, int]:
@@ -147,10 +148,13 @@ def _left_out(result: Result) -> list[str]:
 
 def _cost(result: Result) -> list[str]:
     calls = result.calls
-    allowance = f"; the org has used {calls.allowance[0]:,} of {calls.allowance[1]:,} today" if calls.allowance else ""
+    counted = f" (the org itself counted {calls.counted[0]} and {calls.counted[1]})" if calls.counted else ""
+    allowance = (
+        f"; {calls.allowance[0]:,} of the org's {calls.allowance[1]:,} a day are used" if calls.allowance else ""
+    )
     stages = [(figures.stage, figures.seconds, figures.peak_mb) for figures in result.stages]
     return [
-        f"API calls used: {calls.read} reads, {calls.write} writes{allowance}",
+        f"API calls used: {calls.read} reads, {calls.write} writes{counted}{allowance}",
         *table(("stage", "seconds", "peak MB"), stages),
     ]
 
@@ -212,9 +216,15 @@ def _result_content(result: Result) -> dict[str, Any]:
         "rejected_file": None if assessed.rejected_file is None else str(assessed.rejected_file),
         "direct": dict(assessed.direct),
         "notes": list(assessed.notes),
-        "api_calls": {"read": result.calls.read, "write": result.calls.write},
+        "api_calls": _call_content(result),
         "stages": [vars(figures) for figures in result.stages],
     }
+
+
+def _call_content(result: Result) -> dict[str, Any]:
+    calls = result.calls
+    counted = None if calls.counted is None else {"read": calls.counted[0], "write": calls.counted[1]}
+    return {"read": calls.read, "write": calls.write, "counted_by_org": counted}
 
 
 def _plan_content(plan: Plan) -> dict[str, Any]:

@@ -135,3 +135,11 @@ def embedded(tmp_path: Path) -> Path:
 def state_files(root: Path) -> list[str]:
     """Everything below the state folder, to see that nothing was made."""
     return sorted(str(Path(base, name)) for base, _, names in os.walk(root / "state") for name in names)
+
+
+def use_own_org(config: Path) -> None:
+    """Turn a configuration of the embedded org into one for an org that the settings name."""
+    file = config / "crmsync.yaml"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith(("org:", "sandbox:"))]
+    file.write_text("\n".join(["org: salesforce", *kept, ""]), encoding="utf-8")
