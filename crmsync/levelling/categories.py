@@ -185,7 +185,7 @@ class Standing:
                 variants.insert(0, (f"k{position}", tier.keeps, sql.and_(is_next, way_back)))
             for tag, requirement, condition in variants:
                 if requirement is not None:
-                    columns = self._gap_of(tag, requirement, queries)
+                    columns = self._gap_of(tag, requirement, condition, queries)
                     for name, value in columns.items():
                         chosen[name].append((condition, value))
         depths = range(max((len(one.layers) for one in queries), default=0))
@@ -197,8 +197,8 @@ class Standing:
                  "progress": sql.null("DECIMAL(4, 1)")}  # fmt: skip
         return {name: sql.case(chosen[name], kinds[name]) for name in chosen}, layers
 
-    def _gap_of(self, tag: str, requirement: Group, queries: list[gap.GapQuery]) -> dict[str, Sql]:
-        one = gap.GapQuery(self.criteria(NOW), tag, self.program.effort)
+    def _gap_of(self, tag: str, requirement: Group, applies: Sql, queries: list[gap.GapQuery]) -> dict[str, Sql]:
+        one = gap.GapQuery(self.criteria(NOW), tag, self.program.effort, applies)
         queries.append(one)
         tree = gap.paths_of(requirement)
         on_path = one.on_path(tree)

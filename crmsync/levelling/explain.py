@@ -133,7 +133,7 @@ def _tiers(levelling: Levelling, names: Measures, partner_id: str, category: str
                 continue
             held, entries = sql.true(), sql.empty_array(gap.ENTRY)
             if requirement is not None:
-                one = gap.GapQuery(criteria, "x", {})
+                one = gap.GapQuery(criteria, "x", {}, sql.true())
                 leaves = gap.leaves_of(gap.paths_of(requirement))
                 entries = sql.array([gap.entry(leaf, one.measured(leaf)) for leaf in leaves])
                 held = criteria.holds(requirement)

@@ -100,6 +100,7 @@ class GapQuery:
     criteria: Criteria
     tag: str
     efforts: Mapping[str, Decimal]
+    applies: Sql  # whose next tier this is
     layers: list[dict[str, Sql]] = field(default_factory=list)
 
     def leaf(self, leaf: Leaf) -> LeafColumns:
@@ -111,8 +112,12 @@ class GapQuery:
         self.layers[0] |= {names[what]: getattr(made, what) for what in ("met", "share", "effort")}
         missing = made.missing
         if missing is not None:
-            self.layers[0][names["missing"]] = missing.sql
-            missing = replace(missing, sql=sql.col(names["missing"]))
+            # texts are made for those accounts alone that have this gap
+            distance = f"{names['missing']} as number"
+            self.layers[0][distance] = missing.sql
+            missing = replace(missing, sql=sql.col(distance))
+            self._layer(1)[names["missing"]] = sql.case([(self.applies, show(missing))], sql.null(sql.TEXT))
+            missing = replace(missing, shown=sql.col(names["missing"]))
         met, share, effort = (sql.col(names[what]) for what in ("met", "share", "effort"))
         return LeafColumns(made.value, made.required, missing, met, share, effort)
 
@@ -252,14 +257,9 @@ def _share(value: Value, required: Value, upwards: bool, comparison: Comparison)
         return sql.double(0)
     has, needs = sql.cast(value.sql, sql.DOUBLE), sql.cast(required.sql, sql.DOUBLE)
     part, whole = (has, needs) if upwards else (needs, has)
-    ratio = sql.div(part, whole)
-    branches = [
-        (sql.or_(sql.is_null(part), sql.is_null(whole)), sql.double(0)),
-        (sql.le(whole, sql.double(0)), sql.double(0)),
-        (sql.le(part, sql.double(0)), sql.double(0)),
-        (sql.ge(part, whole), sql.double(1)),
-    ]
-    return sql.case(branches, ratio)
+    # neither holds for an unknown, which has come no part of the way
+    both = sql.and_(sql.gt(part, sql.double(0)), sql.gt(whole, sql.double(0)))
+    return sql.case([(both, sql.least_known(sql.div(part, whole), sql.double(1)))], sql.double(0))
 
 
 def entry(leaf: Leaf, columns: LeafColumns) -> Sql:

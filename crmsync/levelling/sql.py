@@ -60,7 +60,10 @@ def decimal(value: Decimal, kind: str = EXACT) -> Sql:
 
 
 def double(value: Decimal | int | str) -> Sql:
-    return cast(text(f"{value:f}" if isinstance(value, Decimal) else str(value)), DOUBLE)
+    """A DOUBLE literal: the exponent makes it one on every engine, where `0.3` would be a decimal."""
+    plain = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    literal = exp.Literal.number(f"{plain.lstrip('-')}e0")
+    return exp.Neg(this=literal) if plain.startswith("-") else literal
 
 
 def day(value: date) -> Sql:
