@@ -17,7 +17,7 @@ SEED = 7
 def test_a_killed_apply_loses_nothing_and_doubles_nothing(tmp_path: Path):
     """SIGKILL at every failpoint and at random ones, up to three times in a row: each account is written once."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.writeback.killing", str(tmp_path), "40", str(SEED)],
+        [sys.executable, "-m", "tests.writeback.killing", str(tmp_path), "30", str(SEED)],
         cwd=PROJECT,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
