@@ -12,6 +12,7 @@ import typer.main
 
 from crmsync import errors, exits
 from crmsync.cli import app
+from crmsync.connectors.files_mapping import _TABLE_KEYS as TABLE_KEYS
 from crmsync.connectors.mapping import MANAGED
 from crmsync.programs.program import Aggregate, RollsUp, Unit, WhenMissing
 from crmsync.settings import variable_names
@@ -83,6 +84,11 @@ def test_every_key_of_crmsync_yaml_is_in_the_docs(project: Path) -> None:
     keys = set(re.findall(r'keys\["(\w+)"\]|"(\w+)" in keys|keys\.get\("(\w+)"\)', code))
     page = (project / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert sorted(key for found in keys for key in found if key and not re.search(rf"\b{key}\b", page)) == []
+
+
+def test_every_key_of_a_files_mapping_is_in_the_docs(project: Path) -> None:
+    page = (project / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert [key for key in TABLE_KEYS if f"`{key}" not in page] == []
 
 
 def test_every_command_in_the_docs_exists(docs: str) -> None:

@@ -41,7 +41,7 @@ def tracked(project: Path) -> Iterator[Path]:
 def texts(project: Path) -> Iterator[tuple[Path, str]]:
     for path in tracked(project):
         if path.suffix in TEXT and path != Path(__file__):
-            yield path, path.read_text(encoding="utf-8")
+            yield path, path.read_text(encoding="utf-8", errors="replace")
 
 
 def test_no_file_carries_a_package_index_address(project: Path) -> None:
