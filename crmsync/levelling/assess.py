@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -139,7 +140,8 @@ def compute_measures(levelling: Levelling, wanted: Sequence[tuple[str, str]]) ->
     )  # fmt: skip
     keys = {"partner_id": sql.col("partner_id", "f"), "cyclic": _is_cyclic(levelling)}
     query = builder.build(wanted, atoms, made, lossy, levelling.partner_columns, keys, partners.source())
-    engine.run(MEASURES, query)
+    engine.run(MEASURES, sql.in_order_of(query, "partner_id"))
+    engine.drop(name for name, _ in made)
     lossy_columns = frozenset(builder.lossy)
     return {view: Measures(program, view, builder.as_of_sql[view], builder.kinds, lossy_columns) for view in VIEWS}
 
@@ -181,9 +183,14 @@ def compute_standings(levelling: Levelling, names: Mapping[str, Measures], befor
 
 
 def in_order(standings: pa.Table) -> pa.Table:
-    """Ordered by partner_id and category. Sorting keys alone is much cheaper than wide nested rows in the engine."""
+    """Ordered by partner_id and category.
+
+    Sorting keys alone is much cheaper than wide nested rows in the engine; measures are made in order, so that with
+    one category nothing is left to sort.
+    """
     order = pc.sort_indices(standings, [("partner_id", "ascending"), ("category", "ascending")])
-    return standings.take(order)
+    in_order_already = pc.all(pc.equal(order, pa.array(np.arange(len(order), dtype=np.uint64)))).as_py()
+    return standings if in_order_already is not False else standings.take(order)
 
 
 def standing_queries(levelling: Levelling, names: Mapping[str, Measures]) -> list[Sql]:

@@ -6,7 +6,7 @@ DuckDB is the embedded default. Another engine needs the same four calls and a S
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +40,10 @@ class Engine(Protocol):
         """Column names and engine types of a table."""
         ...
 
+    def drop(self, names: Iterable[str]) -> None:
+        """Free tables that nothing reads any more."""
+        ...
+
     def close(self) -> None:
         """Free everything."""
         ...
@@ -54,7 +58,6 @@ class DuckDbEngine:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": str(threads or min(4, os.cpu_count() or 1)),
-            "preserve_insertion_order": "false",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         }
@@ -87,6 +90,10 @@ class DuckDbEngine:
     def columns(self, name: str) -> Mapping[str, str]:
         relation = self._connection.table(name)
         return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
+    def drop(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._execute(f'DROP TABLE IF EXISTS "{name}"')
 
     def close(self) -> None:
         self._connection.close()

@@ -390,6 +390,11 @@ def select(
     return query.order_by(*order, copy=False) if order else query
 
 
+def in_order_of(query: Sql, column: str) -> Sql:
+    """The same rows, ordered by one column."""
+    return select([star()], subquery(query, "unordered"), order=[col(column)])
+
+
 def union_all(queries: Sequence[Sql]) -> Sql:
     result: Sql = queries[0]
     for query in queries[1:]:
