@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from crmsync.errors import ConfigError, Rejected
 from crmsync.levelling import previous, sql
-from crmsync.levelling.aggregates import TablePass, fixed_bounds, source_of
+from crmsync.levelling.aggregates import TablePass
 from crmsync.levelling.atoms import HORIZON, NOW, PACE, Atom, atoms_needed, days_of
 from crmsync.levelling.categories import Standing, metrics_struct
 from crmsync.levelling.criteria import LIMITS, Limits, attributes_used, metrics_of, tiers_of
@@ -28,6 +28,7 @@ from crmsync.levelling.measures import VIEWS, MeasureQuery, Measures, partner_co
 from crmsync.levelling.money import money_of
 from crmsync.levelling.overrides import PINS, overrides_in_force
 from crmsync.levelling.references import register_references
+from crmsync.levelling.scans import fixed_bounds, source_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.summary import standings_query
 from crmsync.programs.program import FromRows, Program, RollsUp

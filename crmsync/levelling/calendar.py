@@ -8,8 +8,8 @@ from datetime import date, timedelta
 import pyarrow as pa
 
 from crmsync.levelling import sql
-from crmsync.levelling.aggregates import BoundsOf
 from crmsync.levelling.atoms import Atom, Days, bounds_of
+from crmsync.levelling.scans import BoundsOf
 from crmsync.levelling.sql import Sql
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 from crmsync.levelling import gap, movement, overrides, previous, risk, sql, tiers
 from crmsync.levelling.atoms import HORIZON, NOW, PACE, Days
-from crmsync.levelling.conditions import condition_of, show
+from crmsync.levelling.conditions import condition_of
 from crmsync.levelling.criteria import LIMITS, Criteria, Limits, Slots
 from crmsync.levelling.measures import Measures, partner_column, text_column, with_alias, with_shown
 from crmsync.levelling.movement import BEFORE
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.values import show
 from crmsync.programs.program import Category, Group, Ladder, Program, Unit
 
 ENTRY_OF_OVERRIDE = "STRUCT<kind TEXT, value TEXT, ends_on TEXT, reason TEXT, tier_without TEXT>"

@@ -21,42 +21,26 @@ from sqlglot import exp
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
 from crmsync.levelling.sql import Sql
-from crmsync.programs.program import Formula, Unit
-from crmsync.tables import ColumnType
-
-MONEY, NUMBER, COUNT, WORDS, DAY, LIST, YES_NO, LITERAL, SPAN, NOTHING = (
-    "money", "number", "count", "text", "date", "list", "yes_no", "literal", "span", "nothing",
-)  # fmt: skip
-
-KIND_OF_COLUMN: Mapping[ColumnType, str] = MappingProxyType(
-    {
-        ColumnType.TEXT: WORDS,
-        ColumnType.LIST: LIST,
-        ColumnType.DATE: DAY,
-        ColumnType.NUMBER: NUMBER,
-        ColumnType.MONEY: MONEY,
-        ColumnType.MEASURE: NUMBER,
-        ColumnType.YES_NO: YES_NO,
-    }
+from crmsync.levelling.values import (
+    COUNT,
+    DAY,
+    LIST,
+    LITERAL,
+    MONEY,
+    NOTHING,
+    NUMBER,
+    SPAN,
+    WORDS,
+    YES_NO,
+    Value,
+    as_double,
+    as_exact,
+    comparable,
+    merged,
+    product,
+    rounded,
 )
-
-KIND_OF_UNIT: Mapping[Unit, str] = MappingProxyType({Unit.MONEY: MONEY, Unit.TEXT: WORDS, Unit.YES_NO: YES_NO})
-
-
-@dataclass(frozen=True)
-class Value:
-    """A compiled value. `found`: what must hold for it to be known (a reference row, a rate). `unknown`: it contains a
-    metric, so NULL means unknown. `lower_bound`: flag that the value is only a lower bound (a bare metric)."""
-
-    sql: Sql
-    kind: str
-    found: tuple[Sql, ...] = ()
-    unknown: bool = False
-    lower_bound: Sql | None = None
-    computed: bool = False  # not yet rounded: a DOUBLE to nine digits, money to cents
-    number: Decimal | None = None  # of a literal
-    span: tuple[int, str] | None = None  # of an interval
-    shown: Sql | None = None  # the value as standings show it, where a column holds that already
+from crmsync.programs.program import Formula
 
 
 class Names(Protocol):
@@ -279,15 +263,6 @@ def _interval(node: Sql, reader: _Reader) -> Value:
     return Value(sql.null(), SPAN, span=(count * months, "MONTH") if months else (count * (days or 1), "DAY"))
 
 
-def _merged(result: Sql, kind: str, *sides: Value, computed: bool = False) -> Value:
-    found = {condition.sql(): condition for side in sides for condition in side.found}
-    unknown = any(side.unknown for side in sides)
-    lost = [side.lower_bound for side in sides if side.lower_bound is not None]
-    if lost:  # what is built on a lower bound is simply unknown
-        result = sql.case([(sql.or_(*lost), sql.null())], result)
-    return Value(result, kind, tuple(found.values()), unknown, computed=computed)
-
-
 def _arithmetic(node: Sql, reader: _Reader) -> Value:
     left, right = _value(node.this, reader), _value(node.expression, reader)
     if DAY in (left.kind, right.kind) or SPAN in (left.kind, right.kind):
@@ -296,80 +271,35 @@ def _arithmetic(node: Sql, reader: _Reader) -> Value:
         if side.kind not in (MONEY, NUMBER, COUNT, LITERAL, NOTHING):
             raise reader.refuse(f"`{node.sql()}` computes with a {side.kind}")
     if isinstance(node, exp.Mul):
-        return _product(left, right)
+        return product(left, right)
     if isinstance(node, exp.Div):
         divisor = sql.nullif(as_double(right).sql, sql.double(0))
-        return _merged(sql.div(as_double(left).sql, divisor), NUMBER, left, right, computed=True)
+        return merged(sql.div(as_double(left).sql, divisor), NUMBER, left, right, computed=True)
     maker = sql.add if isinstance(node, exp.Add) else sql.sub
     if MONEY in (left.kind, right.kind):
-        exact_left, exact_right = _as_exact(left), _as_exact(right)
-        return _merged(maker(exact_left, exact_right), MONEY, left, right, computed=True)
+        exact_left, exact_right = as_exact(left), as_exact(right)
+        return merged(maker(exact_left, exact_right), MONEY, left, right, computed=True)
     if left.number is not None and right.number is not None:
         total = left.number + right.number if isinstance(node, exp.Add) else left.number - right.number
         return Value(sql.double(total), LITERAL, number=total)
-    return _merged(maker(as_double(left).sql, as_double(right).sql), NUMBER, left, right, computed=True)
-
-
-def _product(left: Value, right: Value) -> Value:
-    if left.number is not None and right.number is not None:
-        return Value(sql.double(left.number * right.number), LITERAL, number=left.number * right.number)
-    if left.kind == MONEY and right.kind == MONEY:
-        return _merged(sql.mul(as_double(left).sql, as_double(right).sql), NUMBER, left, right, computed=True)
-    if MONEY not in (left.kind, right.kind):
-        return _merged(sql.mul(as_double(left).sql, as_double(right).sql), NUMBER, left, right, computed=True)
-    money, factor = (left, right) if left.kind == MONEY else (right, left)
-    exact = sql.mul(sql.cast(money.sql, sql.AMOUNT), sql.cast(as_double(factor).sql, sql.RATE))
-    if factor.number is not None:
-        exact = sql.mul(sql.cast(money.sql, sql.AMOUNT), sql.decimal(factor.number, sql.RATE))
-        if abs(factor.number) < 1_000_000 and -int(factor.number.as_tuple().exponent) <= 12:
-            return _merged(sql.cast(exact, sql.EXACT), MONEY, left, right, computed=True)
-    double = sql.mul(as_double(money).sql, as_double(factor).sql)
-    small = sql.lt(sql.abs_(as_double(factor).sql), sql.double(1_000_000))
-    product = sql.case([(small, sql.cast(exact, sql.EXACT))], sql.cast(double, sql.EXACT))
-    return _merged(product, MONEY, left, right, computed=True)
+    return merged(maker(as_double(left).sql, as_double(right).sql), NUMBER, left, right, computed=True)
 
 
 def _date_arithmetic(node: Sql, left: Value, right: Value, reader: _Reader) -> Value:
     if left.kind == right.kind == DAY and isinstance(node, exp.Sub):
-        return _merged(sql.cast(sql.days_between(left.sql, right.sql), sql.BIGINT), COUNT, left, right)
+        return merged(sql.cast(sql.days_between(left.sql, right.sql), sql.BIGINT), COUNT, left, right)
     if isinstance(node, exp.Add) and left.kind == SPAN:
         left, right = right, left
     if left.kind != DAY or right.span is None or not isinstance(node, exp.Add | exp.Sub):
         raise reader.refuse(f"`{node.sql()}`: a date takes an interval (date - interval '3 months') or another date")
     count, unit = right.span
-    return _merged(sql.plus_interval(left.sql, count if isinstance(node, exp.Add) else -count, unit), DAY, left)
-
-
-def as_double(value: Value) -> Value:
-    """The value as a DOUBLE."""
-    if value.kind == LITERAL or (value.kind == NUMBER):
-        return value
-    return replace(value, sql=sql.cast(value.sql, sql.DOUBLE))
-
-
-def _as_exact(value: Value) -> Sql:
-    if value.number is not None:
-        return sql.decimal(value.number)
-    return value.sql if value.kind == MONEY else sql.cast(value.sql, sql.EXACT)
-
-
-def comparable(left: Value, right: Value) -> tuple[Value, Value]:
-    """Both sides as the language compares them: money exactly, other numbers after rounding to nine digits."""
-    if MONEY in (left.kind, right.kind):
-        return replace(left, sql=_as_exact(left)), replace(right, sql=_as_exact(right))
-    return _rounded(left), _rounded(right)
-
-
-def _rounded(value: Value) -> Value:
-    if value.kind != NUMBER or not value.computed:
-        return value
-    return replace(value, sql=sql.nine_digits(value.sql), computed=False)
+    return merged(sql.plus_interval(left.sql, count if isinstance(node, exp.Add) else -count, unit), DAY, left)
 
 
 def _same_kind(values: list[Value], reader: _Reader, node: Sql) -> tuple[list[Value], str]:
     kinds = {value.kind for value in values if value.kind not in (NOTHING, LITERAL)}
     if MONEY in kinds:
-        return [replace(value, sql=_as_exact(value), kind=MONEY) for value in values], MONEY
+        return [replace(value, sql=as_exact(value), kind=MONEY) for value in values], MONEY
     if kinds <= {NUMBER, COUNT}:
         return [as_double(value) if value.kind != NOTHING else value for value in values], NUMBER
     if len(kinds) > 1:
@@ -381,7 +311,7 @@ def _chosen(maker: Callable[..., Sql]) -> Callable[[Sql, _Reader], Value]:
     def chosen(node: Sql, reader: _Reader) -> Value:
         parts = [_value(part, reader) for part in (node.this, *node.expressions)]
         values, kind = _same_kind(parts, reader, node)
-        return _merged(maker(*(value.sql for value in values)), kind, *values, computed=kind in (NUMBER, MONEY))
+        return merged(maker(*(value.sql for value in values)), kind, *values, computed=kind in (NUMBER, MONEY))
 
     return chosen
 
@@ -393,12 +323,12 @@ def _coalesce(node: Sql, reader: _Reader) -> Value:
     last = parts[-1]  # a known default makes the whole known
     if last.kind == LITERAL or not (last.unknown or last.found):
         return Value(result, kind, computed=kind in (NUMBER, MONEY))
-    return _merged(result, kind, *values, computed=kind in (NUMBER, MONEY))
+    return merged(result, kind, *values, computed=kind in (NUMBER, MONEY))
 
 
 def _nullif(node: Sql, reader: _Reader) -> Value:
     (left, right), kind = _same_kind([_value(node.this, reader), _value(node.expression, reader)], reader, node)
-    return _merged(sql.nullif(left.sql, right.sql), kind, left, right, computed=kind in (NUMBER, MONEY))
+    return merged(sql.nullif(left.sql, right.sql), kind, left, right, computed=kind in (NUMBER, MONEY))
 
 
 def _case_value(node: Sql, reader: _Reader) -> Value:
@@ -422,8 +352,8 @@ def _number_call(maker: Callable[[Sql], Sql]) -> Callable[[Sql, _Reader], Value]
     def call(node: Sql, reader: _Reader) -> Value:
         value = _value(node.this, reader)
         if value.kind == MONEY:
-            return _merged(maker(value.sql), MONEY, value, computed=True)
-        return _merged(maker(as_double(_rounded(value)).sql), NUMBER, value, computed=True)
+            return merged(maker(value.sql), MONEY, value, computed=True)
+        return merged(maker(as_double(rounded(value)).sql), NUMBER, value, computed=True)
 
     return call
 
@@ -431,16 +361,16 @@ def _number_call(maker: Callable[[Sql], Sql]) -> Callable[[Sql, _Reader], Value]
 def _round(node: Sql, reader: _Reader) -> Value:
     value = _value(node.this, reader)
     digits = int(node.args["decimals"].this) if node.args.get("decimals") is not None else 0
-    exact = sql.round_(_as_exact(value) if value.kind == MONEY else sql.cast(as_double(value).sql, sql.EXACT), digits)
+    exact = sql.round_(as_exact(value) if value.kind == MONEY else sql.cast(as_double(value).sql, sql.EXACT), digits)
     if value.kind == MONEY:
-        return _merged(exact, MONEY, value, computed=True)
-    return _merged(sql.cast(exact, sql.DOUBLE), NUMBER, value)
+        return merged(exact, MONEY, value, computed=True)
+    return merged(sql.cast(exact, sql.DOUBLE), NUMBER, value)
 
 
 def _word_call(maker: Callable[[Sql], Sql], kind: str) -> Callable[[Sql, _Reader], Value]:
     def call(node: Sql, reader: _Reader) -> Value:
         value = _value(node.this, reader)
-        return _merged(sql.cast(maker(value.sql), sql.BIGINT) if kind == COUNT else maker(value.sql), kind, value)
+        return merged(sql.cast(maker(value.sql), sql.BIGINT) if kind == COUNT else maker(value.sql), kind, value)
 
     return call
 
@@ -449,7 +379,7 @@ def _negative(node: Sql, reader: _Reader) -> Value:
     value = _value(node.this, reader)
     if value.number is not None:
         return Value(sql.double(-value.number), LITERAL, number=-value.number)
-    return _merged(exp.Neg(this=sql.paren(value.sql)), value.kind, value, computed=value.computed)
+    return merged(exp.Neg(this=sql.paren(value.sql)), value.kind, value, computed=value.computed)
 
 
 _VALUES: Mapping[type[Sql], Callable[[Sql, _Reader], Value]] = MappingProxyType(
@@ -483,14 +413,3 @@ _VALUES: Mapping[type[Sql], Callable[[Sql, _Reader], Value]] = MappingProxyType(
         exp.Month: _word_call(sql.month, COUNT),
     }
 )
-
-
-def show(value: Value) -> Sql:
-    """A value as the text that standings show: money with 2 decimals, others without trailing zeros."""
-    if value.shown is not None:
-        return value.shown
-    if value.kind == MONEY:
-        return sql.cast(sql.cast(value.sql, sql.MONEY), sql.TEXT)
-    if value.kind in (NUMBER, LITERAL):
-        return sql.number_text(value.sql)
-    return sql.cast(value.sql, sql.TEXT)

@@ -16,10 +16,11 @@ from sqlglot import exp
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
-from crmsync.levelling.conditions import MONEY, NUMBER, WORDS, YES_NO, Value, compared, show
+from crmsync.levelling.conditions import compared
 from crmsync.levelling.measures import Measures, partner_column
 from crmsync.levelling.money import Money, threshold_factor
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.values import MONEY, NUMBER, WORDS, YES_NO, Value, show
 from crmsync.programs.program import (
     ByAttribute,
     Comparison,

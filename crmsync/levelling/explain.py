@@ -13,7 +13,6 @@ from typing import Any
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import gap, previous, sql
-from crmsync.levelling.aggregates import MetricColumns, fixed_bounds, in_window, kept, row_expressions, row_values
 from crmsync.levelling.assess import compute_measures, compute_standings, prepare, wanted_metrics
 from crmsync.levelling.atoms import NOW, Atom, atoms_needed, bounds_of, inputs_of
 from crmsync.levelling.criteria import LIMITS, Criteria
@@ -21,6 +20,7 @@ from crmsync.levelling.engine import DuckDbEngine
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures
 from crmsync.levelling.overrides import PINS, overrides_in_force
+from crmsync.levelling.scans import MetricColumns, fixed_bounds, in_window, kept, row_expressions, row_values
 from crmsync.levelling.standings import json_ready
 from crmsync.programs.program import FromField, FromFormula, FromPast, FromRows, InForce, Metric, Program, RollsUp
 from crmsync.snapshots import Snapshot

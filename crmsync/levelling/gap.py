@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from crmsync.levelling import sql
-from crmsync.levelling.conditions import COUNT, MONEY, NUMBER, Value, show
 from crmsync.levelling.criteria import Criteria
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.values import COUNT, MONEY, NUMBER, Value, show
 from crmsync.programs.program import Comparison, Criterion, Group, Junction, Metric, Requirement, Unit
 
 ENTRY = "STRUCT<metric TEXT, value TEXT, required TEXT, missing TEXT, met BOOLEAN, path TEXT, exhausted BOOLEAN>"

@@ -13,7 +13,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from crmsync.levelling import sql
-from crmsync.levelling.aggregates import MetricColumns, RowSource, TablePass, kept, row_expressions, row_values
+from crmsync.levelling.aggregates import TablePass
 from crmsync.levelling.atoms import HORIZON, Atom, atoms_needed
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.criteria import LIMITS, Criteria, metrics_of, tiers_of
@@ -22,6 +22,7 @@ from crmsync.levelling.measures import MeasureQuery, Measures, formulas_of
 from crmsync.levelling.risk import position_by_keeps
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.running import Rowset, can_run, register_events, running_values
+from crmsync.levelling.scans import MetricColumns, RowSource, kept, row_expressions, row_values
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Formula, FromRows, InForce, RollsUp
 

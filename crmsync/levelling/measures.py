@@ -19,9 +19,10 @@ from crmsync.levelling.atoms import (
     is_flow,
     window_of,
 )
-from crmsync.levelling.conditions import COUNT, KIND_OF_UNIT, MONEY, NUMBER, Value, as_double, condition_of, value_of
+from crmsync.levelling.conditions import condition_of, value_of
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.values import COUNT, KIND_OF_UNIT, MONEY, NUMBER, Value, as_double
 from crmsync.levelling.windows import Bounds, bounds
 from crmsync.programs.program import (
     Aggregate,

@@ -58,6 +58,9 @@ def rate_table(rows: Iterable[RateRow]) -> RateTable:
         if first in by_day:
             raise DataError(f"rates: {row.currency} has two rates from {row.effective_from or 'always'}")
         by_day[first] = row.rate
+    for by_day in sorted_rows.values():
+        if set(by_day.values()) == {Decimal(1)}:
+            by_day[date.min] = Decimal(1)
     days = {currency: sorted(by_day) for currency, by_day in sorted_rows.items()}
     rates = {currency: [by_day[day] for day in days[currency]] for currency, by_day in sorted_rows.items()}
     return RateTable(days, rates)

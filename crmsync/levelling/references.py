@@ -12,9 +12,9 @@ from datetime import date
 import pyarrow as pa
 
 from crmsync.levelling import sql
-from crmsync.levelling.conditions import DAY, NUMBER, WORDS, YES_NO, Value
 from crmsync.levelling.engine import Engine
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.values import DAY, NUMBER, WORDS, YES_NO, Value
 from crmsync.programs.program import Program, Reference
 
 ANY_KEY = "*"

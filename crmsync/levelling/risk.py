@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crmsync.levelling import sql
-from crmsync.levelling.conditions import show
 from crmsync.levelling.criteria import Criteria
 from crmsync.levelling.gap import Leaf, leaves_of, paths_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.tiers import by_tier, highest_position, keeps_of
+from crmsync.levelling.values import show
 from crmsync.programs.program import Ladder, Tier
 
 

@@ -13,11 +13,11 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from crmsync.levelling import sql
-from crmsync.levelling.conditions import KIND_OF_COLUMN, MONEY, NUMBER, WORDS, Value
 from crmsync.levelling.engine import Engine
 from crmsync.levelling.money import Money, register_factors
 from crmsync.levelling.references import RegisteredReference
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.values import KIND_OF_COLUMN, MONEY, NUMBER, WORDS, Value
 from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot, TableFile
 from crmsync.tables import CANONICAL, ColumnType

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crmsync.levelling import sql
-from crmsync.levelling.aggregates import MetricColumns, takes_each_row
 from crmsync.levelling.atoms import NOW, Atom, column_of
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.rows import Rows
+from crmsync.levelling.scans import MetricColumns, takes_each_row
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Aggregate, Ever, InForce, Unit
 
