@@ -12,7 +12,7 @@ from crmsync.connectors.retries import Retries
 from crmsync.connectors.salesforce import ingest
 from crmsync.connectors.salesforce.describe import Describe
 from crmsync.connectors.salesforce.org import Org
-from crmsync.connectors.salesforce.reading import CURRENT_VALUES, TableRead, read_table
+from crmsync.connectors.salesforce.reading import CURRENT_VALUES, PARTNERS, TableRead, read_table
 from crmsync.connectors.salesforce.records import read_records, write_record
 from crmsync.connectors.salesforce.table_plan import TablePlan, plan_table
 from crmsync.connectors.salesforce.written_fields import WrittenFields
@@ -20,7 +20,6 @@ from crmsync.errors import ConfigError, Rejected, StoreError
 from crmsync.settings import SalesforceSettings
 from crmsync.snapshots import Staging
 
-PARTNERS = "partners"
 BULK_FROM = 200
 """Below this many writes each record is written by itself, conditionally on what it still holds."""
 

@@ -24,7 +24,8 @@ from crmsync.tables import ARROW_TYPES, ColumnType
 
 BULK_ABOVE = 2_000  # rows; a bulk job costs more calls than a page or two
 GROUP_ROWS = 65_536
-CURRENT_VALUES = "current_values"
+PARTNERS, CURRENT_VALUES = "partners", "current_values"
+WITHOUT_DIRECT = frozenset({PARTNERS, "overrides"})  # an override of nobody is a mistake, not a direct deal
 URI_LENGTH_MAX = 8_000  # of the encoded query; a bulk job takes it in its body
 URI_TOO_LONG = 414
 AGAIN_CODES = frozenset({"INVALID_QUERY_LOCATOR", "NOT_FOUND", "INVALIDJOBSTATE"})
@@ -32,7 +33,7 @@ AGAIN_CODES = frozenset({"INVALID_QUERY_LOCATOR", "NOT_FOUND", "INVALIDJOBSTATE"
 
 @dataclass
 class TableRead:
-    """What became of one table. `read` are rows of the server; `rows` are rows of the table (after expansion)."""
+    """What became of one table. `read`: rows of the server; `rows`: of the table; `direct`: left out, as of nobody."""
 
     before: int = 0
     after: int = 0
@@ -104,14 +105,35 @@ def _take(plan: TablePlan, block: Mapping[str, pa.Array], done: TableRead, files
     done.rejected += typed.rejected
     if plan.current:
         files.current(_current_values(plan, block, typed.kept, typed.rows))
-    rows = _credited_rows(plan, typed.rows) if plan.credited else typed.rows
-    if "partner_id" in plan.output and plan.table.name != "partners":
-        done.direct += rows.column("partner_id").null_count
+    rows = _credited_rows(plan, typed.rows) if plan.credited else _of_somebody(plan, typed.rows)
+    done.direct += typed.rows.num_rows - _records(plan, typed.rows)
     done.rows += rows.num_rows
     files.rows(rows)
 
 
-# --- several credited partners
+# --- credited partners
+
+
+def _partner_columns(plan: TablePlan) -> list[str]:
+    """The columns that say whose a row is; none where rows are of nobody in particular."""
+    if plan.credited:
+        return [f"partner {number}" for number in range(len(plan.credited))]
+    return ["partner_id"] if "partner_id" in plan.output and plan.table.name not in WITHOUT_DIRECT else []
+
+
+def _records(plan: TablePlan, rows: pa.Table) -> int:
+    """How many records name a partner; the others are direct deals, which nobody is levelled by."""
+    names = _partner_columns(plan)
+    if not names:
+        return int(rows.num_rows)
+    named = pc.is_valid(pc.coalesce(*(rows.column(name) for name in names)))
+    return int(pc.sum(named).as_py() or 0)
+
+
+def _of_somebody(plan: TablePlan, rows: pa.Table) -> pa.Table:
+    for name in _partner_columns(plan):
+        rows = rows.filter(pc.is_valid(rows.column(name)))
+    return rows
 
 
 def _credit_columns(plan: TablePlan) -> list[ReadColumn]:
@@ -129,32 +151,28 @@ def _renamed(column: ReadColumn, name: str) -> ReadColumn:
 
 
 def _credited_rows(plan: TablePlan, rows: pa.Table) -> pa.Table:
-    """One row per opportunity and credited partner; one with an empty partner_id where nobody is credited."""
+    """One row per opportunity and credited partner."""
     parts = []
-    direct = pa.array([True] * rows.num_rows, pa.bool_())
     for number, one in enumerate(plan.credited):
         filled = pc.is_valid(rows.column(f"partner {number}"))
-        direct = pc.and_(direct, pc.invert(filled))
         parts.append(_with_credit(plan, rows.filter(filled), number, one))
-    parts.append(_with_credit(plan, rows.filter(direct), None, None))
     return pa.concat_tables(parts)
 
 
-def _with_credit(plan: TablePlan, rows: pa.Table, number: int | None, one: CreditRead | None) -> pa.Table:
-    nobody = pa.nulls(rows.num_rows, pa.string())
+def _with_credit(plan: TablePlan, rows: pa.Table, number: int, one: CreditRead) -> pa.Table:
     arrays = {name: rows.column(name) for name in plan.output if name in rows.column_names}
-    arrays["partner_id"] = nobody if number is None else rows.column(f"partner {number}")
+    arrays["partner_id"] = rows.column(f"partner {number}")
     if plan.with_role:
-        arrays["role"] = pa.repeat(pa.scalar(one.role if one else None, pa.string()), rows.num_rows)
+        arrays["role"] = pa.repeat(pa.scalar(one.role, pa.string()), rows.num_rows)
     if plan.with_share:
         arrays["share"] = _share(rows, number, one)
     return pa.table({name: arrays[name] for name in plan.output})
 
 
-def _share(rows: pa.Table, number: int | None, one: CreditRead | None) -> pa.Array | pa.ChunkedArray:
-    if one is not None and isinstance(one.share, ReadColumn):
+def _share(rows: pa.Table, number: int, one: CreditRead) -> pa.Array | pa.ChunkedArray:
+    if isinstance(one.share, ReadColumn):
         return rows.column(f"share {number}")
-    return pa.repeat(pa.scalar(one.share if one else 1.0, pa.float64()), rows.num_rows)
+    return pa.repeat(pa.scalar(one.share, pa.float64()), rows.num_rows)
 
 
 # --- what write-back finds there now

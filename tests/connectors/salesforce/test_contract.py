@@ -23,6 +23,7 @@ tables:
     columns: {partner_id: Id, name: Name, parent_id: ParentId, joined_on: Partner_Since__c, owner_id: OwnerId}
   opportunities:
     object: Opportunity
+    filter: "Reseller__c != null"
     columns:
       opportunity_id: Id
       partner_id: Reseller__c

@@ -58,7 +58,16 @@ def test_a_deal_of_nobody_is_counted_not_rejected(wire: Wire, tmp_path: Path) ->
     wire.page("Opportunity", page([deal(1, R), deal(2)]))
     report = opened.connector.extract(["opportunities"], opened.staging)
     assert (report.direct, report.rejected, report.rows) == ({"opportunities": 1}, (), {"opportunities": 2})
-    assert {row["partner_id"] for row in opened.rows("opportunities")} == {R, None}
+    assert [row["partner_id"] for row in opened.rows("opportunities")] == [R]
+
+
+def test_a_row_of_nobody_is_left_out_of_every_table_but_partners(wire: Wire, opened: Opened) -> None:
+    wire.counts("Opportunity", 2)
+    empty = {"Name": "x", "Amount": 1, "IsWon": True, "CloseDate": None}
+    wire.page("Opportunity", page([deal(1, **empty, AccountId=R), deal(2, **empty, AccountId=None)]))
+    report = opened.connector.extract(["opportunities"], opened.staging)
+    assert (report.direct, report.counts_after) == ({"opportunities": 1}, {"opportunities": 2})
+    assert opened.staging.tables["opportunities"].rows == len(opened.rows("opportunities")) == 1
 
 
 def test_a_share_may_be_a_percent_field(wire: Wire, tmp_path: Path) -> None:
