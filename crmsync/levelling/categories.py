@@ -212,7 +212,7 @@ class Standing:
             open_ = sql.and_(on_path[leaf.path], sql.not_(columns.met))
             line = gap.sentence(metric, self.program.currency, columns)
             lines.append(sql.case([(open_, line)], sql.null(sql.TEXT)))
-            blockers.append((sql.and_(open_, sql.le(columns.share, lowest)), sql.text(metric.label)))
+            blockers.append((sql.and_(open_, sql.le(columns.share, lowest)), sql.text(metric.key)))
         return {
             "gap": sql.array([gap.entry(leaf, columns) for leaf, columns in measured]),
             "summary": sql.joined(lines, "; "),

@@ -287,15 +287,23 @@ def progress(shares: Sequence[Sql], on_path: Sequence[Sql]) -> Sql:
     return sql.cast(shown_tenths, "DECIMAL(4, 1)")
 
 
+def said(metric: Metric, value: Value) -> Sql:
+    """A value as a text says it: percents in hundredths, cut to two decimals so that 34.999 never reads as 35."""
+    if metric.unit is not Unit.PERCENT or value.kind not in (NUMBER, COUNT):
+        return show(value)
+    hundredths = sql.floor(sql.nine_digits(sql.mul(sql.cast(value.sql, sql.DOUBLE), sql.double(10_000))))
+    return sql.concat(sql.number_text(sql.div(sql.cast(hundredths, sql.DOUBLE), sql.double(100))), sql.text(" %"))
+
+
 def sentence(metric: Metric, currency: str | None, columns: LeafColumns) -> Sql:
     """One line of the summary: what it has, what it needs, what is missing."""
     suffix = {Unit.MONEY: f" {currency}", Unit.PEOPLE: " people", Unit.POINTS: " points", Unit.DAYS: " days"}
-    has = sql.coalesce(show(columns.value), sql.text("unknown"))
-    needs = sql.coalesce(show(columns.required), sql.text("unknown"))
+    has = sql.coalesce(said(metric, columns.value), sql.text("unknown"))
+    needs = sql.coalesce(said(metric, columns.required), sql.text("unknown"))
     plain = sql.concat(
         sql.text(f"{metric.label}: "), has, sql.text(" of "), needs, sql.text(suffix.get(metric.unit, ""))
     )
     if columns.missing is None:
         return plain
-    missing = sql.concat(sql.text(", "), show(columns.missing), sql.text(" missing"))
+    missing = sql.concat(sql.text(", "), said(metric, columns.missing), sql.text(" missing"))
     return sql.concat(plain, sql.coalesce(missing, sql.text("")))

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from crmsync.levelling import sql
 from crmsync.levelling.criteria import Criteria
-from crmsync.levelling.gap import Leaf, leaves_of, paths_of
+from crmsync.levelling.gap import Leaf, leaves_of, paths_of, said
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.tiers import by_tier, highest_position, keeps_of
-from crmsync.levelling.values import show
 from crmsync.programs.program import Ladder, Tier
 
 
@@ -124,11 +123,11 @@ class Reasons:
         criterion, now = leaf.criterion, self._looks.now
         met = _by_why({number: look.criterion(criterion) for number, look in self._looks.by_number().items()})
         missed = sql.coalesce(met if leaf.turned else sql.not_(met), sql.not_(sql.false()))
-        label = now.program.metrics[criterion.metric].label
+        metric = now.program.metrics[criterion.metric]
         comparison = f"not {criterion.comparison.value}" if leaf.turned else criterion.comparison.value
-        required = sql.coalesce(show(now.required(criterion)), sql.text("unknown"))
+        required = sql.coalesce(said(metric, now.required(criterion)), sql.text("unknown"))
         sentence = sql.concat(
-            sql.text(f"{label} "), sql.col("why_words"), sql.text(": "), sql.col(self._value(criterion.metric)),
+            sql.text(f"{metric.label} "), sql.col("why_words"), sql.text(": "), sql.col(self._value(criterion.metric)),
             sql.text(f" ({comparison} "), required, sql.text(")"),
         )  # fmt: skip
         return sql.case([(sql.and_(sql.gt(sql.col("why"), sql.number(0)), missed), sentence)], sql.null(sql.TEXT))
@@ -137,7 +136,8 @@ class Reasons:
         """Name of the column with the metric's value in the look that counts."""
         name = f"{metric}@seen"
         if name not in self.values:
-            texts = {number: show(look.names.metric(metric)) for number, look in self._looks.by_number().items()}
+            known = self._looks.now.program.metrics[metric]
+            texts = {n: said(known, look.names.metric(metric)) for n, look in self._looks.by_number().items()}
             self.values[name] = sql.coalesce(_by_why(texts), sql.text("unknown"))
         return name
 
