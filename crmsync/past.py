@@ -16,7 +16,7 @@ from crmsync.errors import ConfigError
 from crmsync.ledger import tables as t
 from crmsync.ledger.approvals import Approval, approve
 from crmsync.ledger.history import TierChange, tier_history
-from crmsync.ledger.intents import Intent, intents_of
+from crmsync.ledger.intents import Intent, intents_of, open_intents
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.status import RunRow, Status, has_ledger, recent_runs, status
 from crmsync.logs import configure_logs
@@ -35,7 +35,7 @@ class ExplainedRun:
 
     run: RunRow
     explanation: Explanation
-    intent: Intent | None  # what was to be written; None where the account already held everything
+    intent: Intent | None  # what was written, then or before; None where nothing ever was
     history: tuple[TierChange, ...]
     program_changed: bool
 
@@ -114,17 +114,24 @@ def _program_digest(ledger: Ledger, run_id: str) -> str | None:
 
 
 def _intent(ledger: Ledger, run: RunRow, partner: str) -> Intent | None:
-    if run.plan_digest is None:
-        return None
-    intents = intents_of(ledger, run.plan_digest, run.run_id)
-    return next((intent for intent in intents if partner in (intent.partner_id, intent.record_id)), None)
+    """What the run wanted to write onto the partner's account, else the last write that any run did."""
+    of_run = intents_of(ledger, run.plan_digest, run.run_id) if run.plan_digest else []
+    if mine := [intent for intent in of_run if partner in (intent.partner_id, intent.record_id)]:
+        return mine[0]
+    return next((i for i in reversed(open_intents(ledger, "applied")) if i.partner_id == partner), None)
 
 
 def written_example(ledger: Ledger) -> tuple[str, str] | None:
-    """A partner whose account was written last, and the run that did it; None before the first write."""
-    i = t.intent
-    query = select(i.c.partner_id, i.c.run_id).where(i.c.state == "applied")
-    query = query.order_by(i.c.created_at.desc(), i.c.sequence).limit(1)
+    """A partner whose account was written last, preferably one whose tier changed then, and the run that did it."""
+    i, h = t.intent, t.tier_history
+    newest = select(i.c.run_id).where(i.c.state == "applied").order_by(i.c.created_at.desc()).limit(1)
+    moved = select(h.c.partner_id).where(h.c.run_id == i.c.run_id, h.c.from_tier != h.c.to_tier).distinct()
+    query = (
+        select(i.c.partner_id, i.c.run_id)
+        .where(i.c.state == "applied", i.c.run_id == newest.scalar_subquery())
+        .order_by(i.c.partner_id.in_(moved).desc(), i.c.sequence)
+        .limit(1)
+    )
     with ledger.reading() as connection:
         row = connection.execute(query).one_or_none()
     return None if row is None else (row.partner_id, row.run_id)

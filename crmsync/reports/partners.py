@@ -49,9 +49,11 @@ def _before_and_after(explained: ExplainedRun) -> Iterator[str]:
         yield "note: the program was changed since this run; the numbers above follow the program as it is now"
     intent = explained.intent
     if intent is None:
-        yield f"run {explained.run.run_id} changed nothing on this account"
+        yield "nothing was ever written onto this account"
         return
-    yield f"account {intent.record_id} in run {explained.run.run_id} ({intent.state})"
+    if intent.run_id != explained.run.run_id:
+        yield f"run {explained.run.run_id} changed nothing on this account; what was written last:"
+    yield f"account {intent.record_id} in run {intent.run_id} ({intent.state})"
     rows = [(name, intent.pre_image.get(name) or "", value or "") for name, value in intent.wanted.items()]
     yield from table(("field", "before", "after"), rows)
 
@@ -74,6 +76,7 @@ def _explained_content(explained: ExplainedRun) -> dict[str, Any]:
         "run_id": explained.run.run_id,
         "explanation": explained.explanation.as_json(),
         "record_id": intent.record_id if intent else None,
+        "written_by": intent.run_id if intent else None,
         "state": intent.state if intent else None,
         "fields": fields,
         "history": [vars(change) for change in explained.history],

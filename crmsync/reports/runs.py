@@ -67,16 +67,27 @@ def _headline(result: Result) -> str:
 
 
 def tier_counts(result: Result) -> list[tuple[str, str, int]]:
-    """Partners per category and granted tier, highest tier first; labels."""
-    program, standings = result.assessed.program, result.assessed.standings
-    pairs = zip(standings["category"].to_pylist(), standings["granted_tier"].to_pylist(), strict=True)
-    counted = Counter((category, tier) for category, tier in pairs)
+    """Partners per category and granted tier, highest tier first; labels. Only who belongs to the category."""
+    program = result.assessed.program
+    counted = Counter((category, tier) for category, tier, movement in _placed(result) if movement)
     return [
         (_category_label(program, category), label, counted[category, key])
         for category in sorted({category for category, _ in counted}, key=lambda found: _category_place(program, found))
         for key, label in _tiers(program, category)
         if counted[category, key]
     ]
+
+
+def outside_counts(result: Result) -> dict[str, int]:
+    """Partners per category label that were observed or declared there without belonging to it."""
+    counted = Counter(category for category, _, movement in _placed(result) if not movement)
+    return {_category_label(result.assessed.program, category): count for category, count in sorted(counted.items())}
+
+
+def _placed(result: Result) -> list[tuple[str, str | None, str | None]]:
+    standings = result.assessed.standings
+    columns = (standings[name].to_pylist() for name in ("category", "granted_tier", "movement"))
+    return list(zip(*columns, strict=True))
 
 
 def _category_place(program: Program, category: str) -> tuple[int, str]:
@@ -98,7 +109,9 @@ def _tiers(program: Program, category: str) -> Iterator[tuple[str | None, str]]:
 
 
 def _standings_table(result: Result) -> list[str]:
-    return table(("category", "tier", "partners"), tier_counts(result))
+    outside = ", ".join(f"{category} {count:,}" for category, count in outside_counts(result).items())
+    seen = [f"observed or declared there without belonging: {outside}"] if outside else []
+    return [*table(("category", "tier", "partners"), tier_counts(result)), *seen]
 
 
 def _movers(result: Result, shown: int = SHOWN_MOVERS, why_length: int = SHOWN_WHY) -> list[str]:
@@ -208,6 +221,7 @@ def _result_content(result: Result) -> dict[str, Any]:
         "standings": [
             {"category": category, "tier": tier, "partners": count} for category, tier, count in tier_counts(result)
         ],
+        "outside": outside_counts(result),
         "at_risk": risk_counts(result),
         "plan": None if plan is None else _plan_content(plan),
         "outcomes": None if result.outcomes is None else _outcome_content(result),
