@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.apply import apply_plan, settle_open_intents
 from crmsync.writeback.guards import GuardResult
 from crmsync.writeback.plan import Plan, sealed
+from tests.writeback.conftest import NewState
 from tests.writeback.facts import a_plan
 from tests.writeback.org import Fault, Org
 
@@ -37,12 +38,6 @@ def an_org(**given: object) -> Org:
     for record, held in NOW.items():
         org.put(record, held)
     return org
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path / "state") as opened:
-        yield opened
 
 
 def the_plan(run_id: str = "run-1") -> Plan:
@@ -276,7 +271,7 @@ def nth_fault(call: str, when: str, nth: int) -> Callable[[str], Fault]:
     edited=st.sets(st.sampled_from(RECORDS), max_size=2),
 )
 def test_random_faults_end_in_the_wanted_values_or_in_a_told_reason(
-    tmp_path_factory: pytest.TempPathFactory,
+    new_state: NewState,
     faults: list[Fault],
     bulk: int | None,
     stops_after: int | None,
@@ -290,7 +285,7 @@ def test_random_faults_end_in_the_wanted_values_or_in_a_told_reason(
     for record in edited:
         org.put(record, {TIER: "Platinum", "token__c": None})
     plan = the_plan()
-    with Ledger.open(tmp_path_factory.mktemp("state")) as ledger:
+    with Ledger.open(new_state()) as ledger:
         outcome_of(org, ledger, plan)
         check(org, ledger, plan)
         assert all(org.held(record)[TIER] == "Platinum" for record in edited)

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from crmsync.failpoints import NAMES
 
 PROJECT = Path(__file__).parent.parent.parent
 SEED = 7
 
 
+@pytest.mark.timeout(120)
 def test_a_killed_apply_loses_nothing_and_doubles_nothing(tmp_path: Path):
     """SIGKILL at every failpoint and at random ones, up to three times in a row: each account is written once."""
     done = subprocess.run(
@@ -22,7 +25,7 @@ def test_a_killed_apply_loses_nothing_and_doubles_nothing(tmp_path: Path):
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

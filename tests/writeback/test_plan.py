@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmsync.errors import ConfigError, DataError, StoreError
@@ -181,6 +181,7 @@ ROWS = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=50)
 @given(rows=st.lists(ROWS, min_size=1, max_size=4), held=st.data())
 def test_a_second_plan_over_an_applied_one_is_empty(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]], held: st.DataObject
