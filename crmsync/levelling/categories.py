@@ -166,6 +166,7 @@ class Standing:
 
     def _ahead(self) -> dict[str, Sql]:
         return {
+            "kept": risk.position_by_keeps(self.ladder, self.criteria(NOW)),
             "projected": risk.position_by_keeps(self.ladder, self.criteria(HORIZON)),
             "paced": risk.position_by_keeps(self.ladder, self.criteria(PACE)),
             "thin": risk.spare_is_thin(self.ladder, self.criteria(NOW, spare=True)),
@@ -265,13 +266,13 @@ class Standing:
             "lost_ahead": mine(
                 sql.and_(
                     sql.gt(sql.col("granted"), sql.number(1)),
-                    sql.ge(sql.col("calculated"), sql.col("granted")),
+                    sql.ge(sql.col("kept"), sql.col("granted")),
                     sql.lt(sql.col("projected"), sql.col("granted")),
                 ),
                 sql.false(),
             ),
             "granted_position": sql.col("granted"),
-            "calculated_position": sql.col("calculated"),
+            "kept_position": sql.col("kept"),
         }
 
     def _reasons(self) -> risk.Reasons:

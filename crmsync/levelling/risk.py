@@ -42,7 +42,7 @@ def risk_word() -> Sql:
     return sql.case(
         [
             (sql.le(granted, sql.number(1)), sql.text("none")),
-            (sql.lt(sql.col("calculated"), granted), sql.text("high")),
+            (sql.lt(sql.col("kept"), granted), sql.text("high")),
             (sql.lt(sql.col("paced"), granted), sql.text("high")),
             (sql.lt(sql.col("projected"), granted), sql.text("medium")),
             (sql.col("thin"), sql.text("low")),
@@ -68,7 +68,7 @@ def why_at_risk() -> dict[str, Sql]:
     why = sql.case(
         [
             (sql.eq(sql.col("risk"), sql.text("none")), sql.number(0)),
-            (sql.lt(sql.col("calculated"), granted), sql.number(BELOW)),
+            (sql.lt(sql.col("kept"), granted), sql.number(BELOW)),
             (sql.lt(sql.col("paced"), granted), sql.number(AT_PACE)),
             (sql.lt(sql.col("projected"), granted), sql.number(AHEAD)),
         ],

@@ -52,7 +52,7 @@ def _values(program: Program, as_of: date) -> dict[str, Sql]:
 
 def _risk_on(lost_on: Sql, as_of: date) -> Sql:
     """The first day on which the tier is lost; today where it is lost already."""
-    below = sql.lt(sql.col("calculated_position", "s"), sql.col("granted_position", "s"))
+    below = sql.lt(sql.col("kept_position", "s"), sql.col("granted_position", "s"))
     risky = sql.in_(sql.col("risk", "s"), [sql.text("high"), sql.text("medium")])
     return sql.case([(sql.and_(risky, below), sql.day(as_of)), (risky, lost_on)], sql.null(sql.DATE))
 
