@@ -52,8 +52,14 @@ def create(org: Org, call: Call) -> Answer:
         raise ApiError(400, "INVALIDJOB", "query is missing")
     form = format_of(body)
     plan = _allowed(compiled(org, soql, operation == "queryAll"))
-    job = QueryJob(kind="query", operation=str(operation), object=plan.sobject.name, format=form, state="UploadComplete",
-                   **new_job_facts(org, call))  # fmt: skip
+    job = QueryJob(
+        kind="query",
+        operation=str(operation),
+        object=plan.sobject.name,
+        format=form,
+        state="UploadComplete",
+        **new_job_facts(org, call),
+    )
     keep(org, job)
     answer = Answer(job.as_json())
     threading.Thread(target=_run, args=(org, job, plan), name=job.id, daemon=True).start()

@@ -67,7 +67,7 @@ class Deriving:
         return {field: value for field, value in rule(self, row, given).items() if field not in given}
 
     def learn(self, label: str, closed: object, won: object) -> None:
-        """Take a stage that data used; where the data does not say what it means, its name may (`Won`, `Closed Lost`)."""
+        """Take a stage that data used; its name tells what it means (`Closed Lost`) where the data does not."""
         if label not in self.stages:
             words = label.casefold().split() if closed is None and won is None else []
             won = bool(won) or "won" in words

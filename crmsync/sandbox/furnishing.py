@@ -103,14 +103,15 @@ def _furnish(org: Org, loading: Loading, given: set[str]) -> None:
         {"Id": profile, "Name": "Minimum Access - API Only Integrations", "UserType": "Standard"},
     )
     _insert(org, loading, "User", {
-        "Id": org.user_id, "Username": USERNAME, "FirstName": "Integration", "LastName": "User", "Name": "Integration User",
-        "Email": USERNAME, "Alias": "integr", "IsActive": 1, "UserType": "Standard", "ProfileId": profile,
+        "Id": org.user_id, "Username": USERNAME, "FirstName": "Integration", "LastName": "User",
+        "Name": "Integration User", "Email": USERNAME, "Alias": "integr",
+        "IsActive": 1, "UserType": "Standard", "ProfileId": profile,
     })  # fmt: skip
     if "organization" not in given:
         _insert(org, loading, "Organization", {
-            "Id": org.org_id, "Name": "Sandbox Company", "OrganizationType": "Enterprise Edition", "InstanceName": "LOCAL",
-            "IsSandbox": 1, "FiscalYearStartMonth": 1, "TimeZoneSidKey": "UTC", "DefaultLocaleSidKey": "en_US",
-            "LanguageLocaleKey": "en_US", "Country": "US",
+            "Id": org.org_id, "Name": "Sandbox Company", "OrganizationType": "Enterprise Edition",
+            "InstanceName": "LOCAL", "IsSandbox": 1, "FiscalYearStartMonth": 1, "TimeZoneSidKey": "UTC",
+            "DefaultLocaleSidKey": "en_US", "LanguageLocaleKey": "en_US", "Country": "US",
         })  # fmt: skip
     if "opportunitystage" not in given:
         _furnish_stages(org, loading)
@@ -154,8 +155,9 @@ def _complete(org: Org, loading: Loading) -> None:
         _complete_currencies(org, loading)
     if org.features.dated_rates:
         loading.connection.execute(
-            'UPDATE "DatedConversionRate" AS d SET "NextStartDate" = coalesce((SELECT min(n."StartDate") FROM '
-            '"DatedConversionRate" n WHERE n."IsoCode" = d."IsoCode" AND n."StartDate" > d."StartDate"), \'9999-12-31\')'
+            'UPDATE "DatedConversionRate" AS d SET "NextStartDate" = coalesce((SELECT min(n."StartDate") '
+            'FROM "DatedConversionRate" n WHERE n."IsoCode" = d."IsoCode" AND n."StartDate" > d."StartDate"), '
+            "'9999-12-31')"
         )
 
 
@@ -173,8 +175,8 @@ def _complete_currencies(org: Org, loading: Loading) -> None:
         known = {"USD"} | used
         for iso in sorted(known):
             _insert(org, loading, "CurrencyType", {
-                "Id": org.next_id("01L"), "IsoCode": iso, "ConversionRate": 1_000_000, "DecimalPlaces": 2, "IsActive": 1,
-                "IsCorporate": int(iso == "USD"),
+                "Id": org.next_id("01L"), "IsoCode": iso, "ConversionRate": 1_000_000, "DecimalPlaces": 2,
+                "IsActive": 1, "IsCorporate": int(iso == "USD"),
             })  # fmt: skip
     missing = sorted(used - known)
     if missing:

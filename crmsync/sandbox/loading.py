@@ -1,6 +1,6 @@
 """Filling an org with records.
 
-Relationship columns are those of Bulk (`Account.Key__c`, `Parent.Key__c`); rows may refer to later rows and other files.
+Relationship columns are those of Bulk (`Account.Key__c`, `Parent.Key__c`); rows may refer to later rows and files.
 A load may also give what the org otherwise keeps itself (Id, CreatedDate, IsWon, …), as a restored backup does.
 """
 
@@ -25,7 +25,7 @@ _CHUNK = 4_000
 _SEVERAL = ""
 
 Keys = dict[tuple[str, str], dict[str, str]]
-"""Record id by key text (without case where the key has none), by (object, key field); `_SEVERAL` marks a repeated key."""
+"""By (object, key field): record id by key text, without case where the key has none; `_SEVERAL` for a repeated key."""
 
 
 @dataclass(frozen=True)

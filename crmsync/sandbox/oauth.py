@@ -136,6 +136,7 @@ def _client_credentials(org: Org, call: Call, form: dict[str, str]) -> str:
 
 
 def _refresh(org: Org, call: Call, form: dict[str, str]) -> str:
+    del call
     if not hmac.compare_digest(form.get("client_id", "").encode(), org.client_id.encode()):
         raise OAuthError("invalid_client_id", "client identifier invalid")
     secret = form.get("client_secret")
@@ -189,7 +190,8 @@ def user_info(org: Org, call: Call) -> Answer:
     return Answer({
         "sub": f"{base}/id/{org.org_id}/{user['Id']}", "user_id": user["Id"], "organization_id": org.org_id,
         "preferred_username": user["Username"], "nickname": user["Alias"] or user["Username"], "name": user["Name"],
-        "email": user["Email"], "email_verified": True, "given_name": user["FirstName"], "family_name": user["LastName"],
+        "email": user["Email"], "email_verified": True,
+        "given_name": user["FirstName"], "family_name": user["LastName"],
         "zoneinfo": user["TimeZoneSidKey"], "photos": {"picture": f"{photo}/F", "thumbnail": f"{photo}/T"},
         "profile": f"{base}/{user['Id']}", "picture": f"{photo}/F", "address": {"country": "US"},
         "urls": {"rest": f"{base}/services/data/v{{version}}/", "custom_domain": base} | versioned,
@@ -209,7 +211,8 @@ def identity(org: Org, call: Call) -> Answer:
         raise not_found()
     return Answer({
         "id": f"{org.url}/id/{org.org_id}/{user['Id']}", "user_id": user["Id"], "organization_id": org.org_id,
-        "username": user["Username"], "display_name": user["Name"], "email": user["Email"], "active": bool(user["IsActive"]),
+        "username": user["Username"], "display_name": user["Name"],
+        "email": user["Email"], "active": bool(user["IsActive"]),
         "user_type": "STANDARD", "timezone": user["TimeZoneSidKey"], "locale": user["LocaleSidKey"],
         "language": user["LanguageLocaleKey"], "urls": {"rest": f"{org.url}/services/data/v{{version}}/"},
     })  # fmt: skip

@@ -179,10 +179,10 @@ class Org:
         stages = [Choice(stage, stage) for stage in self.deriving.stages]
         currencies: list[Choice] = []
         if self.features.multi_currency:
-            rows = self.store.reader().execute(
+            found = self.store.reader().execute(
                 'SELECT "IsoCode", "IsCorporate", "IsActive" FROM "CurrencyType" ORDER BY "IsoCode"'
             )
-            rows = rows.fetchall()
+            rows = found.fetchall()
             self.corporate = next((iso for iso, corporate, _ in rows if corporate), None)
             currencies = [Choice(iso, iso, bool(corporate), bool(active)) for iso, corporate, active in rows]
         live = {"CurrencyIsoCode": currencies, "StageName": stages}

@@ -106,8 +106,8 @@ def _aggregated(reader: sqlite3.Connection, plan: Plan) -> Record:
     shown = ", ".join(_shown(column, "+0000") for column in plan.columns)
     rows = reader.execute(plan.select(shown), plan.parameters).fetchmany(MOST_ROWS + 1)
     if len(rows) > MOST_ROWS:
-        raise ApiError(400, "EXCEEDED_ID_LIMIT",
-                       "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a single batch")  # fmt: skip
+        message = "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a single batch"
+        raise ApiError(400, "EXCEEDED_ID_LIMIT", message)
     fixes = _fixes(plan.columns)
     names = [column.names[0] for column in plan.columns]
     records = [
@@ -138,7 +138,8 @@ def _add_children(
     ids = {shaper.ids[number]: record for number, record in parents.items()}
     order = plan.order.removeprefix(" ORDER BY ")
     ranked = (
-        f"SELECT {inner.columns}, {link} AS parent_id, row_number() OVER (PARTITION BY {link} ORDER BY {order}) AS place "
+        f"SELECT {inner.columns}, {link} AS parent_id, "
+        f"row_number() OVER (PARTITION BY {link} ORDER BY {order}) AS place "
         f"FROM {plan.source} WHERE {plan.where} AND {link} IN (SELECT value FROM json_each(?))"
     )
     cut = f" WHERE place <= {plan.limit}" if plan.limit is not None else ""
@@ -262,7 +263,7 @@ def _column_entry(column: Column) -> Record:
             "decimal": "Double",
             "date": "Date",
             "datetime": "Datetime",
-        }.get(column.kind, "String"),  # fmt: skip
+        }.get(column.kind, "String"),
         "booleanType": column.kind == "flag",
         "columnName": ".".join(column.names),
         "custom": column.custom,

@@ -1,4 +1,4 @@
-"""Doors of single records and queries: `/query`, `/sobjects/{object}/{id}`, upsert by external id, updated and deleted."""
+"""Doors of queries and single records: `/query`, `/sobjects/{object}/{id}`, upsert by external id, changes."""
 
 from __future__ import annotations
 
@@ -216,8 +216,8 @@ def _check_precondition(call: Call, rows: Rows, sobject: SObject, record_id: str
     if since is not None and changed is not None and wanted is None:
         failed = changed > since
     if failed:
-        raise ApiError(412, "PRECONDITION_FAILED",
-                       "The request was not executed because one or more of its preconditions were not satisfied.")  # fmt: skip
+        message = "The request was not executed because one or more of its preconditions were not satisfied."
+        raise ApiError(412, "PRECONDITION_FAILED", message)
 
 
 def updated_records(org: Org, call: Call) -> Answer:

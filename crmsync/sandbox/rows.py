@@ -169,8 +169,8 @@ class Rows:
             listed = ", ".join(refused)
             raise ApiError(
                 400, "INVALID_FIELD_FOR_INSERT_UPDATE",
-                f"Unable to create/update fields: {listed}. Please check the security settings of this field and verify "
-                "that it is read/write for your profile or permission set.", refused,
+                f"Unable to create/update fields: {listed}. Please check the security settings of this field and "
+                "verify that it is read/write for your profile or permission set.", refused,
             )  # fmt: skip
         return values
 

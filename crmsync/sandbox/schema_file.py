@@ -22,7 +22,8 @@ _OBJECT_KEYS = {
 _FIELD_KEYS = {
     "fullName", "label", "type", "length", "precision", "scale", "required", "unique", "externalId", "caseSensitive",
     "defaultValue", "referenceTo", "relationshipName", "relationshipLabel", "relationshipOrder", "deleteConstraint",
-    "writeRequiresMasterRead", "reparentableMasterDetail", "valueSet", "visibleLines", "displayFormat", "startingNumber",
+    "writeRequiresMasterRead", "reparentableMasterDetail", "valueSet", "visibleLines", "displayFormat",
+    "startingNumber",
     "description", "inlineHelpText", "trackHistory", "trackTrending", "trackFeedHistory", "displayLocationInDecimal",
     "businessStatus", "complianceGroup", "securityClassification", "populateExistingRows", "maskChar", "maskType",
 }  # fmt: skip

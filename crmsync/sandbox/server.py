@@ -271,9 +271,10 @@ def _listen(port: int) -> socket.socket:
 def _run(
     org: Org, listening: socket.socket, line: str, parent: int | None, certificate: Path | None, key: Path | None
 ) -> None:
-    app = GZipMiddleware(OrgApp(org), minimum_size=1_000, compresslevel=1)  # type: ignore[arg-type]
+    app = GZipMiddleware(OrgApp(org), minimum_size=1_000, compresslevel=1)
     config = uvicorn.Config(
-        app, log_config=None, log_level="warning", access_log=False, lifespan="off", http="h11", ws="none", loop="asyncio",
+        app, log_config=None, log_level="warning", access_log=False, lifespan="off", http="h11", ws="none",
+        loop="asyncio",
         h11_max_incomplete_event_size=1_048_576, timeout_graceful_shutdown=2, server_header=False,
         ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip

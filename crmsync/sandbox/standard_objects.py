@@ -1,9 +1,10 @@
 """The standard objects of the org, one line per field; `standard.py` reads them.
 
-A line: name, type, options, `| label`. Types as describe names them, with (length) or (precision.scale), `ref(Targets)`;
-`[A; B]` are picklist values. Options: name (the record's name), required, ro (never written), fixed (not updateable),
-default=V, children=NAME (child relationship), cascade, of=COMPOUND, key (external id), plain (multi-line short text).
-An object's own options: owned, fixed (no create, update, delete by API), bare (no audit fields), types (has record types).
+A line: name, type, options, `| label`. Types as describe names them, with (length) or (precision.scale),
+`ref(Targets)`; `[A; B]` are picklist values. Options: name (the record's name), required, ro (never written),
+fixed (not updateable), default=V, children=NAME (child relationship), cascade, of=COMPOUND, key (external id), plain (multi-line short text).
+An object's own options: owned, fixed (no create, update, delete by API), bare (no audit fields), types (record
+types), multi and dated (only with several currencies).
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ _SOURCES = "[Web; Phone Inquiry; Partner Referral; Purchased List; Other]"
 _INDUSTRIES = (
     "[Agriculture; Apparel; Banking; Biotechnology; Chemicals; Communications; Construction; Consulting; Education; "
     "Electronics; Energy; Engineering; Entertainment; Environmental; Finance; Food & Beverage; Government; Healthcare; "
-    "Hospitality; Insurance; Machinery; Manufacturing; Media; Not For Profit; Recreation; Retail; Shipping; Technology; "
-    "Telecommunications; Transportation; Utilities; Other]"
+    "Hospitality; Insurance; Machinery; Manufacturing; Media; Not For Profit; Recreation; Retail; Shipping; "
+    "Technology; Telecommunications; Transportation; Utilities; Other]"
 )
 
 STANDARD = f"""

@@ -52,7 +52,7 @@ class Store:
         return connection
 
     def reader(self) -> sqlite3.Connection:
-        """This thread's own connection, which never writes; within `joined` the writing one, to see what was written."""
+        """This thread's own connection, which never writes; within `joined` the writing one, to see its writes."""
         if self._joined == threading.get_ident():
             return self._writer
         found: sqlite3.Connection | None = getattr(self._readers, "connection", None)

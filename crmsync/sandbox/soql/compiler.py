@@ -235,7 +235,8 @@ class _Compiler:
         order = self.order(select, scope, known)
         listed = ", ".join(term.sql + _collation(term) for term in groups)
         return Plan(
-            scope.base, tuple(columns), self.source(scope), where, (*parameters, *more), order, select.limit, select.offset,
+            scope.base, tuple(columns), self.source(scope), where, (*parameters, *more), order, select.limit,
+            select.offset,
             aggregate=True, group=f" GROUP BY {listed}" if groups else "", having=having,
         )  # fmt: skip
 

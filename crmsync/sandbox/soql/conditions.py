@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import NoReturn
 
 from crmsync.sandbox.ids import to_18
 from crmsync.sandbox.soql import dates
@@ -73,7 +72,7 @@ class Conditions:
         if literal.sort == "money":
             return self._money(term, condition)
         if condition.sign not in ("=", "!=") and term.kind in ("flag", "list"):
-            self._bad_operator(condition.operand)
+            raise self._bad_operator(condition.operand)
         sql, value = self._pair(term, literal, condition.operand)
         self.parameters.append(value)
         if condition.sign == "!=":
@@ -82,12 +81,12 @@ class Conditions:
 
     def _empty(self, term: Term, condition: Compare) -> str:
         if condition.sign not in ("=", "!="):
-            self._bad_operator(condition.operand)
+            raise self._bad_operator(condition.operand)
         return f"{term.sql} IS {'NOT ' if condition.sign == '!=' else ''}NULL"
 
     def _like(self, term: Term, condition: Compare) -> str:
         if term.kind not in ("text", "list") or condition.literal.sort != "text":
-            self._bad_operator(condition.operand)
+            raise self._bad_operator(condition.operand)
         pattern = condition.literal.text
         plain = pattern.isascii()
         self.parameters.append(pattern if plain else fold(pattern))
@@ -95,7 +94,7 @@ class Conditions:
 
     def _range(self, term: Term, sign: str, literal: Literal, operand: Operand) -> str:
         if term.kind not in ("date", "datetime"):
-            self._wrong_type(term, literal, operand)
+            raise self._wrong_type(term, literal, operand)
         world = self.scope.world
         first, end = dates.date_range(literal.text, literal.count, world.today, world.fiscal_month)
         low, high = (_text_of(day, term, world.start_of) for day in (first, end))
@@ -110,7 +109,7 @@ class Conditions:
     def _money(self, term: Term, condition: Compare) -> str:
         literal = condition.literal
         if term.field is None or term.field.type != "currency":
-            self._wrong_type(term, literal, condition.operand)
+            raise self._wrong_type(term, literal, condition.operand)
         iso, amount = literal.text[:3].upper(), Decimal(literal.text[3:])
         if not self.scope.world.schema.multi_currency:
             raise malformed(self.scope.soql, literal.at, "currency literals need an org with several currencies")
@@ -152,11 +151,11 @@ class Conditions:
 
     def _includes(self, term: Term, condition: Within) -> str:
         if term.kind != "list":
-            self._bad_operator(condition.operand)
+            raise self._bad_operator(condition.operand)
         choices = []
         for value in condition.values:
             if value.sort != "text":
-                self._wrong_type(term, value, condition.operand)
+                raise self._wrong_type(term, value, condition.operand)
             choices.append(self._has_all(term, plain_text(value.text)))
         return _maybe_not(f"({' OR '.join(choices)})", condition.negated)
 
@@ -179,7 +178,7 @@ class Conditions:
             return term.sql, self._day(literal).isoformat()
         if term.kind == "datetime" and literal.sort == "datetime":
             return term.sql, self._instant(literal)
-        self._wrong_type(term, literal, operand)
+        raise self._wrong_type(term, literal, operand)
 
     def _text_pair(self, term: Term, text: str) -> tuple[str, Parameter]:
         if term.kind == "list" and term.field is not None:
@@ -210,15 +209,15 @@ class Conditions:
             raise malformed(self.scope.soql, literal.at, f"Invalid dateTime: {literal.text}") from None
         return f"{found:%Y-%m-%dT%H:%M:%S}".rjust(19, "0") + f".{found.microsecond // 1000:03d}"
 
-    def _bad_operator(self, operand: Operand) -> NoReturn:
-        raise refuse_at(
+    def _bad_operator(self, operand: Operand) -> SoqlError:
+        return refuse_at(
             "INVALID_QUERY_FILTER_OPERATOR", self.scope.soql, operand.at, f"invalid operator on field {_name(operand)}"
         )
 
-    def _wrong_type(self, term: Term, literal: Literal, operand: Operand) -> NoReturn:
+    def _wrong_type(self, term: Term, literal: Literal, operand: Operand) -> SoqlError:
         wanted = _TYPE_NAMES[term.kind]
         should = "should be" if wanted in ("string", "id") else "should not be"
-        raise refuse_at("INVALID_FIELD", self.scope.soql, literal.at,
+        return refuse_at("INVALID_FIELD", self.scope.soql, literal.at,
                         f"value of filter criterion for field '{_name(operand)}' must be of type {wanted} and {should} "
                         "enclosed in quotes")  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Date literals: TODAY, LAST_N_DAYS:n, THIS_FISCAL_QUARTER, … as half-open ranges of days.
 
-Weeks start on Sunday. LAST_N_DAYS includes today; LAST_N_WEEKS, _MONTHS, _QUARTERS, _YEARS are whole periods before this one.
+Weeks start on Sunday. LAST_N_DAYS includes today; LAST_N_WEEKS, _MONTHS, … are whole periods before this one.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def counted(word: str) -> bool:
 
 
 def date_range(word: str, count: int, today: date, fiscal_month: int = 1) -> Range:
-    """The days that a date literal stands for on `today`; `fiscal_month` is the month in which the fiscal year starts."""
+    """The days that a date literal stands for on `today`; the fiscal year starts in `fiscal_month`."""
     if word in ("LAST_90_DAYS", "NEXT_90_DAYS"):
         word, count = word.replace("90", "N"), 90
     if word in _FIXED:

@@ -168,7 +168,8 @@ class _Parser:
         if all_rows:
             self.need_word("rows")
         return Select(
-            select.items, select.source, select.source_at, select.alias, where, group_by, having, order_by, limit, offset,
+            select.items, select.source, select.source_at, select.alias, where, group_by, having, order_by, limit,
+            offset,
             all_rows, select.at,
         )  # fmt: skip
 
@@ -333,7 +334,7 @@ class _Parser:
         token = self.next
         if token.sort in ("text", "number", "money", "date", "datetime"):
             self.take()
-            return Literal(token.sort, token.text, token.at)  # type: ignore[arg-type]  # sorts of the same names
+            return Literal(token.sort, token.text, token.at)
         if self.take_word("true", "false"):
             return Literal("flag", token.word, token.at)
         if self.take_word("null"):

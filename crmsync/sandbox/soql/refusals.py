@@ -55,7 +55,7 @@ def no_relationship(soql: str, at: int, name: str) -> SoqlError:
     """The refusal of a parent path that is none."""
     return refuse_at(
         "INVALID_FIELD", soql, at,
-        f"Didn't understand relationship '{name}' in field path. If you are attempting to use a custom relationship, be "
-        "sure to append the '__r' after the custom relationship name. Please reference your WSDL or the describe call "
-        "for the appropriate names.",
+        f"Didn't understand relationship '{name}' in field path. If you are attempting to use a custom relationship, "
+        "be sure to append the '__r' after the custom relationship name. Please reference your WSDL or the describe "
+        "call for the appropriate names.",
     )  # fmt: skip

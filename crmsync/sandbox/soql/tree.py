@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal as Choice
-from typing import Union
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Function:
     word: str = ""
 
 
-Operand = Union[Path, Function]
+Operand = Path | Function
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Both:
     parts: tuple[Condition, ...]
 
 
-Condition = Union[Compare, Within, Not, Both]
+Condition = Compare | Within | Not | Both
 
 
 @dataclass(frozen=True)
