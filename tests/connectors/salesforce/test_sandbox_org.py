@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -168,6 +169,27 @@ def test_a_hand_edit_is_a_conflict_and_stays(connector: SalesforceConnector, san
     sandbox.edit(record_id, Tier_Explanation__c="by hand")
     assert connector.write_one(Write(record_id, wanted("two"), before)).state == "conflict"
     assert connector.read([record_id], ["Tier_Explanation__c"]) == {record_id: {"Tier_Explanation__c": "by hand"}}
+
+
+@pytest.mark.parametrize(
+    ("edit", "state"), [({"Tier_Explanation__c": "by hand"}, "conflict"), ({"Description": "called them"}, "applied")]
+)
+def test_an_edit_between_look_and_write_is_not_lost(
+    connector: SalesforceConnector, sandbox: Sandbox, tmp_path: Path, edit: dict[str, str], state: str
+) -> None:
+    """The org itself refuses the write (412); what was edited decides whether it is tried again."""
+    record_id = some_partners(connector, tmp_path, 4)[2 if state == "conflict" else 3]
+    before = connector.read([record_id], list(wanted("race")))[record_id]
+    edits = [edit]
+
+    def meddle(answer: requests.Response, **_: Any) -> None:
+        if edits and answer.request.method == "GET" and record_id in (answer.request.url or ""):
+            sandbox.edit(record_id, **edits.pop())
+
+    connector.org.session.hooks["response"].append(meddle)
+    assert connector.write_one(Write(record_id, wanted("race"), before)).state == state
+    ((name, text),) = edit.items()
+    assert connector.read([record_id], [name]) == {record_id: {name: text}}
 
 
 def test_a_bulk_job_writes_each_record_once(connector: SalesforceConnector, sandbox: Sandbox, tmp_path: Path) -> None:
