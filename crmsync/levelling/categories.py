@@ -241,7 +241,10 @@ class Standing:
             "calculated_tier": key("calculated"),
             "earned_tier": key("earned"),
             "granted_tier": key("granted"),
-            "previous_tier": tiers.key_at(self.ladder, sql.coalesce(sql.col(BEFORE.granted), sql.number(0))),
+            "previous_tier": sql.case(
+                [(sql.or_(belongs, sql.col(BEFORE.stood)), tiers.key_at(self.ladder, sql.col(BEFORE.granted)))],
+                sql.null(sql.TEXT),
+            ),
             "projected_tier": key("projected"),
             "pace_tier": key("paced"),
             "movement": movement.movement_word(),
