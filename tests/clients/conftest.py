@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
 from simple_salesforce import Salesforce
 
+from crmsync.sandbox.process import Org, start_org
 from tests.clients.certificates import Certificates, make_certificates
 from tests.clients.tunnel import open_tunnel
 
 PUBLIC_URL = "https://emu.my.salesforce.com"
 PARTNERS = 40
-
-
-@dataclass(frozen=True)
-class Org:
-    """A running sandbox, as its first line told. `address` is on loopback."""
-
-    address: str
-    token: str
-    username: str
-    client_id: str
-    client_secret: str
 
 
 @pytest.fixture(scope="session")
@@ -39,24 +25,15 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture(scope="session")
 def org(certificates: Certificates) -> Iterator[Org]:
     """A sandbox process with a sample company, which says that it lives at PUBLIC_URL."""
-    command = [
-        sys.executable, "-m", "crmsync.sandbox", "salesforce", "--sample", str(PARTNERS), "--seed", "7",
-        "--public-url", PUBLIC_URL, "--jwt-public-key", str(certificates.client.certificate),
-    ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            told = json.loads(process.stdout.readline())
-            names = ("access_token", "username", "client_id", "client_secret")
-            yield Org(told["instance_url"], *(told[name] for name in names))
-        finally:
-            process.terminate()
+    arguments = ["--sample", str(PARTNERS), "--seed", "7", "--public-url", PUBLIC_URL]
+    with start_org([*arguments, "--jwt-public-key", str(certificates.client.certificate)]) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
 def tunnel(org: Org, certificates: Certificates) -> Iterator[str]:
     """The address of the proxy in front of the org."""
-    port = urlsplit(org.address).port
+    port = urlsplit(org.instance_url).port
     assert port is not None
     with open_tunnel(port, certificates.server) as address:
         yield address

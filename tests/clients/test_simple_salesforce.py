@@ -14,8 +14,9 @@ import requests
 from simple_salesforce import Salesforce, SalesforceAuthenticationFailed, SalesforceMalformedRequest
 
 from crmsync.sandbox.company.schema import ALL_TIERS
+from crmsync.sandbox.process import Org
 from tests.clients.certificates import Certificates, make_certificates
-from tests.clients.conftest import PARTNERS, Org
+from tests.clients.conftest import PARTNERS
 
 NAMES = ("Jürgen Ångström & Söhne", "株式会社テスト", "Comma, Inc.", 'The "Quoted" Company', "Zoë\u2028Separator")
 TEXT = 'first line\nsecond, with "quotes"\n\u00fcber, 納期\nlast'
@@ -77,8 +78,8 @@ def standings(org: Org, project: Path, tmp_path_factory: pytest.TempPathFactory)
     for name in ("connectors", "programs", "references"):
         (config / name).symlink_to(project / "config" / name)
     environment = os.environ | {
-        "CRMSYNC_SALESFORCE__INSTANCE_URL": org.address,
-        "CRMSYNC_SALESFORCE__ACCESS_TOKEN": org.token,
+        "CRMSYNC_SALESFORCE__INSTANCE_URL": org.instance_url,
+        "CRMSYNC_SALESFORCE__ACCESS_TOKEN": org.access_token,
         "CRMSYNC_STATE_DIR": str(folder / "state"),
     }
     ran = subprocess.run(
