@@ -48,7 +48,7 @@ def _shares(resellers: list[Standing], column: str) -> dict[str | None, float]:
 
 
 def test_tiers_movers_and_risks_are_believable(resellers: list[Standing]) -> None:
-    """One test, since its run of the belt is dear: a pyramid of tiers, some rise, some fall, most stay, some at risk."""
+    """One test, since its run of the belt is dear: pyramid of tiers, some rise, some fall, most stay, some at risk."""
     tiers = _shares(resellers, "granted_tier")
     assert 0.50 < tiers["registered"] < 0.70
     assert 0.17 < tiers["silver"] < 0.33
