@@ -37,11 +37,11 @@ ACCESS_CODES: Mapping[str, str] = MappingProxyType(
 MESSAGE_LENGTH = 400
 
 
-class SessionExpired(AccessError):
+class SessionExpired(AccessError):  # noqa: N818
     """The access token is no longer accepted; nothing was done."""
 
 
-class Refused(DataError):
+class Refused(DataError):  # noqa: N818
     """Salesforce understood the call and said no; repeating it gives the same answer."""
 
     def __init__(self, what: str, status: int, code: str, message: str, fields: tuple[str, ...] = ()) -> None:
