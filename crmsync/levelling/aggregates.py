@@ -12,7 +12,7 @@ from types import MappingProxyType
 from sqlglot import exp
 
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import Atom, Days
+from crmsync.levelling.atoms import NOW, Atom, Days
 from crmsync.levelling.engine import Engine
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.scans import ROWS_ID, BoundsOf, MetricColumns, RowSource, in_window, is_plain, takes_each_row
@@ -45,6 +45,21 @@ class TablePass:
             made += self._distinct(atoms, limits, rolled)
             made += self._reduced(atoms, limits, rolled)
         return made
+
+    def lost_records(self, limits: BoundsOf) -> dict[str, tuple[int, str]]:
+        """How many records each metric lost today, and the id of one of them; metrics that lost none are left out."""
+        found: dict[str, tuple[int, str]] = {}
+        one = sql.col(ROWS_ID, "f") if ROWS_ID in self.rows.columns else sql.col("partner_id", "f")
+        for atom in self.atoms:
+            columns = self.columns[atom.column]
+            if columns.lost is None or atom.view != NOW or atom.shifts:
+                continue
+            lost = self._lost(atom, columns, limits)
+            query = sql.select([sql.count(), sql.min_(one)], self.source.relation, where=lost)
+            number, example = (column[0].as_py() for column in self.engine.read(query).columns)
+            if number:
+                found[atom.metric.key] = (number, str(example))
+        return found
 
     def _is_rolled(self, atom: Atom) -> bool:
         return not self.flat and atom.metric.rolls_up is not RollsUp.OWN

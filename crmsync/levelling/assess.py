@@ -160,6 +160,7 @@ def compute_atoms(levelling: Levelling, atoms: Mapping[str, Atom]) -> tuple[list
         source = source_of(rows, mine, levelling.days, levelling.file, limits)
         one = TablePass(rows, mine, levelling.days, levelling.engine, source, levelling.flat)
         made += one.compute(limits)
+        levelling.lost.update(one.lost_records(limits))
         lossy += [column for column, columns in one.columns.items() if columns.lost is not None]
     return made, lossy
 
@@ -216,6 +217,12 @@ def notes_of(levelling: Levelling) -> Iterable[str]:
         file = snapshot.tables.get(table)
         if file is not None and column in listed and column not in file.columns and column not in COMPUTED:
             yield f"column {table}.{column} was not delivered: it is empty"
+    for metric, (number, example) in levelling.lost.items():
+        what = levelling.program.metrics[metric].line
+        yield (
+            f"metric {metric} (line {what}) lost {number} records for want of an exchange rate or a reference row, "
+            f"{example} among them; it keeps the rest as a lower bound"
+        )
     if levelling.hierarchy is not None:
         for partner, parent in levelling.hierarchy.orphans[:20]:
             yield f"partner {partner}: its parent_id {parent} is not a partner; it stands at the top of its tree"

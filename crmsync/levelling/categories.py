@@ -211,7 +211,7 @@ class Standing:
         for leaf, columns in measured:
             metric = self.program.metrics[leaf.criterion.metric]
             open_ = sql.and_(on_path[leaf.path], sql.not_(columns.met))
-            line = gap.sentence(metric, self.program.currency, columns)
+            line = gap.sentence(leaf, metric, self.program.currency, columns)
             lines.append(sql.case([(open_, line)], sql.null(sql.TEXT)))
             blockers.append((sql.and_(open_, sql.le(columns.share, lowest)), sql.text(metric.key)))
         return {

@@ -22,7 +22,17 @@ from crmsync.levelling.measures import Measures
 from crmsync.levelling.overrides import PINS, overrides_in_force
 from crmsync.levelling.scans import MetricColumns, fixed_bounds, in_window, kept, row_expressions, row_values
 from crmsync.levelling.standings import json_ready
-from crmsync.programs.program import FromField, FromFormula, FromPast, FromRows, InForce, Metric, Program, RollsUp
+from crmsync.programs.program import (
+    FromField,
+    FromFormula,
+    FromPast,
+    FromRows,
+    InForce,
+    Metric,
+    Period,
+    Program,
+    RollsUp,
+)
 from crmsync.snapshots import Snapshot
 from crmsync.tables import CANONICAL
 
@@ -174,7 +184,7 @@ def _metric(levelling: Levelling, metric: Metric, partner_id: str, standing: Map
             return told | {"how": formula.text}
         case FromPast(metric=other, shift=shift, relative=relative):
             word = "growth" if relative else "change"
-            return told | {"how": f"{word} of {other} versus {shift.count} {shift.period.value} earlier"}
+            return told | {"how": f"{word} of {other} versus {_words(shift.count, shift.period)} earlier"}
 
 
 def _records(levelling: Levelling, metric: Metric, source: FromRows, partner_id: str) -> dict[str, Any]:
@@ -262,18 +272,27 @@ def _tier_words(row: Mapping[str, Any]) -> str:
     return f"{', '.join(words)}{since}, {row['movement'] or 'no standing'}{''.join(pins)}"
 
 
+def _words(count: int, period: Period) -> str:
+    return f"1 {period.value.rstrip('s')}" if count == 1 else f"{count} {period.value}"
+
+
 def _held(held: bool | None) -> str:
     return "undecided" if held is None else "holds" if held else "does not hold"
 
 
 def _entry(entry: Mapping[str, Any]) -> str:
-    value = "unknown" if entry["value"] is None else entry["value"]
-    return f"{entry['metric']} = {value}, required {entry['required']} [{entry['path']}]"
+    return f"{entry['metric']} = {_told(entry['value'])}, required {_told(entry['required'])} [{entry['path']}]"
+
+
+def _told(value: object) -> str:
+    if value is None:
+        return "unknown"
+    text = str(value)
+    return {"true": "yes", "false": "no"}.get(text.lower(), text)
 
 
 def _metric_lines(key: str, metric: Mapping[str, Any]) -> Iterator[str]:
-    value = "unknown" if metric["value"] is None else metric["value"]
-    yield f"  {key} = {value}: {metric['how']}{_window_words(metric.get('window'))}"
+    yield f"  {key} = {_told(metric['value'])}: {metric['how']}{_window_words(metric.get('window'))}"
     records = metric.get("records", ())
     for record in records[:SHOWN_RECORDS]:
         amount = "" if record["value"] is None else f"  {record['value']}"

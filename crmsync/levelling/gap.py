@@ -289,13 +289,15 @@ def progress(shares: Sequence[Sql], on_path: Sequence[Sql]) -> Sql:
 
 def said(metric: Metric, value: Value) -> Sql:
     """A value as a text says it: percents in hundredths, cut to two decimals so that 34.999 never reads as 35."""
+    if metric.unit is Unit.YES_NO:
+        return sql.case([(value.sql, sql.text("yes")), (sql.not_(value.sql), sql.text("no"))], sql.null(sql.TEXT))
     if metric.unit is not Unit.PERCENT or value.kind not in (NUMBER, COUNT):
         return show(value)
     hundredths = sql.floor(sql.nine_digits(sql.mul(sql.cast(value.sql, sql.DOUBLE), sql.double(10_000))))
     return sql.concat(sql.number_text(sql.div(sql.cast(hundredths, sql.DOUBLE), sql.double(100))), sql.text(" %"))
 
 
-def sentence(metric: Metric, currency: str | None, columns: LeafColumns) -> Sql:
+def sentence(leaf: Leaf, metric: Metric, currency: str | None, columns: LeafColumns) -> Sql:
     """One line of the summary: what it has, what it needs, what is missing."""
     suffix = {Unit.MONEY: f" {currency}", Unit.PEOPLE: " people", Unit.POINTS: " points", Unit.DAYS: " days"}
     has = sql.coalesce(said(metric, columns.value), sql.text("unknown"))

@@ -30,6 +30,7 @@ class Levelling:
     hierarchy: Hierarchy | None
     limits: Limits
     partner_columns: frozenset[str]
+    lost: dict[str, tuple[int, str]] = field(default_factory=dict)  # metric -> records lost today, and one of them
     _rows: dict[str, Rows] = field(default_factory=dict)
 
     @property

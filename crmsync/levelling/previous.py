@@ -43,8 +43,9 @@ def previous_standings(program: Program, path: Path | None, as_of: date) -> pa.T
             f"its as_of {latest} is not before {as_of}: previous standings are those of an earlier day", file=str(path)
         )
     _check_tiers(program, table, path)
-    stands = pc.not_equal(pc.fill_null(table.column("movement"), ""), "left")
-    stands = pc.and_(stands, pc.is_valid(table.column("earned_tier")))
+    # a standing whose tier is empty is one all the same; a row without movement and tier is of no member
+    known = pc.or_(pc.is_valid(table.column("movement")), pc.is_valid(table.column("earned_tier")))
+    stands = pc.and_(known, pc.not_equal(pc.fill_null(table.column("movement"), ""), "left"))
     return table.filter(stands).select(SHAPE.names).cast(SHAPE)
 
 

@@ -75,7 +75,8 @@ def _account(program: Program) -> dict[str, Sql]:
             headline = sql.first_of(sql.col("granted_tier"), partner, [has_tier, (rank, False), order])
         case Headline.PRIMARY:
             by = [(sql.is_null(sql.col("yardstick")), False), (sql.col("yardstick"), True), order]
-            headline = sql.first_of(sql.col("granted_tier"), partner, by)
+            known = sql.case([(sql.not_null(sql.col("yardstick")), sql.col("granted_tier"))], sql.null(sql.TEXT))
+            headline = sql.first_of(known, partner, by)
         case _ if len(program.categories) == 1:
             headline = sql.col("granted_tier")
         case _:
