@@ -302,9 +302,10 @@ def sentence(leaf: Leaf, metric: Metric, currency: str | None, columns: LeafColu
     suffix = {Unit.MONEY: f" {currency}", Unit.PEOPLE: " people", Unit.POINTS: " points", Unit.DAYS: " days"}
     has = sql.coalesce(said(metric, columns.value), sql.text("unknown"))
     needs = sql.coalesce(said(metric, columns.required), sql.text("unknown"))
-    plain = sql.concat(
-        sql.text(f"{metric.label}: "), has, sql.text(" of "), needs, sql.text(suffix.get(metric.unit, ""))
-    )
+    strictly = {Comparison.GT: "more than ", Comparison.LT: "less than ", Comparison.LE: "at most "}
+    word = ("not " if leaf.turned else "") + strictly.get(leaf.criterion.comparison, "")
+    unit = sql.text(suffix.get(metric.unit, ""))
+    plain = sql.concat(sql.text(f"{metric.label}: "), has, sql.text(f" of {word}"), needs, unit)
     if columns.missing is None:
         return plain
     missing = sql.concat(sql.text(", "), said(metric, columns.missing), sql.text(" missing"))
