@@ -21,6 +21,7 @@ from crmsync.levelling.atoms import HORIZON, NOW, PACE, Atom, atoms_needed, days
 from crmsync.levelling.categories import Standing, metrics_struct
 from crmsync.levelling.criteria import LIMITS, Limits, attributes_used, metrics_of, tiers_of
 from crmsync.levelling.engine import DuckDbEngine, Engine
+from crmsync.levelling.fields import compute_rolled_fields
 from crmsync.levelling.hierarchy import Hierarchy, build_hierarchy
 from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.loss import first_days_of_loss
@@ -91,7 +92,9 @@ def prepare(program: Program, snapshot: Snapshot, as_of: date, engine: Engine) -
     limits = Limits(money, program.effective_from, as_of, str(program.file))
     hierarchy = _hierarchy(program, snapshot, engine)
     references = register_references(program, engine)
-    return Levelling(program, snapshot, days, engine, money, references, hierarchy, limits, frozenset(columns))
+    made = Levelling(program, snapshot, days, engine, money, references, hierarchy, limits, frozenset(columns))
+    compute_rolled_fields(made)
+    return made
 
 
 def _check_tables(program: Program, snapshot: Snapshot) -> None:

@@ -51,6 +51,11 @@ def partner_column(column: str) -> str:
     return f"partners.{column}"
 
 
+def rolled_column(metric: str) -> str:
+    """Name of a field's sum over the subtree in the table of measures."""
+    return f"rolled.{metric}"
+
+
 @dataclass(frozen=True)
 class Measures:
     """The table of measures as formulas see it: one row per partner (and day), a column per metric and view."""
@@ -157,7 +162,7 @@ class MeasureQuery:
             value = self.partners.value("partners", column)
             self.kinds[column] = value.kind
             values[partner_column(column)] = value.sql
-        return values
+        return values | {rolled_column(key): self.partners.rolled(key) for key in sorted(self.partners.rolled_fields)}
 
     def _atom_values(self, column: str, atom: Atom, where: tuple[str, str] | None) -> dict[str, Sql]:
         zero = atom.source.aggregate in ZERO_WITHOUT_ROWS
@@ -219,8 +224,12 @@ class MeasureQuery:
             case FromRows() as source:
                 return self._at_pace(metric, source, shifts)
             case FromField(column=name, of_hundred=of_hundred):
-                value = Value(sql.col(partner_column(name)), self.kinds[name])
-                typed = typed_value(metric, value, of_hundred)
+                if metric.key in self.partners.rolled_fields:
+                    money = metric.unit is Unit.MONEY
+                    typed = sql.cast(sql.col(rolled_column(metric.key)), sql.MONEY if money else sql.DOUBLE)
+                else:
+                    value = Value(sql.col(partner_column(name)), self.kinds[name])
+                    typed = typed_value(metric, value, of_hundred)
             case FromFormula(formula=formula):
                 names = self._names(view, shifts)
                 if metric.unit is Unit.YES_NO:

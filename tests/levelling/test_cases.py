@@ -1,7 +1,7 @@
 """Rules as text: every case of tests/cases gives facts and a program, and says what must come out.
 
 A file holds `program` (YAML text; `$name` at the start of a line is replaced by the text that a case gives under
-`with`), `as_of`, `tables`, `files` and `cases`. A case may give its own of each; tables replace those of the file one
+`with`), `as_of`, `tables`, `files`, `columns` (types of columns that may be empty) and `cases`. A case may give its own of each; tables replace those of the file one
 by one. `expect` names partners (`P` or `P/category`) and any columns of the standings: `metrics` by metric, `gap` by
 path. `absent`: rows that must not be there. `notes`, `rejected`: texts that must be found. `error`: the refusal.
 """
@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from crmsync.errors import CrmsyncError
 from crmsync.levelling.assess import Assessment, assess
 from crmsync.levelling.standings import write_standings
+from crmsync.tables import ColumnType
 from tests.levelling.facts import facts_of, plain, program_of, snapshot_of, standings_file
 
 FOLDER = Path(__file__).parent.parent / "cases"
@@ -67,7 +68,8 @@ def program_text(case: Case) -> str:
 
 
 def result_of(case: Case, folder: Path) -> Assessment:
-    facts = facts_of(case.get("tables"), last_day=case.get("last_day", False))
+    columns = {table: {c: ColumnType(k) for c, k in cs.items()} for table, cs in case.get("columns", {}).items()}
+    facts = facts_of(case.get("tables"), delivered=columns, last_day=case.get("last_day", False))
     snapshot, report = snapshot_of(folder / "snapshot", facts)
     program = program_of(folder, program_text(case), facts.types, case.get("files"))
     previous = None
