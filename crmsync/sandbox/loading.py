@@ -46,9 +46,11 @@ class _Shape:
     table: Table
     sobject: SObject
     columns: list[Column]
-    constants: dict[str, Any]
+    defaults: dict[str, Any]  # for empty cells of given columns
+    constants: dict[str, Any]  # for columns that are not given
     numbered: list[Field]
     derived: list[str]
+    own_name: str  # the name field that holds the Id where no name is given; else empty
 
     @property
     def given(self) -> list[str]:
@@ -95,13 +97,14 @@ class Loading:
         columns = table_columns(self.org.schema, sobject, table)
         given = {column.field.name for column in columns}
         derived = [name for name in _derived_names(self.org, sobject) if name not in given]
-        constants = {
-            name: value
-            for name, value in defaults(self.org, sobject, self.stamp).items()
-            if name not in given and name not in derived
-        }
+        every = defaults(self.org, sobject, self.stamp)
+        constants = {name: value for name, value in every.items() if name not in given and name not in derived}
         numbered = [known for known in sobject.fields if known.auto_number and known.name not in given]
-        return _Shape(table, sobject, columns, constants, numbered, derived)
+        named = sobject.name_field
+        own_name = named.name if sobject.custom and named and not named.auto_number else ""
+        if own_name and own_name not in given:
+            constants[own_name] = None
+        return _Shape(table, sobject, columns, every, constants, numbered, derived, own_name)
 
     def _load_table(self, shape: _Shape) -> int:
         count = 0
@@ -124,14 +127,22 @@ class Loading:
             if column.target is not None:
                 name = column.field.name
                 values[name] = self._parents(shape, column, lines, values[name], ids)
+        _fill_empty(values, shape.defaults)
         self._remember_keys(shape, values, ids)
         more = [
             [auto_number(str(known.auto_number), first + place) for place in range(len(rows))]
             for known in shape.numbered
         ]
         derived = self._derive(shape, lines, values) if shape.derived else []
+        named = shape.sobject.name_field if shape.sobject.custom else None
+        if named is not None and None in values.get(named.name, ()):
+            pairs = zip(values[named.name], ids, strict=True)
+            values[named.name] = [record_id if name is None else name for name, record_id in pairs]
+        constants = [
+            ids if named is not None and name == named.name else [value] * len(rows)
+            for name, value in shape.constants.items()
+        ]
         given = [values[name] for name in shape.given if name != "Id"]
-        constants = [[value] * len(rows) for value in shape.constants.values()]
         return list(zip(ids, *given, *constants, *more, *derived, strict=True))
 
     def _read(self, shape: _Shape, lines: list[int], rows: list[Sequence[Any]]) -> dict[str, list[Any]]:
@@ -210,6 +221,8 @@ class Loading:
             given = frozenset(part for part, value in row.items() if value is not None)
             made = _settled_deal(self.org, shape, lines[place], row, given) if name == "Opportunity" else {}
             made |= self.org.deriving.derived(name, row, given)
+            if row.get("IsWon") and "IsClosed" in values:
+                values["IsClosed"][place] = 1
             for known in filled:
                 if values[known][place] is None:
                     values[known][place] = made.get(known)
@@ -260,6 +273,12 @@ class Loading:
                         raise LoadError(
                             f"{sobject.name}: {known.name} is unique, but {row[0]!r} stands on several rows"
                         )
+
+
+def _fill_empty(values: dict[str, list[Any]], fillings: dict[str, Any]) -> None:
+    for name, filling in fillings.items():
+        if None in values.get(name, ()):
+            values[name] = [filling if value is None else value for value in values[name]]
 
 
 def _refuse_cell(shape: _Shape, lines: list[int], rows: list[Sequence[Any]]) -> NoReturn:

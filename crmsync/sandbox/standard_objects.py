@@ -2,7 +2,8 @@
 
 A line: name, type, options, `| label`. Types as describe names them, with (length) or (precision.scale),
 `ref(Targets)`; `[A; B]` are picklist values. Options: name (the record's name), required, ro (never written),
-fixed (not updateable), default=V, children=NAME (child relationship), cascade, of=COMPOUND, key (external id), plain (multi-line short text).
+fixed (not updateable), default=V, children=NAME (child relationship), cascade,
+of=COMPOUND, key (external id), plain (multi-line short text).
 An object's own options: owned, fixed (no create, update, delete by API), bare (no audit fields), types (record
 types), multi and dated (only with several currencies).
 """

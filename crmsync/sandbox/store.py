@@ -29,6 +29,8 @@ class Store:
         self._folder = None if path else tempfile.TemporaryDirectory(prefix="org-", ignore_cleanup_errors=True)
         self.path = path or Path(self._folder.name if self._folder else "") / "org.sqlite"
         self.scratch = Path(self._folder.name) if self._folder else path.parent if path else Path()
+        if path is not None:
+            _make_folder(path.parent)
         self._lock = threading.RLock()
         self._joined = 0
         self._readers = threading.local()
@@ -128,6 +130,13 @@ class Store:
                             f'ON "{sobject.name}" ("{field.name}"{collation(field)})'
                         )
             connection.execute("PRAGMA optimize")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(f"{folder}: cannot be made: {error.strerror}") from None
 
 
 def _create_table(connection: sqlite3.Connection, sobject: SObject) -> None:

@@ -9,18 +9,109 @@ import pytest
 
 from tests.sandbox.orgs import SCHEMA, Client, running, write_files
 
-FIELD_KEYS = """aggregatable aiPredictionField autoNumber byteLength calculated calculatedFormula cascadeDelete
-caseSensitive compoundFieldName controllerName createable custom defaultValue defaultValueFormula defaultedOnCreate
-dependentPicklist deprecatedAndHidden digits displayLocationInDecimal encrypted externalId extraTypeInfo filterable
-filteredLookupInfo formulaTreatNullNumberAsZero groupable highScaleNumber htmlFormatted idLookup inlineHelpText label
-length mask maskType name nameField namePointing nillable permissionable picklistValues polymorphicForeignKey precision
-queryByDistance referenceTargetField referenceTo relationshipName relationshipOrder restrictedDelete restrictedPicklist
-scale searchPrefilterable soapType sortable type unique updateable writeRequiresMasterRead""".split()
-OBJECT_KEYS = """actionOverrides activateable childRelationships compactLayoutable createable custom customSetting
-deepCloneable defaultImplementation deletable deprecatedAndHidden extendedBy extendsInterfaces feedEnabled fields
-hasSubtypes implementedBy implementsInterfaces isInterface isSubtype keyPrefix label labelPlural layoutable listviewable
-lookupLayoutable mergeable mruEnabled name namedLayoutInfos networkScopeFieldName queryable recordTypeInfos replicateable
-retrieveable searchLayoutable searchable supportedScopes triggerable undeletable updateable urls""".split()
+FIELD_KEYS = [
+    "aggregatable",
+    "aiPredictionField",
+    "autoNumber",
+    "byteLength",
+    "calculated",
+    "calculatedFormula",
+    "cascadeDelete",
+    "caseSensitive",
+    "compoundFieldName",
+    "controllerName",
+    "createable",
+    "custom",
+    "defaultValue",
+    "defaultValueFormula",
+    "defaultedOnCreate",
+    "dependentPicklist",
+    "deprecatedAndHidden",
+    "digits",
+    "displayLocationInDecimal",
+    "encrypted",
+    "externalId",
+    "extraTypeInfo",
+    "filterable",
+    "filteredLookupInfo",
+    "formulaTreatNullNumberAsZero",
+    "groupable",
+    "highScaleNumber",
+    "htmlFormatted",
+    "idLookup",
+    "inlineHelpText",
+    "label",
+    "length",
+    "mask",
+    "maskType",
+    "name",
+    "nameField",
+    "namePointing",
+    "nillable",
+    "permissionable",
+    "picklistValues",
+    "polymorphicForeignKey",
+    "precision",
+    "queryByDistance",
+    "referenceTargetField",
+    "referenceTo",
+    "relationshipName",
+    "relationshipOrder",
+    "restrictedDelete",
+    "restrictedPicklist",
+    "scale",
+    "searchPrefilterable",
+    "soapType",
+    "sortable",
+    "type",
+    "unique",
+    "updateable",
+    "writeRequiresMasterRead",
+]
+OBJECT_KEYS = [
+    "actionOverrides",
+    "activateable",
+    "childRelationships",
+    "compactLayoutable",
+    "createable",
+    "custom",
+    "customSetting",
+    "deepCloneable",
+    "defaultImplementation",
+    "deletable",
+    "deprecatedAndHidden",
+    "extendedBy",
+    "extendsInterfaces",
+    "feedEnabled",
+    "fields",
+    "hasSubtypes",
+    "implementedBy",
+    "implementsInterfaces",
+    "isInterface",
+    "isSubtype",
+    "keyPrefix",
+    "label",
+    "labelPlural",
+    "layoutable",
+    "listviewable",
+    "lookupLayoutable",
+    "mergeable",
+    "mruEnabled",
+    "name",
+    "namedLayoutInfos",
+    "networkScopeFieldName",
+    "queryable",
+    "recordTypeInfos",
+    "replicateable",
+    "retrieveable",
+    "searchLayoutable",
+    "searchable",
+    "supportedScopes",
+    "triggerable",
+    "undeletable",
+    "updateable",
+    "urls",
+]
 
 
 @pytest.fixture(scope="module")
@@ -54,27 +145,46 @@ def test_global_describe_lists_objects_with_urls(org: Client) -> None:
 
 
 SHAPES = {
-    ("Account", "Id"): {"type": "id", "soapType": "tns:ID", "length": 18, "byteLength": 18, "nillable": False,
-                        "createable": False, "defaultedOnCreate": True, "idLookup": True},
+    ("Account", "Id"): {
+        "type": "id",
+        "soapType": "tns:ID",
+        "length": 18,
+        "byteLength": 18,
+        "nillable": False,
+        "createable": False,
+        "defaultedOnCreate": True,
+        "idLookup": True,
+    },
     ("Account", "Name"): {"type": "string", "length": 255, "byteLength": 765, "nameField": True, "nillable": False},
     ("Account", "ParentId"): {"type": "reference", "referenceTo": ["Account"], "relationshipName": "Parent"},
     ("Account", "Tier__c"): {"type": "picklist", "restrictedPicklist": True, "custom": True, "groupable": True},
     ("Account", "Segments__c"): {"type": "multipicklist", "length": 4099, "groupable": False},
     ("Account", "Note__c"): {"type": "textarea", "filterable": False, "sortable": False, "groupable": False},
-    ("Account", "Score__c"): {"type": "double", "soapType": "xsd:double", "precision": 5, "scale": 2, "groupable": False},
+    ("Account", "Score__c"): {
+        "type": "double",
+        "soapType": "xsd:double",
+        "precision": 5,
+        "scale": 2,
+        "groupable": False,
+    },
     ("Account", "Flag__c"): {"type": "boolean", "nillable": False, "defaultedOnCreate": True, "defaultValue": False},
     ("Account", "NumberOfEmployees"): {"type": "int", "digits": 8, "soapType": "xsd:int"},
     ("Account", "BillingAddress"): {"type": "address", "soapType": "urn:address", "createable": False},
     ("Account", "BillingCity"): {"compoundFieldName": "BillingAddress"},
     ("Account", "Key__c"): {"externalId": True, "unique": True, "idLookup": True, "length": 40},
-    ("Account", "CreatedDate"): {"type": "datetime", "soapType": "xsd:dateTime", "groupable": False, "updateable": False},
+    ("Account", "CreatedDate"): {
+        "type": "datetime",
+        "soapType": "xsd:dateTime",
+        "groupable": False,
+        "updateable": False,
+    },
     ("Opportunity", "CloseDate"): {"type": "date", "soapType": "xsd:date", "nillable": False, "groupable": True},
     ("Opportunity", "IsWon"): {"type": "boolean", "createable": False, "updateable": False},
     ("Cert__c", "Account__c"): {"relationshipName": "Account__r", "referenceTo": ["Account"]},
     ("Cert__c", "Name"): {"autoNumber": True, "createable": False},
     ("Line__c", "Cert__c"): {"cascadeDelete": True, "nillable": False, "relationshipOrder": 0, "updateable": False},
     ("Task", "WhatId"): {"polymorphicForeignKey": True, "relationshipName": "What"},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("place", "expected"), SHAPES.items())
@@ -131,8 +241,9 @@ def test_every_rest_answer_tells_the_api_usage(org: Client) -> None:
 def test_unknown_paths_and_methods_are_refused_as_json(org: Client) -> None:
     missing = org.get("/nothing/here")
     assert (missing.status_code, missing.json()[0]) == (
-        404, {"message": "The requested resource does not exist", "errorCode": "NOT_FOUND"},
-    )  # fmt: skip
+        404,
+        {"message": "The requested resource does not exist", "errorCode": "NOT_FOUND"},
+    )
     wrong = org.call("POST", "/limits")
     assert (wrong.status_code, wrong.json()[0]["errorCode"]) == (405, "METHOD_NOT_ALLOWED")
     long = org.get("/query", params={"q": "x" * 17_000})

@@ -1,4 +1,4 @@
-"""Single records: create, read, update, upsert, delete, conditional requests, and every refusal with its code and text."""
+"""Single records: create, read, update, upsert, delete, conditional requests; refusals with code and text."""
 
 from __future__ import annotations
 
@@ -53,29 +53,85 @@ def test_a_record_lives_from_create_to_delete(org: Client) -> None:
 REFUSALS: list[tuple[str, dict[str, Any], str, str, list[str] | None]] = [
     ("Account", {}, "REQUIRED_FIELD_MISSING", "Required fields are missing: [Name]", ["Name"]),
     ("Account", {"Name": "x", "foo": 1}, "INVALID_FIELD", "No such column 'foo' on sobject of type Account", None),
-    ("Account", {"Name": "x", "CreatedDate": "2020-01-01T00:00:00Z"}, "INVALID_FIELD_FOR_INSERT_UPDATE",
-     "Unable to create/update fields: CreatedDate. Please check the security settings of this field and verify that it is "
-     "read/write for your profile or permission set.", ["CreatedDate"]),
-    ("Account", {"Name": "x", "BillingCity": "y" * 41}, "STRING_TOO_LONG",
-     f"Billing City: data value too large: {'y' * 41} (max length=40)", ["BillingCity"]),
-    ("Account", {"Name": "x", "Tier__c": "gold"}, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-     "Tier: bad value for restricted picklist field: gold", ["Tier__c"]),
-    ("Account", {"Name": "x", "Tier__c": "Old"}, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-     "Tier: bad value for restricted picklist field: Old", ["Tier__c"]),
-    ("Account", {"Name": "x", "Segments__c": "MSP;Nope"}, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-     "Segments: bad value for restricted picklist field: MSP;Nope", ["Segments__c"]),
-    ("Account", {"Name": "x", "Score__c": 1000}, "NUMBER_OUTSIDE_VALID_RANGE",
-     "Score: value outside of valid range on numeric field: 1000", ["Score__c"]),
-    ("Account", {"Name": "x", "ParentId": "003000000000001AAA"}, "MALFORMED_ID",
-     "Parent Account ID: id value of incorrect type: 003000000000001AAA", ["ParentId"]),
-    ("Account", {"Name": "x", "ParentId": "001000000000001AAA"}, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id",
-     ["ParentId"]),
-    ("Account", {"Name": "x", "Key__c": "USED"}, "DUPLICATE_VALUE", "duplicate value found: Key__c duplicates value on record "
-     "with id: 0017Q0000000002", []),
-    ("Account", {"Name": "x", "Parent": {"Key__c": "nope"}}, "INVALID_FIELD",
-     "Foreign key external ID: nope not found for field Key__c in entity Account", []),
-    ("Organization", {"Name": "x"}, "INVALID_TYPE_FOR_OPERATION", "entity type Organization does not support create", None),
-]  # fmt: skip
+    (
+        "Account",
+        {"Name": "x", "CreatedDate": "2020-01-01T00:00:00Z"},
+        "INVALID_FIELD_FOR_INSERT_UPDATE",
+        "Unable to create/update fields: CreatedDate. Please check the security settings of this field and verify that "
+        "it is read/write for your profile or permission set.",
+        ["CreatedDate"],
+    ),
+    (
+        "Account",
+        {"Name": "x", "BillingCity": "y" * 41},
+        "STRING_TOO_LONG",
+        f"Billing City: data value too large: {'y' * 41} (max length=40)",
+        ["BillingCity"],
+    ),
+    (
+        "Account",
+        {"Name": "x", "Tier__c": "gold"},
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+        "Tier: bad value for restricted picklist field: gold",
+        ["Tier__c"],
+    ),
+    (
+        "Account",
+        {"Name": "x", "Tier__c": "Old"},
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+        "Tier: bad value for restricted picklist field: Old",
+        ["Tier__c"],
+    ),
+    (
+        "Account",
+        {"Name": "x", "Segments__c": "MSP;Nope"},
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+        "Segments: bad value for restricted picklist field: MSP;Nope",
+        ["Segments__c"],
+    ),
+    (
+        "Account",
+        {"Name": "x", "Score__c": 1000},
+        "NUMBER_OUTSIDE_VALID_RANGE",
+        "Score: value outside of valid range on numeric field: 1000",
+        ["Score__c"],
+    ),
+    (
+        "Account",
+        {"Name": "x", "ParentId": "003000000000001AAA"},
+        "MALFORMED_ID",
+        "Parent Account ID: id value of incorrect type: 003000000000001AAA",
+        ["ParentId"],
+    ),
+    (
+        "Account",
+        {"Name": "x", "ParentId": "001000000000001AAA"},
+        "INVALID_CROSS_REFERENCE_KEY",
+        "invalid cross reference id",
+        ["ParentId"],
+    ),
+    (
+        "Account",
+        {"Name": "x", "Key__c": "USED"},
+        "DUPLICATE_VALUE",
+        "duplicate value found: Key__c duplicates value on record with id: 0017Q0000000002",
+        [],
+    ),
+    (
+        "Account",
+        {"Name": "x", "Parent": {"Key__c": "nope"}},
+        "INVALID_FIELD",
+        "Foreign key external ID: nope not found for field Key__c in entity Account",
+        [],
+    ),
+    (
+        "Organization",
+        {"Name": "x"},
+        "INVALID_TYPE_FOR_OPERATION",
+        "entity type Organization does not support create",
+        None,
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "values", "code", "message", "fields"), REFUSALS)
@@ -87,9 +143,19 @@ def test_a_bad_value_is_refused_by_code_text_and_field(
 
 
 @pytest.mark.parametrize(
-    "values", [{"Score__c": "abc"}, {"Flag__c": "x"}, {"Joined__c": "31.12.2026"}, {"Joined__c": "2026-02-30"}, {"Name": 5},
-               {"Score__c": True}, {"Score__c": []}, {"Seen__c": "soon"}, {"ParentId": 5}],
-)  # fmt: skip
+    "values",
+    [
+        {"Score__c": "abc"},
+        {"Flag__c": "x"},
+        {"Joined__c": "31.12.2026"},
+        {"Joined__c": "2026-02-30"},
+        {"Name": 5},
+        {"Score__c": True},
+        {"Score__c": []},
+        {"Seen__c": "soon"},
+        {"ParentId": 5},
+    ],
+)
 def test_a_value_of_another_type_is_a_parser_error(org: Client, values: dict[str, Any]) -> None:
     status, error = refused(org, {"Name": "x"} | values)
     assert (status, error["errorCode"]) == (400, "JSON_PARSER_ERROR")
@@ -134,8 +200,9 @@ def test_upsert_creates_then_updates_then_finds_several(org: Client) -> None:
 def test_upsert_refuses_unknown_keys_key_in_body_and_creation_on_request(org: Client) -> None:
     unknown = org.call("PATCH", "/sobjects/Account/Nope__c/1", json={"Name": "x"})
     assert (unknown.status_code, unknown.json()[0]["message"]) == (
-        404, "Provided external ID field does not exist or is not accessible: Nope__c",
-    )  # fmt: skip
+        404,
+        "Provided external ID field does not exist or is not accessible: Nope__c",
+    )
     assert org.call("PATCH", "/sobjects/Account/Key__c/n", json={"Name": "x", "Key__c": "n"}).status_code == 400
     assert org.call("PATCH", "/sobjects/Account/Key__c/n?updateOnly=true", json={"Name": "x"}).status_code == 404
     old = org.call("PATCH", "//services/data/v45.0/sobjects/Account/Key__c/first", json={"Name": "First"})
@@ -220,8 +287,9 @@ def test_calls_without_a_valid_token_are_refused(org: Client) -> None:
     for header in ({}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic x"}):
         answer = org.session.get(org.url("/limits"), headers={"Authorization": ""} | header, timeout=30)
         assert (answer.status_code, answer.json()) == (
-            401, [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}],
-        )  # fmt: skip
+            401,
+            [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}],
+        )
 
 
 def test_effects_count_calls_and_changes_per_record_but_no_refusals(org: Client) -> None:

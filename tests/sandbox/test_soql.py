@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tests.sandbox.orgs import SCHEMA, Client, running, write_files
 
-ACCOUNTS = """Key__c,Name,Parent.Key__c,Type,Tier__c,Segments__c,Score__c,Joined__c,Seen__c,AnnualRevenue,CurrencyIsoCode,Flag__c
+ACCOUNTS = """\
+Key__c,Name,Parent.Key__c,Type,Tier__c,Segments__c,Score__c,Joined__c,Seen__c,AnnualRevenue,CurrencyIsoCode,Flag__c
 a,Alpha,,Partner,Gold,MSP;Reseller,1.50,2026-06-30,2026-06-30T23:30:00Z,100,USD,true
 b,beta,a,Partner,Silver,Reseller,0.10,2026-07-01,2026-07-01T00:00:00Z,200,EUR,false
 c,Gamma,b,Customer,,,0.20,2025-07-01,,,EUR,false
@@ -30,9 +32,12 @@ CERTS = "Key__c,Account__r.Key__c\nK1,a\nk1x,b\nK2,a\n"
 @pytest.fixture(scope="module")
 def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     files: dict[str, str | bytes] = {
-        "schema.yaml": SCHEMA, "Account.csv": ACCOUNTS, "CurrencyType.csv": CURRENCIES, "Opportunity.csv": DEALS,
+        "schema.yaml": SCHEMA,
+        "Account.csv": ACCOUNTS,
+        "CurrencyType.csv": CURRENCIES,
+        "Opportunity.csv": DEALS,
         "Cert__c.csv": CERTS,
-    }  # fmt: skip
+    }
     with running("--data", str(write_files(tmp_path_factory.mktemp("org"), files))) as client:
         yield client
 
@@ -109,7 +114,9 @@ LISTS = {
     "SELECT MAX(Joined__c) FROM Account": ["2026-07-01"],
     "SELECT MIN(Name) FROM Account": ["Alpha"],
     "SELECT Type, COUNT(Id) n FROM Account GROUP BY Type HAVING COUNT(Id) > 1 ORDER BY Type NULLS LAST": [
-        "Customer", "Partner", None,
+        "Customer",
+        "Partner",
+        None,
     ],
     "SELECT CALENDAR_YEAR(CloseDate) y, SUM(Amount) FROM Opportunity GROUP BY CALENDAR_YEAR(CloseDate)": [2025, 2026],
     "SELECT Account.Name FROM Opportunity WHERE Account.Name = null": [None],
@@ -119,7 +126,7 @@ LISTS = {
     "SELECT Seen__c FROM Account WHERE Key__c = 'a'": ["2026-06-30T23:30:00.000+0000"],
     "SELECT Score__c FROM Account WHERE Key__c = 'b'": [0.1],
     "SELECT FiscalYear FROM Opportunity WHERE Name = 'four'": [2025],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("soql", "values"), LISTS.items())
@@ -129,8 +136,10 @@ def test_queries_give_exactly_these_values(org: Client, soql: str, values: list[
 
 def test_count_alone_answers_with_total_size_and_no_records(org: Client) -> None:
     assert org.query("SELECT COUNT() FROM Account WHERE Tier__c = 'Gold'").json() == {
-        "totalSize": 3, "done": True, "records": [],
-    }  # fmt: skip
+        "totalSize": 3,
+        "done": True,
+        "records": [],
+    }
 
 
 def test_aggregates_are_named_by_alias_or_expr_number(org: Client) -> None:
@@ -149,8 +158,10 @@ def test_parents_are_nested_with_their_own_attributes_or_null(org: Client) -> No
 
 
 def test_children_are_nested_lists_or_null(org: Client) -> None:
-    rows = org.rows("SELECT Key__c, (SELECT Name FROM Opportunities ORDER BY Name DESC LIMIT 1), (SELECT Key__c FROM Certs__r) "
-                    "FROM Account WHERE Key__c IN ('a', 'c') ORDER BY Key__c")  # fmt: skip
+    rows = org.rows(
+        "SELECT Key__c, (SELECT Name FROM Opportunities ORDER BY Name DESC LIMIT 1), (SELECT Key__c FROM Certs__r) "
+        "FROM Account WHERE Key__c IN ('a', 'c') ORDER BY Key__c"
+    )
     assert rows[0]["Opportunities"] == {"totalSize": 1, "done": True, "records": [{"Name": "two"}]}
     assert [child["Key__c"] for child in rows[0]["Certs__r"]["records"]] == ["K1", "K2"]
     assert rows[1]["Opportunities"] is None
@@ -190,7 +201,10 @@ REFUSED = {
     "SELECT Nope FROM Account": ("INVALID_FIELD", "No such column 'Nope' on entity 'Account'"),
     "SELECT Id FROM Account WHERE Parent.Nope = 1": ("INVALID_FIELD", "No such column 'Nope' on entity 'Account'"),
     "SELECT Foo.Name FROM Account": ("INVALID_FIELD", "Didn't understand relationship 'Foo'"),
-    "SELECT Id FROM Account WHERE Score__c = '1'": ("INVALID_FIELD", "must be of type double and should not be enclosed"),
+    "SELECT Id FROM Account WHERE Score__c = '1'": (
+        "INVALID_FIELD",
+        "must be of type double and should not be enclosed",
+    ),
     "SELECT Id FROM Account WHERE Name = 1": ("INVALID_FIELD", "must be of type string and should be enclosed"),
     "SELECT Id FROM Account WHERE Flag__c = 'true'": ("INVALID_FIELD", "must be of type boolean"),
     "SELECT Id FROM Account WHERE Joined__c = 2026-01-01T00:00:00Z": ("INVALID_FIELD", "must be of type date "),
@@ -205,7 +219,7 @@ REFUSED = {
     "SELECT Id FROM ScratchOrgInfo limit 1": ("INVALID_TYPE", "sObject type 'ScratchOrgInfo' is not supported."),
     "SELECT Id, (SELECT Id FROM Nopes) FROM Account": ("INVALID_TYPE", "Didn't understand relationship 'Nopes'"),
     "SELECT Id FROM Account OFFSET 2001": ("NUMBER_OUTSIDE_VALID_RANGE", "2000"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("soql", "expected"), REFUSED.items())
@@ -230,19 +244,73 @@ def test_long_or_chains_and_lists_run(org: Client) -> None:
 
 
 WORDS = st.sampled_from(
-    "SELECT FROM WHERE Account Id Name Parent.Name COUNT() COUNT(Id) ( ) , = != < LIKE IN NOT AND OR 'a' '%' 1 1.5 null true "
-    "TODAY LAST_N_DAYS:3 GROUP BY HAVING ORDER ASC NULLS FIRST LIMIT 5 OFFSET 2026-01-01 2026-01-01T00:00:00Z Opportunities "
-    "FIELDS(ALL) convertCurrency(AnnualRevenue) FORMAT(Joined__c) Segments__c INCLUDES Score__c . : \\ ' USD5 Nope__r.X".split()
+    [
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "Account",
+        "Id",
+        "Name",
+        "Parent.Name",
+        "COUNT()",
+        "COUNT(Id)",
+        "(",
+        ")",
+        ",",
+        "=",
+        "!=",
+        "<",
+        "LIKE",
+        "IN",
+        "NOT",
+        "AND",
+        "OR",
+        "'a'",
+        "'%'",
+        "1",
+        "1.5",
+        "null",
+        "true",
+        "TODAY",
+        "LAST_N_DAYS:3",
+        "GROUP",
+        "BY",
+        "HAVING",
+        "ORDER",
+        "ASC",
+        "NULLS",
+        "FIRST",
+        "LIMIT",
+        "5",
+        "OFFSET",
+        "2026-01-01",
+        "2026-01-01T00:00:00Z",
+        "Opportunities",
+        "FIELDS(ALL)",
+        "convertCurrency(AnnualRevenue)",
+        "FORMAT(Joined__c)",
+        "Segments__c",
+        "INCLUDES",
+        "Score__c",
+        ".",
+        ":",
+        "\\",
+        "'",
+        "USD5",
+        "Nope__r.X",
+    ]
 )
 
 
 @settings(max_examples=150)
-@given(st.one_of(
-    st.text(max_size=60),
-    st.lists(WORDS, max_size=14).map(lambda words: "SELECT Id FROM Account " + " ".join(words)),
-    st.lists(WORDS, max_size=14).map(" ".join),
-    st.text(max_size=30).map(lambda text: f"SELECT Id FROM Account WHERE Name = '{text}'"),
-))  # fmt: skip
+@given(
+    st.one_of(
+        st.text(max_size=60),
+        st.lists(WORDS, max_size=14).map(lambda words: "SELECT Id FROM Account " + " ".join(words)),
+        st.lists(WORDS, max_size=14).map(" ".join),
+        st.text(max_size=30).map(lambda text: f"SELECT Id FROM Account WHERE Name = '{text}'"),
+    )
+)
 def test_no_text_ever_crashes_the_org(org: Client, soql: str) -> None:
     answer = org.query(soql.encode("utf-8", "replace").decode())
     assert answer.status_code in (200, 400), answer.text
