@@ -38,6 +38,7 @@ tables: {partners: files, opportunities: files}
 guards: {tier_changes: {at_least: 2, share: 5%}}
 """
 AS_OF = "2026-11-22"
+LEFT_OUT = ("org:", "sandbox:", "  activities:", "  overrides:")
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,8 @@ def state_files(root: Path) -> list[str]:
 
 
 def use_own_org(config: Path) -> None:
-    """Turn a configuration of the embedded org into one for an org that the settings name."""
+    """Turn a configuration of the embedded org into one for an org that the settings name, with four tables."""
     file = config / "crmsync.yaml"
     lines = file.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if not line.startswith(("org:", "sandbox:"))]
+    kept = [line for line in lines if not line.startswith(LEFT_OUT)]
     file.write_text("\n".join(["org: salesforce", *kept, ""]), encoding="utf-8")

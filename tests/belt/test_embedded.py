@@ -21,6 +21,22 @@ from crmsync.sandbox.process import Org, start_org
 from tests.belt.conftest import Crmsync, use_own_org
 
 TODAY = "2026-11-22"
+PROGRAM = """\
+program: small
+currency: EUR
+rates: crm
+metrics:
+  revenue: {unit: money, sum: opportunities.amount, where: is_won, during: last 12 months, rolls_up: sum}
+  certified: {unit: people, count_distinct: certifications.person_id}
+ladders:
+  main:
+    tiers:
+      - {key: registered, label: Registered}
+      - {key: silver, label: Silver, requires: {revenue: 90000, certified: 1}}
+      - {key: gold, label: Gold, requires: {revenue: 350000, certified: 3}}
+      - {key: platinum, label: Platinum, requires: {revenue: 1000000, certified: 5}}
+starts_from: {field: partners.current_tier, values: {Gold Partner: gold, Strategic: platinum}}
+"""
 AS_OF = ("--as-of", TODAY)
 
 
@@ -33,8 +49,9 @@ def org(tmp_path: Path) -> Iterator[Org]:
 
 @pytest.fixture
 def own(org: Org, embedded: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The configuration for an org that this test started."""
+    """The configuration for an org that this test started, with a program of few words."""
     use_own_org(embedded)
+    (embedded / "programs" / "channel.yaml").write_text(PROGRAM, encoding="utf-8")
     monkeypatch.setenv("CRMSYNC_SALESFORCE__INSTANCE_URL", org.instance_url)
     monkeypatch.setenv("CRMSYNC_SALESFORCE__ACCESS_TOKEN", org.access_token)
     return embedded
@@ -102,7 +119,8 @@ def test_shadow_writes_nothing_and_compares_with_the_hand_kept_tiers(
     assert shadow.code == 0
     assert effects(org)["calls"]["write"] == 0
     assert "kept by hand" in shadow.out
-    rows = list(csv.DictReader((tmp_path / "shadow.csv").read_text(encoding="utf-8").splitlines()))
+    with (tmp_path / "shadow.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
     assert rows
     assert all(row["decided_by"] for row in rows)
     assert f"{len(rows)} differ" in shadow.out
