@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import (
@@ -254,7 +255,10 @@ class MeasureQuery:
             return {column: value, **flags}
         recent = sql.col(column_of(metric.key, RECENT, shifts))
         limits: Bounds = bounds(window, self.days.horizon)
-        ahead = (self.days.horizon - max(self.days.as_of, limits.start or self.days.as_of)).days
+        before = limits.start - timedelta(days=1) if limits.start else self.days.as_of
+        ahead = (self.days.horizon - max(self.days.as_of, before)).days  # a short window holds its own days only
+        if flags:
+            flags[f"{column}!"] = sql.or_(flags[f"{column}!"], sql.col(f"{column_of(metric.key, RECENT, shifts)}!"))
         # exact where it decides: days x recent first, one division at the end
         added = sql.div(sql.mul(sql.cast(recent, sql.DOUBLE), sql.double(ahead)), sql.double(self.days.pace_days))
         if metric.unit is Unit.MONEY:

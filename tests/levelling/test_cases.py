@@ -1,9 +1,10 @@
 """Rules as text: every case of tests/cases gives facts and a program, and says what must come out.
 
-A file holds `program` (YAML text; `$name` at the start of a line is replaced by the text that a case gives under
-`with`), `as_of`, `tables`, `files`, `columns` (types of columns that may be empty) and `cases`. A case may give its own of each; tables replace those of the file one
-by one. `expect` names partners (`P` or `P/category`) and any columns of the standings: `metrics` by metric, `gap` by
-path. `absent`: rows that must not be there. `notes`, `rejected`: texts that must be found. `error`: the refusal.
+A file holds `program` (YAML text; `$name` is replaced by the text that a case gives under `with`), `as_of`, `tables`,
+`files`, `columns` (types of columns that may be empty) and `cases`. A case may give its own of each; tables replace
+those of the file one by one. `expect` names partners (`P` or `P/category`) and any columns of the standings: `metrics`
+by metric, `gap` by path. `absent`: rows that must not be there. `notes`, `rejected`: texts that must be found.
+`error`: the refusal.
 """
 
 from __future__ import annotations
