@@ -45,7 +45,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Write:
-    """The wanted values of one record. Texts are canonical: ISO dates, plain decimals, `true`/`false`, lists `A;B` sorted."""
+    """The wanted values of one record.
+
+    Texts are canonical: ISO dates, plain decimals, `true`/`false`, lists `A;B` sorted.
+    """
 
     record_id: str
     values: Mapping[str, str | None]  # CRM field -> text; None clears the field

@@ -27,9 +27,20 @@ _SHOWN = 200
 class Piece(Protocol):
     """Some rows of a file, one column per heading, and where each of them stands."""
 
-    table: pa.Table
-    records: int  # with those left out already
-    faults: tuple[RecordFault, ...]
+    @property
+    def table(self) -> pa.Table:
+        """The rows."""
+        ...
+
+    @property
+    def records(self) -> int:
+        """How many records there were, with those left out already."""
+        ...
+
+    @property
+    def faults(self) -> tuple[RecordFault, ...]:
+        """The records that were left out."""
+        ...
 
     def records_of(self, rows: Positions) -> Positions:
         """The places of some rows among the records."""

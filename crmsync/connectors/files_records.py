@@ -66,7 +66,7 @@ class Block:
 
     def quoted(self, positions: Positions) -> npt.NDArray[np.bool_]:
         """Which of these positions lie inside quotes."""
-        return np.searchsorted(self.quotes, positions) % 2 == 1
+        return np.asarray(np.searchsorted(self.quotes, positions) % 2 == 1, dtype=np.bool_)
 
     def text(self, record: int) -> str:
         """One record as it stands in the file, without its line end."""

@@ -111,6 +111,11 @@ def _pieces(block: Block, records: Positions) -> bytes:
 def _parse(data: bytes, block: Block, shape: Shape) -> tuple[pa.Table, bool]:
     names = [str(place) for place in range(len(shape.headings))]
     uneven: list[object] = []
+
+    def skip(row: object) -> str:
+        uneven.append(row)
+        return "skip"
+
     if not data.strip(b"\r\n"):
         return pa.table({name: pa.nulls(0, pa.string()) for name in names}), False
     try:
@@ -120,7 +125,7 @@ def _parse(data: bytes, block: Block, shape: Shape) -> tuple[pa.Table, bool]:
             parse_options=pa.csv.ParseOptions(
                 delimiter=shape.delimiter,
                 newlines_in_values=True,
-                invalid_row_handler=lambda row: uneven.append(row) or "skip",
+                invalid_row_handler=skip,
             ),
             convert_options=pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
