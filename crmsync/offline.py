@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from crmsync.connectors.base import ExtractReport
+from crmsync.connectors.base import ExtractReport, Progress
 from crmsync.connectors.files import tables_of
 from crmsync.errors import ConfigError, Rejected, StoreError
 from crmsync.exits import DONE, PARKED
@@ -59,10 +59,12 @@ def assess_folder(
     """
     configure_logs(load_settings().log_level)
     _check_request(out, previous, engine)
-    with _opened(program, tables) as (snapshot, report):
+    with progress_bars() as progress, _opened(program, tables, progress) as (snapshot, report):
+        progress("assess", 0, None)
         found = [assess(one, snapshot, as_of, previous) for one in _programs(program, snapshot)]
         standings = pa.concat_tables([one.standings for one in found])
         write_standings(standings, out)
+        progress("assess", standings.num_rows, standings.num_rows)
     rejected = (*report.rejected, *(bad for one in found for bad in one.rejected))
     notes = (*report.notes, *(note for one in found for note in one.notes))
     return AssessedFolder(out, standings, rejected, record_rejected(out, rejected), report.direct, notes)
@@ -75,7 +77,7 @@ def explain_folder(
     from crmsync.levelling.explain import explain
 
     configure_logs(load_settings().log_level)
-    with _opened(program, tables) as (snapshot, _):
+    with progress_bars() as progress, _opened(program, tables, progress) as (snapshot, _):
         one = only_program(program, _programs(program, snapshot))
         return explain(one, snapshot, as_of, partner, category, previous=previous)
 
@@ -120,10 +122,10 @@ def _programs(path: Path, snapshot: Snapshot) -> list[Program]:
 
 
 @contextmanager
-def _opened(program: Path, folder: Path) -> Iterator[tuple[Snapshot, ExtractReport]]:
+def _opened(program: Path, folder: Path, progress: Progress) -> Iterator[tuple[Snapshot, ExtractReport]]:
     """The tables of a folder as a snapshot that lives as long as the block."""
     load_programs(program)  # a mistake in the program is told before the tables are read
     if not folder.is_dir():
         raise ConfigError("this folder does not exist; --tables names a folder with partners.csv", file=str(folder))
-    with progress_bars() as progress, tempfile.TemporaryDirectory(prefix="crmsync-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="crmsync-") as scratch:
         yield tables_of(folder, Path(scratch), money_columns(program), progress=progress)

@@ -168,9 +168,11 @@ class _Run:
         program = program_of(belt.configuration, {name: table.columns for name, table in snapshot.tables.items()})
         belt.ledger.record_config(program.digest, program.file.read_text(encoding="utf-8"))
         belt.ledger.record_facts(self.run_id, RunFacts(program_digest=program.digest))
+        belt.progress("assess", 0, None)
         with self.clock.stage("assess"):
             found = assess(program, snapshot, extracted.as_of, previous.path if previous else None)
             write_standings(found.standings, self.standings_path)
+        belt.progress("assess", found.standings.num_rows, found.standings.num_rows)
         rejected = (*extracted.rejected, *found.rejected)
         return Assessed(
             extracted.as_of, program, found.standings, rejected, self._save_rejected(rejected),
