@@ -51,6 +51,15 @@ class Calendar:
 
         return of
 
+    def stretches(self, number: int) -> list[tuple[date, date]]:
+        """The dates (first and last) that leave or enter a window before the horizon."""
+        bounds = self.bounds[number]
+        (start, end), (last_start, last_end) = bounds[0], bounds[-1]
+        found = [(end + timedelta(days=1), last_end)] if last_end > end else []
+        if start is not None and last_start is not None and last_start > start:
+            found.append((start, last_start - timedelta(days=1)))
+        return found
+
     def moves(self, number: int, leaving: bool) -> pa.Table:
         """Which dates leave (or enter) a window on which day. Shape: one row per date, columns moved, day."""
         part = 0 if leaving else 1

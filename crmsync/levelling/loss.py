@@ -24,7 +24,7 @@ from crmsync.levelling.rows import Rows
 from crmsync.levelling.running import Rowset, can_run, register_events, running_values
 from crmsync.levelling.scans import MetricColumns, RowSource, kept, row_expressions, row_values
 from crmsync.levelling.sql import Sql
-from crmsync.programs.program import Formula, FromRows, InForce, RollsUp
+from crmsync.programs.program import Aggregate, Formula, FromRows, InForce, RollsUp
 
 LOSSES, SCOPE, CHANGES, AHEAD = "losses", "risk_scope", "risk_days", "risk_calendar"
 KEY = "key"
@@ -43,8 +43,8 @@ def first_days_of_loss(levelling: Levelling) -> bool:
     atoms = atoms_needed(levelling.program, wanted, levelling.validity())
     calendar = Calendar(levelling.days, list(atoms.values()))
     engine.register(AHEAD, calendar.table())
-    sources = _row_tables(levelling, atoms)
     steady = _reads_no_clock(levelling)
+    sources = _row_tables(levelling, atoms, calendar, steady)
     running = [source for source in sources if steady and can_run(source)]
     others = [source for source in sources if source not in running]
     events = register_events(levelling, calendar, running)
@@ -71,7 +71,7 @@ def _register_scope(levelling: Levelling) -> None:
     levelling.engine.run(SCOPE, query)
 
 
-def _row_tables(levelling: Levelling, atoms: Mapping[str, Atom]) -> list[Rowset]:
+def _row_tables(levelling: Levelling, atoms: Mapping[str, Atom], calendar: Calendar, steady: bool) -> list[Rowset]:
     """Per table its rows in scope with all row expressions computed, as `risk_rows_<table>`."""
     made = []
     for table in tables_used(levelling.program):
@@ -88,12 +88,28 @@ def _row_tables(levelling: Levelling, atoms: Mapping[str, Atom]) -> list[Rowset]
             [sql.star("t"), sql.named(sql.col("ancestor", "c"), "scope")], sql.table(f"t_{table}", "t"),
             [("inner", sql.table(SCOPE, "c"), match)],
         )  # fmt: skip
-        query = sql.select(
-            sql.columns(values), sql.subquery(in_scope, "f"), rows.joins(), _any_counts(rows, expressions.values())
-        )
+        rowset = Rowset(rows, mine, columns)
+        conditions = [_any_counts(rows, expressions.values())]
+        if steady and can_run(rowset):
+            conditions.append(_moving(rowset, expressions, calendar))
+        where = sql.and_(*(condition for condition in conditions if condition is not None))
+        query = sql.select(sql.columns(values), sql.subquery(in_scope, "f"), rows.joins(), where)
         levelling.engine.run(f"risk_rows_{table}", query)
-        made.append(Rowset(rows, mine, columns))
+        made.append(rowset)
     return made
+
+
+def _moving(rowset: Rowset, expressions: Mapping[str, MetricColumns], calendar: Calendar) -> Sql | None:
+    """Rows that move at all; of a table that is only summed and counted no others are looked at."""
+    stretches: dict[str, Sql] = {}
+    for atom in rowset.atoms:
+        if atom.source.aggregate is Aggregate.COUNT_DISTINCT:
+            return None
+        for first, last in calendar.stretches(calendar.number(atom)):
+            day = expressions[atom.column].day
+            one = sql.and_(sql.ge(day, sql.day(first)), sql.le(day, sql.day(last)))
+            stretches[one.sql()] = one
+    return sql.or_(*stretches.values()) if stretches else None
 
 
 def _any_counts(rows: Rows, expressions: Iterable[MetricColumns]) -> Sql | None:
