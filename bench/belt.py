@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.base import AS_OF, Size, cache_folder
+from bench.base import AS_OF, Size, cache_folder, digest_of
+from crmsync.sandbox.company import company
 from crmsync.sandbox.process import Org, start_org
 
 CONFIG = Path(__file__).parent.parent / "config"
 OWN_CONFIG = Path(__file__).parent / "program" / "crmsync.yaml"
-COMPANY_FORMAT = 1  # raise it when the sample company changes, so that no old cache is taken
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,17 @@ def measure_belt(size: Size) -> Measured:
 
 def _company(size: Size) -> Path:
     """The sample company as a folder of records, made when it is not in the cache."""
-    name = f"org-{COMPANY_FORMAT}-{size.partners}-{size.opportunities}-{size.certifications}"
+    made_by = sorted(Path(company.__file__).parent.glob("*.py"))
+    name = f"org-{digest_of(*made_by)}-{size.partners}-{size.opportunities}-{size.certifications}"
     folder = cache_folder() / name
     if not folder.is_dir():
-        from crmsync.sandbox.company.company import make_company
-
-        company = make_company(size.partners, 7, AS_OF, size.opportunities, size.certifications)
+        made = company.make_company(size.partners, 7, AS_OF, size.opportunities, size.certifications)
         making = folder.with_name(f".{name}")
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
         # JSON is YAML
-        (making / "schema.yaml").write_text(json.dumps(company.schema, indent=1), encoding="utf-8")
-        for object_name, (columns, rows) in company.objects.items():
+        (making / "schema.yaml").write_text(json.dumps(made.schema, indent=1), encoding="utf-8")
+        for object_name, (columns, rows) in made.objects.items():
             with (making / f"{object_name}.csv").open("w", encoding="utf-8", newline="") as stream:
                 writer = csv.writer(stream)
                 writer.writerow(columns)
