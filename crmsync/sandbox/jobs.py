@@ -100,9 +100,11 @@ class Job:
 
 
 def new_job_facts(org: Org, call: Call) -> dict[str, Any]:
-    """The parts of a job that every new one has."""
+    """The parts of a job that every new one has; its id is never given again, not even after a restart."""
+    job_id = org.next_id(JOB_PREFIX)
+    org.store.keep_facts({"numbers": org.numbers})
     return {
-        "id": org.next_id(JOB_PREFIX), "version": call.version, "created": org.clock.now(), "user_id": org.user_id,
+        "id": job_id, "version": call.version, "created": org.clock.now(), "user_id": org.user_id,
         "folder": org.store.scratch,
     }  # fmt: skip
 
@@ -139,6 +141,16 @@ def delete_job(org: Org, job: Job, states: Sequence[str]) -> Answer:
         org.jobs.pop(job.id, None)
     job.remove_files()
     return Answer(None, 204)
+
+
+def stop_jobs(org: Org) -> None:
+    """Let running jobs end after the rows they are at, because the org is closing."""
+    with org.lock:
+        running = [job for job in org.jobs.values() if job.state in ("UploadComplete", "InProgress")]
+    for job in running:
+        job.stop = True
+    for job in running:
+        job.done.wait(WAIT_S)
 
 
 class CsvFile:

@@ -6,7 +6,6 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote
 
 from crmsync.sandbox import queries
 from crmsync.sandbox.answers import Answer, ApiError, Call, not_found
@@ -127,7 +126,7 @@ def upsert_record(org: Org, call: Call) -> Answer:
     update_only = call.query.get("updateonly", "").lower() == "true"
     try:
         with org.rows() as rows:
-            record_id, created = rows.upsert(sobject, key, unquote(call.parts["value"]), given, update_only=update_only)
+            record_id, created = rows.upsert(sobject, key, call.parts["value"], given, update_only=update_only)
     except SeveralFoundError as many:
         return Answer([f"{call.root}/sobjects/{sobject.name}/{found}" for found in many.ids], 300)
     if not created and _number(call) < 46:
@@ -155,7 +154,7 @@ def _by_key(org: Org, call: Call) -> tuple[SObject, str]:
     from crmsync.sandbox.values import from_json
 
     rows = Rows(org, org.store.reader(), "")
-    ids = rows.find(sobject, key, from_json(org.schema, key, unquote(call.parts["value"])))
+    ids = rows.find(sobject, key, from_json(org.schema, key, call.parts["value"]))
     if len(ids) != 1:
         raise not_found() if not ids else ApiError(300, "MULTIPLE_CHOICES", "several records carry this external id")
     return sobject, ids[0]

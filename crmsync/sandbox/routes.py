@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from crmsync.sandbox import bulk_ingest, bulk_query, composite, discovery, oauth, rest
 from crmsync.sandbox.answers import Answer, ApiError, Call, not_found
@@ -110,7 +111,7 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("PUT", f"{_DATA}/jobs/ingest/{{job}}/batches", bulk_ingest.upload, True, "upload"),
     ("GET", f"{_DATA}/jobs/ingest/{{job}}/{{results}}", bulk_ingest.results),
 )
-_NARROW = {"version": r"\d{1,3}\.\d", "results": "successfulresults|failedresults|unprocessedrecords", "value": r".+"}
+_NARROW = {"version": r"\d{1,3}\.\d", "results": "successfulresults|failedresults|unprocessedrecords"}
 
 
 def _door(method: str, path: str, handler: Handler, write: bool | IsWrite = False, kind: str = "") -> Door:
@@ -134,7 +135,7 @@ def is_side_door(path: str) -> bool:
 
 
 def find_door(method: str, path: str) -> tuple[Door, dict[str, str]]:
-    """The door of a call and the parts of its path. Errors: ApiError 404, 405, 410."""
+    """The door of a call and the parts of its path, which comes still quoted. Errors: ApiError 404, 405, 410."""
     trimmed = path.rstrip("/") or "/"
     others: list[str] = []
     wanted = "GET" if method == "HEAD" else method
@@ -146,7 +147,7 @@ def find_door(method: str, path: str) -> tuple[Door, dict[str, str]]:
         if "version" in parts:
             discovery.check_version(parts["version"])
         if door.method == wanted:
-            return door, parts
+            return door, {name: unquote(text) for name, text in parts.items()}
         others.append(door.method)
     if others:
         allowed = ",".join(dict.fromkeys(others))

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mutabl
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import anyio.to_thread
 import uvicorn
@@ -26,6 +25,7 @@ from crmsync.sandbox.answers import JSON_TYPE, MAX_BODY, Answer, ApiError, Call,
 from crmsync.sandbox.bulk_ingest import MOST_BYTES
 from crmsync.sandbox.discovery import limit_info, use_request
 from crmsync.sandbox.furnishing import open_org
+from crmsync.sandbox.jobs import stop_jobs
 from crmsync.sandbox.load_tables import LoadError
 from crmsync.sandbox.oauth import check_login, greeting, public_key
 from crmsync.sandbox.org import DAILY_REQUESTS, Options, Org
@@ -73,11 +73,7 @@ class OrgApp:
         if len(raw) + len(request.scope["query_string"]) > MOST_URI:
             return Response(_TOO_LONG, 414, media_type="text/html;charset=ISO-8859-1")
         pretty = request.headers.get("x-prettyprint") == "1"
-        path = (
-            unquote(raw.partition(b"?")[0].decode("ascii", "replace"))
-            if b"%2f" not in raw.lower()
-            else request.url.path
-        )
+        path = raw.partition(b"?")[0].decode("ascii", "replace")
         side = is_side_door(path)
         try:
             door, parts = find_door(request.method, path)
@@ -254,6 +250,7 @@ def serve(
         _run(org, listening, greeting(org, token), parent, tls_certificate, tls_key)
     finally:
         listening.close()
+        stop_jobs(org)
         org.store.close()
 
 

@@ -23,12 +23,13 @@ class StateError(Exception):
 
 
 class Store:
-    """Connections to one database file. Without a path it lives in a temporary folder and is gone at `close`."""
+    """Connections to one database file. Without a path it lives in the temporary `scratch` folder, gone at `close`."""
 
     def __init__(self, path: Path | None) -> None:
-        self._folder = None if path else tempfile.TemporaryDirectory(prefix="org-", ignore_cleanup_errors=True)
-        self.path = path or Path(self._folder.name if self._folder else "") / "org.sqlite"
-        self.scratch = Path(self._folder.name) if self._folder else path.parent if path else Path()
+        self._folder = tempfile.TemporaryDirectory(prefix="org-", ignore_cleanup_errors=True)
+        self.scratch = Path(self._folder.name)
+        self.path = path or self.scratch / "org.sqlite"
+        self._synchronous = "NORMAL" if path else "OFF"
         if path is not None:
             _make_folder(path.parent)
         self._lock = threading.RLock()
@@ -44,7 +45,7 @@ class Store:
             connection.create_function("soql_fold", 1, _fold, deterministic=True)
             connection.create_function("soql_format", 4, formatted, deterministic=True)
             connection.execute("PRAGMA journal_mode = WAL" if writes else "PRAGMA query_only = ON")
-            connection.execute(f"PRAGMA synchronous = {'OFF' if self._folder else 'NORMAL'}")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA temp_store = MEMORY")
             if writes:
                 connection.execute("CREATE TABLE IF NOT EXISTS _org (name TEXT PRIMARY KEY, value TEXT)")
@@ -95,8 +96,7 @@ class Store:
         """Close all connections; a temporary store is removed."""
         for connection in self._open:
             connection.close()
-        if self._folder is not None:
-            self._folder.cleanup()
+        self._folder.cleanup()
 
     def fact(self, name: str) -> Any:
         """A stored fact about the org itself (schema, seed, counters), or None."""

@@ -195,7 +195,7 @@ def formatted(value: Any, kind: str, scale: int, iso: str | None) -> str | None:
         return None
     if kind in ("decimal", "whole"):
         amount = value / 10**scale if scale > 0 else value
-        text = f"{amount:,.{max(scale, 0)}f}"
+        text = f"{amount:,.{2 if scale < 0 else scale}f}"
         return f"{iso} {text}" if iso else text
     if kind == "date":
         day = date.fromisoformat(str(value))

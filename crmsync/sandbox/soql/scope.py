@@ -165,7 +165,7 @@ class Scope:
         if function.name == "COUNT_DISTINCT":
             return Term(f"count(DISTINCT {inner.sql}{nocase})", "whole", (), None, 0, inner.parent, True)
         if function.name == "AVG":
-            return Term(f"(avg({inner.sql}) / 1e{inner.scale})", "decimal", (), None, -1, inner.parent, True)
+            return Term(f"(avg({inner.sql}) / 1e{max(inner.scale, 0)})", "decimal", (), None, -1, inner.parent, True)
         return Term(
             f"{function.name.lower()}({inner.sql}{nocase})",
             inner.kind,
