@@ -17,44 +17,51 @@ _SOAP = {
 }  # fmt: skip
 
 
+_NEVER: dict[str, Any] = {
+    "aiPredictionField": False,
+    "calculated": False,
+    "calculatedFormula": None,
+    "controllerName": None,
+    "defaultValueFormula": None,
+    "dependentPicklist": False,
+    "deprecatedAndHidden": False,
+    "displayLocationInDecimal": False,
+    "encrypted": False,
+    "filteredLookupInfo": None,
+    "formulaTreatNullNumberAsZero": False,
+    "highScaleNumber": False,
+    "mask": None,
+    "maskType": None,
+    "queryByDistance": False,
+    "referenceTargetField": None,
+}
+"""Keys of a field that say the same for every field of this org."""
+
+
 def describe_field(field: Field) -> dict[str, Any]:
-    """One entry of `fields`, with the same 56 keys for every field."""
+    """One entry of `fields`, with the same keys for every field."""
     choice = field.type in ("picklist", "multipicklist")
-    return {
+    return _NEVER | {
         "aggregatable": field.aggregatable,
-        "aiPredictionField": False,
         "autoNumber": field.auto_number is not None,
         "byteLength": field.length if field.kind == "id" else field.length * 3,
-        "calculated": False,
-        "calculatedFormula": None,
         "cascadeDelete": field.cascade_delete,
         "caseSensitive": field.case_sensitive,
         "compoundFieldName": field.compound,
-        "controllerName": None,
         "createable": field.createable,
         "custom": field.custom,
         "defaultValue": field.default if field.kind == "flag" else None,
-        "defaultValueFormula": None,
         "defaultedOnCreate": field.defaulted_on_create,
-        "dependentPicklist": False,
-        "deprecatedAndHidden": False,
         "digits": field.digits,
-        "displayLocationInDecimal": False,
-        "encrypted": False,
         "externalId": field.external_id,
         "extraTypeInfo": field.extra_type,
         "filterable": field.filterable,
-        "filteredLookupInfo": None,
-        "formulaTreatNullNumberAsZero": False,
         "groupable": field.groupable,
-        "highScaleNumber": False,
         "htmlFormatted": field.html,
         "idLookup": field.id_lookup,
         "inlineHelpText": field.help,
         "label": field.label,
         "length": field.length,
-        "mask": None,
-        "maskType": None,
         "name": field.name,
         "nameField": field.name_field,
         "namePointing": len(field.reference_to) > 1,
@@ -63,8 +70,6 @@ def describe_field(field: Field) -> dict[str, Any]:
         "picklistValues": [_choice(entry) for entry in field.choices] if choice else [],
         "polymorphicForeignKey": len(field.reference_to) > 1,
         "precision": field.precision,
-        "queryByDistance": False,
-        "referenceTargetField": None,
         "referenceTo": list(field.reference_to),
         "relationshipName": field.relationship,
         "relationshipOrder": field.relationship_order,

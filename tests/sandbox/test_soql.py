@@ -121,6 +121,8 @@ LISTS = {
     "SELECT CALENDAR_YEAR(CloseDate) y, SUM(Amount) FROM Opportunity GROUP BY CALENDAR_YEAR(CloseDate)": [2025, 2026],
     "SELECT Account.Name FROM Opportunity WHERE Account.Name = null": [None],
     "SELECT convertCurrency(AnnualRevenue) FROM Account WHERE Key__c = 'b'": [400.0],
+    "SELECT SUM(convertCurrency(AnnualRevenue)) FROM Account": [1400.0],
+    "SELECT AVG(convertCurrency(AnnualRevenue)) FROM Account": [350.0],
     "SELECT FORMAT(AnnualRevenue) FROM Account WHERE Key__c = 'b'": ["EUR 200"],
     "SELECT toLabel(Tier__c) FROM Account WHERE Key__c = 'a'": ["Gold"],
     "SELECT Seen__c FROM Account WHERE Key__c = 'a'": ["2026-06-30T23:30:00.000+0000"],
