@@ -147,26 +147,20 @@ class TablePass:
         ]
         if not chosen:
             return []
-        per_id: dict[str, Sql] = {}
-        for atom in chosen:
-            columns = self.columns[atom.column]
-            counts = in_window(atom, columns, limits, self.last_day, self.days.as_of)
-            per_id[f"{atom.column}?counts"] = sql.any_true(counts)
-            if columns.value is not None:
-                # the rows of one opportunity agree on what is its own; where they differ the largest counts
-                per_id[f"{atom.column}?value"] = sql.max_(columns.value, counts)
-            if columns.lost is not None:
-                per_id[f"{atom.column}?lost"] = sql.any_true(self._lost(atom, columns, limits))
+        per_id, some = self._per_id(chosen, limits)
         keys = [sql.col("partner_id", "f"), sql.col(ROWS_ID, "f")]
         name = self._named("ids", rolled)
-        self.engine.run(name, sql.select([*keys, *sql.columns(per_id)], self.source.relation, group=keys))
+        self.engine.run(name, sql.select([*keys, *sql.columns(per_id)], self.source.relation, where=some, group=keys))
+        made = [name]
         if rolled:
             combining = {key: sql.max_ if key.endswith("?value") else sql.any_true for key in per_id}
             name = self._over_closure(name, combining, ROWS_ID)
+            made.append(name)
         partial: dict[str, Sql] = {}
         for atom in chosen:
             value = sql.col(f"{atom.column}?value") if atom.source.value is not None else None
-            partial |= aggregate_parts(atom, value, sql.col(f"{atom.column}?counts"))
+            counted = sql.col(f"{atom.column}?counts") if value is None else sql.not_null(value)
+            partial |= aggregate_parts(atom, value, counted)
             if f"{atom.column}?lost" in per_id:
                 partial[f"{atom.column}?lost"] = sql.any_true(sql.col(f"{atom.column}?lost"))
                 if value is not None and atom.source.aggregate is Aggregate.SUM:
@@ -175,7 +169,28 @@ class TablePass:
             [sql.col("partner_id"), *sql.columns(partial)], sql.table(name), group=[sql.col("partner_id")]
         )
         reduced = self.engine.run(self._named("reduced", rolled), query)
+        self.engine.drop(made)
         return [(self._finished(reduced, chosen), [atom.column for atom in chosen])]
+
+    def _per_id(self, atoms: Sequence[Atom], limits: BoundsOf) -> tuple[dict[str, Sql], Sql]:
+        """What is kept of each opportunity, and which rows are looked at: those that count or are lost to some atom.
+
+        The rows of one opportunity agree on what is its own; where they differ the largest value counts.
+        """
+        per_id: dict[str, Sql] = {}
+        some: list[Sql] = []
+        for atom in atoms:
+            columns = self.columns[atom.column]
+            counts = in_window(atom, columns, limits, self.last_day, self.days.as_of)
+            some.append(counts)
+            if columns.value is None:
+                per_id[f"{atom.column}?counts"] = sql.any_true(counts)
+            else:
+                per_id[f"{atom.column}?value"] = sql.max_(columns.value, counts)
+            if columns.lost is not None:
+                some.append(self._lost(atom, columns, limits))
+                per_id[f"{atom.column}?lost"] = sql.any_true(some[-1])
+        return per_id, sql.or_(*some)
 
     # --- shared
 
