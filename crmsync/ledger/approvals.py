@@ -121,7 +121,7 @@ def approve(ledger: Ledger, digest: str, person: str) -> Approval:
     Errors: ConfigError when no plan or several plans fit, or the person has no name.
     """
     if not person.strip():
-        raise ConfigError("an approval needs the name of a person; give it with --person")
+        raise ConfigError("an approval needs the name of a person; give it with --by")
     plan = plan_by_prefix(ledger, digest)
     approval = Approval(plan.digest, person.strip(), datetime.now(UTC) + VALID_FOR)
     row = {
