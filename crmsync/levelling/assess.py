@@ -56,7 +56,7 @@ def assess(
     Errors: ConfigError (a name that the tables do not have, previous standings that do not fit), DataError, StoreError.
     """
     own = engine is None
-    engine = engine or DuckDbEngine()
+    engine = engine or DuckDbEngine(rows=sum(table.rows for table in snapshot.tables.values()))
     try:
         return _assess(program, snapshot, as_of, previous_file, engine)
     finally:

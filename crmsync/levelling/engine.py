@@ -49,15 +49,21 @@ class Engine(Protocol):
         ...
 
 
+SMALL_BASE = 300_000
+"""Rows below which a second thread costs more memory than it saves time."""
+
+
 class DuckDbEngine:
     """DuckDB in this process. Memory and threads are bounded; intermediate results may spill to the temp folder."""
 
     dialect = "duckdb"
 
-    def __init__(self, memory_limit: str = "2GB", threads: int | None = None) -> None:
+    def __init__(self, memory_limit: str = "2GB", rows: int | None = None) -> None:
+        """`rows`: how many rows the tables hold; a small base is computed by one thread, which needs less memory."""
+        threads = 1 if rows is not None and rows < SMALL_BASE else min(4, os.cpu_count() or 1)
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
-            "threads": str(threads or min(4, os.cpu_count() or 1)),
+            "threads": str(threads),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         }

@@ -79,7 +79,7 @@ def explain(
     """The derivation of one partner. Errors: ConfigError for a partner or category that does not exist."""
     if category is not None and category not in program.categories:
         raise ConfigError(f"category {category}: no such category; there are {', '.join(program.categories)}")
-    engine = DuckDbEngine()
+    engine = DuckDbEngine(rows=sum(table.rows for table in snapshot.tables.values()))
     try:
         levelling = prepare(program, snapshot, as_of, engine)
         return _explained(levelling, partner_id, category, previous)

@@ -293,8 +293,9 @@ def said(metric: Metric, value: Value) -> Sql:
         return sql.case([(value.sql, sql.text("yes")), (sql.not_(value.sql), sql.text("no"))], sql.null(sql.TEXT))
     if metric.unit is not Unit.PERCENT or value.kind not in (NUMBER, COUNT):
         return show(value)
-    hundredths = sql.floor(sql.nine_digits(sql.mul(sql.cast(value.sql, sql.DOUBLE), sql.double(10_000))))
-    return sql.concat(sql.number_text(sql.div(sql.cast(hundredths, sql.DOUBLE), sql.double(100))), sql.text(" %"))
+    cut = sql.floor(sql.round_(sql.mul(sql.cast(value.sql, sql.DOUBLE), sql.double(10_000)), 5))
+    hundredths = sql.cast(sql.div(sql.cast(cut, sql.DOUBLE), sql.double(100)), sql.MONEY)
+    return sql.concat(sql.without_zeros(sql.cast(hundredths, sql.TEXT)), sql.text(" %"))
 
 
 def sentence(leaf: Leaf, metric: Metric, currency: str | None, columns: LeafColumns) -> Sql:
