@@ -18,7 +18,7 @@ from crmsync.belt import Belt, Calls, opened, program_of
 from crmsync.errors import CrmsyncError, Rejected
 from crmsync.exits import BLOCKED, DONE, INTERRUPTED, PARKED, PLAN_WAITS, TERMINATED
 from crmsync.extract import Extracted, extract
-from crmsync.ledger.accepted import Accepted, previous_standings
+from crmsync.ledger.accepted import Accepted, newest_standings, previous_standings
 from crmsync.ledger.approvals import approval_of
 from crmsync.ledger.ledger import RunFacts
 from crmsync.ledger.status import recent_runs
@@ -88,7 +88,7 @@ def run(belt: Belt, as_of: date | None = None) -> Result:
         this.settle()
         extracted, previous = this.extract(as_of or belt.today)
         assessed = this.assess(extracted, previous)
-        drafted = this.draft(assessed, extracted, previous)
+        drafted = this.draft(assessed, extracted)
         if this.blocks(drafted):
             return this.ended("blocked", assessed, plan=drafted)
         outcomes = this.apply(drafted)
@@ -102,7 +102,7 @@ def plan(belt: Belt, as_of: date | None = None, out: Path | None = None) -> Resu
         this.settle()
         extracted, previous = this.extract(as_of or belt.today)
         assessed = this.assess(extracted, previous)
-        drafted = this.draft(assessed, extracted, previous, out)
+        drafted = this.draft(assessed, extracted, out)
         return this.ended("blocked" if this.blocks(drafted) else "planned", assessed, plan=drafted)
 
 
@@ -193,17 +193,20 @@ class _Run:
         folder.mkdir(exist_ok=True)
         return record_rejected(folder / self.run_id, rejected)
 
-    def draft(
-        self, assessed: Assessed, extracted: Extracted, previous: Accepted | None, out: Path | None = None
-    ) -> Plan:
-        """The plan that brings the accounts to the standings, saved under its digest."""
+    def draft(self, assessed: Assessed, extracted: Extracted, out: Path | None = None) -> Plan:
+        """The plan that brings the accounts to the standings, saved under its digest.
+
+        Who moves, and what the guards count, is told against the newest accepted standings. On a day that is assessed
+        again those are the day's own, so that an approved change does not ask for approval twice.
+        """
         belt, limits = self.belt, self.belt.configuration.guards
+        accepted = newest_standings(belt.ledger)
         with self.clock.stage("draft"):
             drafting = Drafting(
                 config_digest=belt.config_digest,
                 standings_path=str(self.standings_path.resolve()),
-                previous=read_standings(previous.path) if previous else None,
-                previous_rows=previous.table_rows if previous else {},
+                previous=read_standings(accepted.path) if accepted else None,
+                previous_rows=accepted.table_rows if accepted else {},
                 limits=Limits(limits.at_least, limits.share),
             )
             drafted = draft_plan(

@@ -118,8 +118,6 @@ def _movers(result: Result, shown: int = SHOWN_MOVERS, why_length: int = SHOWN_W
     plan = result.plan
     if plan is None or not plan.movers:
         return ["movers: none"]
-    if not plan.changes:
-        return [f"movers of this day: {len(plan.movers)}, all on their accounts already"]
     rows = [
         (m.name or m.partner_id, m.category, m.from_tier or NO_TIER, m.to_tier or NO_TIER, _short(m.why, why_length))
         for m in plan.movers[:shown]

@@ -78,6 +78,17 @@ def test_a_guard_blocks_until_the_digest_is_approved(crmsync: Crmsync, folder: F
     assert folder.written.count("Gold") >= 3
 
 
+def test_an_approved_change_does_not_ask_twice_on_the_same_day(crmsync: Crmsync, folder: Folder) -> None:
+    crmsync("run", *TODAY)
+    folder.deals({"P1": 6000, "P2": 6000, "P3": 6000})
+    digest = crmsync("run", "--as-of", "2026-11-23", "--json").json["plan"]["digest"]
+    crmsync("approve", digest)
+    assert crmsync("apply", digest).code == 0
+    again = crmsync("run", "--as-of", "2026-11-23", "--json")
+    assert (again.code, again.json["state"]) == (0, "unchanged")
+    assert again.json["plan"]["movers"] == []
+
+
 def test_an_approved_digest_also_opens_the_next_run_that_drafts_it(crmsync: Crmsync, folder: Folder) -> None:
     crmsync("run", *TODAY)
     folder.deals({"P1": 6000, "P2": 6000, "P3": 6000})
