@@ -239,14 +239,13 @@ def _shorter(one: tuple[Sql, Sql, Sql], other: tuple[Sql, Sql, Sql], earlier: bo
 def _missing(value: Value, required: Value, met: Sql, upwards: bool, comparison: Comparison) -> Value:
     left, right = (required, value) if upwards else (value, required)
     money = MONEY in (value.kind, required.kind)
-    whole = value.kind == COUNT and required.kind == COUNT
     if money:
         distance, zero = sql.sub(sql.cast(left.sql, sql.MONEY), sql.cast(right.sql, sql.MONEY)), sql.number(0)
     else:
         distance, zero = sql.sub(sql.cast(left.sql, sql.DOUBLE), sql.cast(right.sql, sql.DOUBLE)), sql.double(0)
     if comparison is Comparison.EQ:
         distance = sql.abs_(distance)
-    kind = MONEY if money else COUNT if whole else NUMBER
+    kind = MONEY if money else NUMBER
     # beyond a `>` by nothing is still missing, however little: a negative distance never shows
     positive = sql.case([(met, zero), (sql.lt(distance, zero), zero)], distance)
     return Value(positive, kind)
