@@ -92,8 +92,8 @@ def _run(ledger: Ledger, wanted: str) -> RunRow:
     runs = [run for run in recent_runs(ledger, 10_000) if run.as_of is not None and run.kind != "apply"]
     found = [run for run in runs if wanted in (LAST, run.run_id)]
     if not found:
-        newest = runs[0].run_id if runs else "none"
-        raise ConfigError(f"--run {wanted}: no such run that assessed; the newest is {newest}, `last` names it too")
+        known = f"the newest is {runs[0].run_id}, `{LAST}` names it too" if runs else "none has assessed yet"
+        raise ConfigError(f"--run {wanted}: no such run; {known}")
     return found[0]
 
 
