@@ -74,9 +74,11 @@ class DuckDbEngine:
         if isinstance(source, pa.Table):
             self._registered[name] = source  # DuckDB reads it in place: it must outlive the query
             self._connection.register(name, source)
-        else:
-            relation = self._connection.read_parquet(str(source))
-            relation.create_view(name)
+            return
+        try:
+            self._connection.read_parquet(str(source)).create_view(name)
+        except duckdb.Error as error:
+            raise DataError(f"{source}: cannot be read: {str(error).splitlines()[0]}") from error
 
     def run(self, name: str, query: Sql) -> str:
         self._execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {query.sql(dialect="duckdb")}')

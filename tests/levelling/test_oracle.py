@@ -1,0 +1,89 @@
+"""The engine beside a slow oracle of its own making: random programs on random tables, equal in every decided column.
+
+`SOAK_EXAMPLES` sets how many programs are tried (make soak).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, note, settings
+
+from crmsync.levelling.assess import assess
+from crmsync.programs.loading import load_program
+from crmsync.programs.program import Program
+from tests.levelling.facts import plain, snapshot_of, standings_file
+from tests.levelling.oracle import COLUMNS, standings
+from tests.levelling.worlds import FILES, Base, bases, programs
+
+EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "150"))
+PARTS = 2  # so that both workers share them
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_engine_equals_the_oracle(part: int) -> None:
+    """Whatever the program and the tables, both come to the same standings."""
+
+    @settings(max_examples=EXAMPLES // PARTS, derandomize=False)
+    @given(text=programs(), base=bases())
+    def same(text: str, base: Base) -> None:
+        note(text)
+        compare(text, base)
+
+    assert part < PARTS
+    same()
+
+
+def compare(text: str, base: Base) -> None:
+    with tempfile.TemporaryDirectory(prefix="oracle-") as scratch:
+        folder = Path(scratch)
+        for name, content in FILES.items():
+            (folder / name).write_text(content, encoding="utf-8")
+        (folder / "program.yaml").write_text(text, encoding="utf-8")
+        program = load_program(folder / "program.yaml", base.facts.types)
+        snapshot, report = snapshot_of(folder / "snapshot", base.facts)
+        assert not report.rejected, report.rejected
+        before = previous_rows(program, base)
+        file = (
+            standings_file(folder, program.key, min(base.as_of, base.as_of.replace(day=1)), before) if before else None
+        )
+        if file is not None and base.as_of.day == 1:
+            file = None
+        found = plain(assess(program, snapshot, base.as_of, file).standings)
+        wanted = standings(program, base.facts, base.as_of, before if file else ())
+    differences = list(differing(found, wanted))
+    if differences:
+        note(shown(base))
+    assert not differences, "\n".join(differences)
+
+
+def previous_rows(program: Program, base: Base) -> list[dict[str, Any]]:
+    rows = []
+    for row in base.previous or ():
+        if row["category"] not in program.categories:
+            continue
+        keys = [tier.key for tier in program.ladder_of(row["category"]).tiers]
+        tiers = {f"{name}_tier": None if row[name] is None else keys[row[name]] for name in ("earned", "granted")}
+        rows.append({**{key: value for key, value in row.items() if key not in ("earned", "granted")}, **tiers})
+    return rows
+
+
+def differing(found: Any, wanted: Any) -> Any:
+    if set(found) != set(wanted):
+        yield f"rows {sorted(found)}, expected {sorted(wanted)}"
+    for key in sorted(set(found) & set(wanted)):
+        for column in COLUMNS:
+            have, want = found[key][column], wanted[key][column]
+            if have != want:
+                yield f"{key} {column}: {have!r}, expected {want!r}"
+
+
+def shown(base: Base) -> str:
+    lines = [f"as_of {base.as_of}, last day {base.facts.last_day}, previous {base.previous}"]
+    for table, rows in base.facts.rows.items():
+        lines += [f"{table}: { {k: v for k, v in row.items() if v is not None} }" for row in rows]
+    return "\n".join(lines)
