@@ -1,8 +1,9 @@
 """Checked formulas turned into SQL with the language's own logic.
 
 Cells: an empty cell equals nothing (comparisons do not hold, `<>` and `not in` hold, `not` turns the answer round).
-Unknown metrics, references without a row and money without a rate are unknown: three-valued, decided where the known
-side suffices. Both meet here: every comparison is closed over empty cells and left open (NULL) over unknowns.
+Unknown metrics, arithmetic over empty cells, references without a row and money without a rate are unknown:
+three-valued, decided where the known side suffices. Both meet here: every comparison is closed over empty cells and
+left open (NULL) over unknowns.
 
 Source: program-language, sections 0, 2 and 3 (unknown).
 """
@@ -285,6 +286,16 @@ def _arithmetic(node: Sql, reader: _Reader) -> Value:
     return merged(maker(as_double(left).sql, as_double(right).sql), NUMBER, left, right, computed=True)
 
 
+def _unknown_over_empty(maker: Callable[[Sql, _Reader], Value]) -> Callable[[Sql, _Reader], Value]:
+    """Arithmetic, least and greatest over an empty cell are unknown, not empty, as is division by zero."""
+
+    def made(node: Sql, reader: _Reader) -> Value:
+        value = maker(node, reader)
+        return value if value.number is not None else replace(value, unknown=True)
+
+    return made
+
+
 def _date_arithmetic(node: Sql, left: Value, right: Value, reader: _Reader) -> Value:
     if left.kind == right.kind == DAY and isinstance(node, exp.Sub):
         return merged(sql.cast(sql.days_between(left.sql, right.sql), sql.BIGINT), COUNT, left, right)
@@ -320,10 +331,20 @@ def _coalesce(node: Sql, reader: _Reader) -> Value:
     parts = [_value(part, reader) for part in (node.this, *node.expressions)]
     values, kind = _same_kind(parts, reader, node)
     result = sql.coalesce(values[0].sql, *(value.sql for value in values[1:]))
-    last = parts[-1]  # a known default makes the whole known
+    last = parts[-1]  # a known default makes the whole known, but no lower bound exact
     if last.kind == LITERAL or not (last.unknown or last.found):
-        return Value(result, kind, computed=kind in (NUMBER, MONEY))
+        return Value(result, kind, lower_bound=_bound_taken(values), computed=kind in (NUMBER, MONEY))
     return merged(result, kind, *values, computed=kind in (NUMBER, MONEY))
+
+
+def _bound_taken(values: list[Value]) -> Sql | None:
+    """Whether the first known of the values is only a lower bound."""
+    taken = [
+        sql.and_(value.lower_bound, sql.not_null(value.sql), *(sql.is_null(earlier.sql) for earlier in values[:at]))
+        for at, value in enumerate(values)
+        if value.lower_bound is not None
+    ]
+    return sql.or_(*taken) if taken else None
 
 
 def _nullif(node: Sql, reader: _Reader) -> Value:
@@ -339,6 +360,7 @@ def _case_value(node: Sql, reader: _Reader) -> Value:
         thens.append(_value(default, reader))
     if all(then.kind in (YES_NO, NOTHING) for then in thens):
         return Value(_case_condition(node, reader), YES_NO, unknown=True)
+    thens = [then if then.lower_bound is None else merged(then.sql, then.kind, then) for then in thens]
     values, kind = _same_kind(thens, reader, node)
     otherwise = values[len(branches)].sql if default is not None else None
     whens = [(when, value.sql) for (when, _), value in zip(branches, values, strict=False)]
@@ -391,16 +413,16 @@ _VALUES: Mapping[type[Sql], Callable[[Sql, _Reader], Value]] = MappingProxyType(
         exp.Null: lambda _node, _reader: Value(sql.null(), NOTHING),
         exp.Boolean: lambda node, _reader: Value(sql.true() if node.this else sql.false(), YES_NO),
         exp.Paren: lambda node, reader: _value(node.this, reader),
-        exp.Neg: _negative,
-        exp.Add: _arithmetic,
-        exp.Sub: _arithmetic,
-        exp.Mul: _arithmetic,
-        exp.Div: _arithmetic,
+        exp.Neg: _unknown_over_empty(_negative),
+        exp.Add: _unknown_over_empty(_arithmetic),
+        exp.Sub: _unknown_over_empty(_arithmetic),
+        exp.Mul: _unknown_over_empty(_arithmetic),
+        exp.Div: _unknown_over_empty(_arithmetic),
         exp.Case: _case_value,
         exp.Coalesce: _coalesce,
         exp.Nullif: _nullif,
-        exp.Least: _chosen(sql.least),
-        exp.Greatest: _chosen(sql.greatest),
+        exp.Least: _unknown_over_empty(_chosen(sql.least)),
+        exp.Greatest: _unknown_over_empty(_chosen(sql.greatest)),
         exp.Abs: _number_call(sql.abs_),
         exp.Floor: _number_call(sql.floor),
         exp.Ceil: _number_call(sql.ceil),

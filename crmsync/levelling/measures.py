@@ -23,7 +23,7 @@ from crmsync.levelling.atoms import (
 from crmsync.levelling.conditions import condition_of, value_of
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.sql import Sql
-from crmsync.levelling.values import COUNT, KIND_OF_UNIT, MONEY, NUMBER, Value, as_double
+from crmsync.levelling.values import COUNT, KIND_OF_UNIT, MONEY, NUMBER, Value, as_double, merged
 from crmsync.levelling.windows import Bounds, bounds
 from crmsync.programs.program import (
     Aggregate,
@@ -295,7 +295,9 @@ def _difference(now: Value, base: Value) -> Value:
 
 
 def typed_value(metric: Metric, value: Value, of_hundred: bool = False) -> Sql:
-    """A value with the type that the metric's unit asks for."""
+    """A value with the type that the metric's unit asks for; what is built on a lower bound is unknown."""
+    if value.lower_bound is not None:
+        value = merged(value.sql, value.kind, value)
     if metric.unit is Unit.MONEY:
         exact = value.sql if value.kind == MONEY else as_double(value).sql
         return sql.cents(exact)

@@ -13,7 +13,7 @@ from crmsync.levelling.conditions import condition_of, found_of, value_of
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import MONEY, Value, as_double
-from crmsync.programs.program import Aggregate, Ever, Formula, InForce, Last, Unit
+from crmsync.programs.program import Aggregate, Ever, InForce, Last, Unit
 
 CREDIT_COLUMNS = frozenset({("opportunities", "share"), ("opportunities", "credited_amount")})
 ROWS_ID = "opportunity_id"
@@ -63,7 +63,8 @@ def row_columns(rows: Rows, atom: Atom, file: str) -> MetricColumns:
     condition = condition_of(metric.where, rows, file) if metric.where else None
     rows.money_unit = metric.unit is Unit.MONEY
     value = value_of(source.value, rows, file) if source.value else None
-    lost = [sql.is_null(condition)] if condition is not None and _can_be_unknown(metric.where, rows) else []
+    found = found_of(metric.where, rows) if metric.where else ()
+    lost = [sql.and_(sql.is_null(condition), sql.not_(sql.and_(*found)))] if condition is not None and found else []
     typed = _typed(value, source.aggregate, metric.unit) if value is not None else None
     if value is not None and value.found:
         unknown = sql.and_(sql.is_null(value.sql), sql.not_(sql.and_(*value.found)))
@@ -79,10 +80,6 @@ def row_columns(rows: Rows, atom: Atom, file: str) -> MetricColumns:
 
 def _undated(atom: Atom) -> bool:
     return isinstance(atom.window, Ever) and atom.window.shift is None and not atom.shifts
-
-
-def _can_be_unknown(formula: Formula | None, rows: Rows) -> bool:
-    return formula is not None and bool(found_of(formula, rows))
 
 
 def _typed(value: Value, aggregate: Aggregate, unit: Unit) -> Sql:

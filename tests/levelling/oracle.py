@@ -180,9 +180,15 @@ class Standing:
             bounds = (row.get("starts_on") or date.min) <= self.world.as_of <= (row.get("ends_on") or date.max)
             signed = row.get("reason") and row.get("approved_by")
             mine = row["partner_id"] == self.partner and (not row.get("category") or row["category"] in names)
-            if mine and bounds and signed and row["kind"] == "pin" and self._pinned(row):
+            if mine and bounds and signed and row["kind"] == "pin" and self._knows(row):
                 rows.append(row)
         return max(rows, key=lambda row: row.get("starts_on") or date.min) if rows else None
+
+    def _knows(self, row: Mapping[str, Any]) -> bool:
+        """Whether the tier is known; a pin for all categories must be known in all of them."""
+        categories = [self.category] if row.get("category") else list(self.program.categories.values())
+        ladders = [self.program.ladders[one.ladder] for one in categories]
+        return all(any(row["tier"] in (tier.key, tier.label) for tier in ladder.tiers) for ladder in ladders)
 
     def _pinned(self, row: Mapping[str, Any]) -> int:
         keys = [tier.key for tier in self.ladder.tiers if row["tier"] in (tier.key, tier.label)]

@@ -233,8 +233,8 @@ def _computed(operator: Callable[..., Any], parts: list[Any], node: exp.Expressi
     if any(isinstance(one, Lower) for one in parts) or UNKNOWN in parts:
         return UNKNOWN
     if None in parts:
-        # a text function or nullif of an empty cell is empty; arithmetic over one is unknown
-        return None if isinstance(node, _OF_TEXTS) else UNKNOWN
+        # a function of one empty cell is empty; arithmetic over one is unknown
+        return None if isinstance(node, _OF_CELLS) else UNKNOWN
     if isinstance(node, exp.Round) and node.args.get("decimals") is not None:
         parts.append(int(node.args["decimals"].this))
     return operator(*parts)
@@ -252,7 +252,19 @@ def _taken(left: Any, right: Any) -> Any:
     return Fraction((left - right).days) if isinstance(left, date) else left - right
 
 
-_OF_TEXTS = (exp.Lower, exp.Upper, exp.Length, exp.Nullif, exp.Year, exp.Month, exp.Quarter)
+_OF_CELLS = (
+    exp.Abs,
+    exp.Floor,
+    exp.Ceil,
+    exp.Round,
+    exp.Lower,
+    exp.Upper,
+    exp.Length,
+    exp.Nullif,
+    exp.Year,
+    exp.Month,
+    exp.Quarter,
+)
 _OPERATORS: Mapping[type, Callable[..., Any]] = {
     exp.Add: _added,
     exp.Sub: _taken,

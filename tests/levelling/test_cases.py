@@ -28,8 +28,8 @@ from tests.levelling.facts import facts_of, plain, program_of, snapshot_of, stan
 
 FOLDER = Path(__file__).parent.parent / "cases"
 INLINE = re.compile(r"\$([a-z]+)")
-KEYS = {"name", "program", "with", "as_of", "tables", "files", "previous", "before", "last_day", "expect", "absent",
-        "notes", "rejected", "error", "why"}  # fmt: skip
+KEYS = {"name", "program", "with", "as_of", "tables", "files", "previous", "before", "last_day", "columns", "expect",
+        "absent", "notes", "rejected", "error", "why"}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -142,8 +142,8 @@ class Draw:
             ))  # fmt: skip
             self.add(self.one(("number", "money", "percent")), f'formula: "{text}"')
         else:
-            text = self.one((f"{a} >= {b}", f"{a} > 2 or partners.has_plan", f"not ({a} < 2)", f"{a} is null",
-                             f"coalesce({a}, 0) >= 2", f"{a} between 1 and 5", f"{a} in (0, 2)"))  # fmt: skip
+            text = self.one((f"{a} >= {b}", f"{a} > 0.5 or partners.has_plan", f"not ({a} < 1)", f"{a} is null",
+                             f"coalesce({a}, 0) >= 1", f"{a} between 0.2 and 1", f"{a} in (0, 1)"))  # fmt: skip
             self.add("yes_no", f'formula: "{text}"')
 
     # --- criteria
@@ -202,7 +202,7 @@ class Draw:
         choices = ["has(declared_categories, 'Reseller')", "region = 'EMEA'", "score > 2", "score * 2 > 4", "has_plan"]
         if keys := self.numbers():
             key = self.one(keys)
-            choices += [f"{key} >= 2", f"{key} > 0 or has_plan", f"coalesce({key}, 0) >= 1", f"{key} <> 0"]
+            choices += [f"{key} >= 1", f"{key} > 0 or has_plan", f"coalesce({key}, 0) >= 1", f"{key} <> 0"]
         return str(self.one(choices))
 
     def categories(self, ladders: list[str]) -> list[str]:
