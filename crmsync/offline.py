@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crmsync.connectors.base import ExtractReport, Progress
 from crmsync.connectors.files import tables_of
@@ -58,16 +59,24 @@ def assess_folder(
     Errors: ConfigError for the program, the tables as a whole, or the ending of `out`; nothing is written then.
     """
     configure_logs(load_settings().log_level)
-    _check_request(out, previous, engine)
+    _check_request(out, tables, previous, engine)
     with progress_bars() as progress, _opened(program, tables, progress) as (snapshot, report):
         progress("assess", 0, None)
         found = [assess(one, snapshot, as_of, previous) for one in _programs(program, snapshot)]
-        standings = pa.concat_tables([one.standings for one in found])
+        standings = _together([one.standings for one in found])
         write_standings(standings, out)
         progress("assess", standings.num_rows, standings.num_rows)
     rejected = (*report.rejected, *(bad for one in found for bad in one.rejected))
     notes = (*report.notes, *(note for one in found for note in one.notes))
     return AssessedFolder(out, standings, rejected, record_rejected(out, rejected), report.direct, notes)
+
+
+def _together(standings: Sequence[pa.Table]) -> pa.Table:
+    """The standings of several programs in the order of one: by partner and category."""
+    if len(standings) == 1:
+        return standings[0]
+    rows = pa.concat_tables(standings, promote_options="permissive")
+    return rows.take(pc.sort_indices(rows, [(name, "ascending") for name in ("partner_id", "category", "program")]))
 
 
 def explain_folder(
@@ -106,12 +115,14 @@ def record_rejected(out: Path, rejected: Sequence[Rejected]) -> Path | None:
     return path
 
 
-def _check_request(out: Path, previous: Path | None, engine: str) -> None:
+def _check_request(out: Path, tables: Path, previous: Path | None, engine: str) -> None:
     if engine not in ENGINES:
         raise ConfigError(f"--engine {engine} is not built yet; this version computes with {', '.join(ENGINES)}")
-    check_ending(out)
+    check_ending(out, "--out")
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: the folder {out.parent} does not exist")
+    if out.parent.resolve() == tables.resolve():
+        raise ConfigError(f"--out {out}: lies among the tables it is made from; name a file in another folder")
     if previous is not None:
         read_standings(previous)
 

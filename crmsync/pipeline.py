@@ -133,7 +133,7 @@ def apply(belt: Belt, wanted: str) -> Result:
 def _written(outcomes: Outcomes) -> str:
     if not outcomes.clean:
         return "partial"
-    return "applied" if outcomes.applied else "unchanged"
+    return "applied" if outcomes.applied > outcomes.before else "unchanged"
 
 
 class _Run:

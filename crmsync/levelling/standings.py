@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -30,15 +30,15 @@ DATES = frozenset({"as_of", "pending_on", "reassess_on", "tier_since", "grace_un
 ENDINGS = (".csv", ".jsonl", ".parquet")
 
 
-def check_ending(out: Path) -> None:
-    """Errors: ConfigError when the file name says no format."""
-    if out.suffix not in ENDINGS:
-        raise ConfigError(f"--out {out}: the name ends in {out.suffix or 'nothing'}; use {', '.join(ENDINGS)}")
+def check_ending(file: Path, what: str) -> None:
+    """Errors: ConfigError, naming the flag or thing (`what`), when the file name says no format."""
+    if file.suffix not in ENDINGS:
+        raise ConfigError(f"{what} {file}: the name ends in {file.suffix or 'nothing'}; use {', '.join(ENDINGS)}")
 
 
 def write_standings(standings: pa.Table, out: Path) -> None:
     """Write the table in the format that the ending of `out` names, in one move. Errors: ConfigError, StoreError."""
-    check_ending(out)
+    check_ending(out, "standings file")
     partial = out.with_name(f".{out.name}.partial")
     try:
         if out.suffix == ".parquet":
@@ -100,53 +100,82 @@ def read_standings(path: Path, columns: Sequence[str] = COLUMNS) -> pa.Table:
     """Columns of a standings file: texts, dates and `overridden` (whether any override was in force).
 
     Only flat columns are given back; of the JSON columns only `overrides` can be asked for.
-    Errors: ConfigError when the file is missing, of another ending, or lacks a column.
+    Errors: ConfigError when the file is missing, of another ending, lacks a column, or a cell cannot be read.
     """
-    check_ending(path)
+    check_ending(path, "standings file")
     try:
         rows = _READERS[path.suffix](path, columns)
-        return _typed(rows, columns)
     except FileNotFoundError as error:
         raise ConfigError("no such file", file=str(path)) from error
-    except (KeyError, ValueError, pa.ArrowException) as error:
+    except (UnicodeDecodeError, pa.ArrowException) as error:
         raise ConfigError(f"not a standings file: {error}", file=str(path)) from error
+    return _typed(path, rows, columns)
 
 
-def _read_parquet(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
-    table = pq.read_table(path, columns=list(columns))
-    return {name: table.column(name).to_pylist() for name in columns}
+Rows = Iterable[tuple[int, Mapping[str, Any]]]
+"""Line (or row) numbers from 1 and the cells of each."""
 
 
-def _read_csv(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
+def _read_parquet(path: Path, columns: Sequence[str]) -> Rows:
+    known = pq.read_schema(path).names
+    _check_columns(path, columns, known)
+    return enumerate(pq.read_table(path, columns=list(columns)).to_pylist(), 1)
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    values = {name: [row[name] or None for row in rows] for name in columns}
-    if "overrides" in values:
-        values["overrides"] = [json.loads(text) if text else [] for text in values["overrides"]]
-    return values
+        reader = csv.DictReader(stream)
+        _check_columns(path, columns, reader.fieldnames or ())
+        return [(reader.line_num, {name: row[name] or None for name in columns}) for row in reader]
 
 
-def _read_lines(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
+def _read_lines(path: Path, columns: Sequence[str]) -> Rows:
+    rows = []
     with path.open(encoding="utf-8") as stream:
-        rows = [json.loads(line) for line in stream if line.strip()]
-    return {name: [row[name] for row in rows] for name in columns}
+        for line, text in enumerate(stream, 1):
+            if text.strip():
+                row = _json(path, line, "a row", text)
+                _check_columns(path, columns, row if isinstance(row, dict) else ())
+                rows.append((line, row))
+    return rows
 
 
 _READERS = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_lines}
 
 
-def _typed(rows: dict[str, list[Any]], columns: Sequence[str]) -> pa.Table:
+def _check_columns(path: Path, wanted: Sequence[str], there: Iterable[str]) -> None:
+    missing = [name for name in wanted if name not in set(there)]
+    if missing:
+        raise ConfigError(f"not a standings file: it has no column {', '.join(missing)}", file=str(path))
+
+
+def _json(path: Path, line: int, what: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{what} is not JSON: {text.strip()[:80]!r}", file=str(path), line=line) from error
+
+
+def _typed(path: Path, rows: Rows, columns: Sequence[str]) -> pa.Table:
+    values: dict[str, list[Any]] = {name: [] for name in columns}
+    for line, row in rows:
+        for name in columns:
+            values[name].append(_cell(path, line, name, row[name]))
     arrays: dict[str, pa.Array] = {}
     for name in columns:
         if name == "overrides":
-            arrays["overridden"] = pa.array([bool(value) for value in rows[name]], pa.bool_())
-        elif name in DATES:
-            arrays[name] = pa.array(list(_dates(rows[name])), pa.date32())
+            arrays["overridden"] = pa.array(values[name], pa.bool_())
         else:
-            arrays[name] = pa.array([None if v is None else str(v) for v in rows[name]], pa.string())
+            arrays[name] = pa.array(values[name], pa.date32() if name in DATES else pa.string())
     return pa.table(arrays)
 
 
-def _dates(values: Sequence[Any]) -> Iterator[date | None]:
-    for value in values:
-        yield date.fromisoformat(value) if isinstance(value, str) else value
+def _cell(path: Path, line: int, name: str, value: Any) -> Any:
+    if name == "overrides":
+        return bool(_json(path, line, "overrides", value) if isinstance(value, str) else value)
+    if name not in DATES:
+        return None if value is None else str(value)
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ConfigError(f"{name} {value!r} is not a date like 2026-01-31", file=str(path), line=line) from error

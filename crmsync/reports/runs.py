@@ -54,10 +54,12 @@ apply_report = run_report
 def _headline(result: Result) -> str:
     changes = len(result.plan.changes) if result.plan else 0
     written = result.outcomes.applied if result.outcomes else 0
+    before = result.outcomes.before if result.outcomes else 0
+    earlier = f", {before} had been written before" if before else ""
     said = {
-        "applied": f"{written} accounts written",
-        "unchanged": "nothing to write",
-        "partial": f"{written} accounts written, {changes - written} not (see below)",
+        "applied": f"{written - before} accounts written{earlier}",
+        "unchanged": f"nothing to write{earlier}",
+        "partial": f"{written - before} accounts written{earlier}, {changes - written} not (see below)",
         "planned": f"{changes} accounts would be written" if changes else "nothing to write",
         "blocked": f"blocked by a guard; {changes} accounts would be written, none was",
         "compared": "compared with the tiers kept by hand; nothing was written",

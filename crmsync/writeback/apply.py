@@ -53,6 +53,7 @@ class Outcomes:
     parked: int
     conflicts: int
     problems: tuple[Problem, ...] = ()
+    before: int = 0  # of the applied ones, those that an earlier apply of the same plan had already written
 
     @property
     def clean(self) -> bool:
@@ -105,11 +106,12 @@ def apply_plan(
     org = ledger.org() or ""
     record_intents(ledger, plan.digest, plan.run_id, [_intent(plan, change, org) for change in plan.changes])
     hit("intents_recorded")
+    before = len(intents_of(ledger, plan.digest, plan.run_id, "applied"))
     set_plan_state(ledger, plan.digest, plan.run_id, "applying")
     waiting = intents_of(ledger, plan.digest, plan.run_id, "pending")
     _send(Sending(ledger, target, _stamps(plan.fields), progress, pause), waiting)
     set_plan_state(ledger, plan.digest, plan.run_id, "applied")
-    return _outcomes(intents_of(ledger, plan.digest, plan.run_id))
+    return _outcomes(intents_of(ledger, plan.digest, plan.run_id), before)
 
 
 def _send(sending: Sending, waiting: Sequence[Intent]) -> None:
@@ -122,7 +124,7 @@ def _send(sending: Sending, waiting: Sequence[Intent]) -> None:
     send_singly(sending, waiting)
 
 
-def _outcomes(intents: Sequence[Intent]) -> Outcomes:
+def _outcomes(intents: Sequence[Intent], before: int) -> Outcomes:
     problems = tuple(
         Problem(intent.record_id, intent.partner_id, intent.state, intent.code, intent.message)
         for intent in intents
@@ -130,7 +132,7 @@ def _outcomes(intents: Sequence[Intent]) -> Outcomes:
     )
     parked = sum(1 for problem in problems if problem.state == "parked")
     applied = sum(1 for intent in intents if intent.state == "applied")
-    return Outcomes(applied, parked, len(problems) - parked, problems)
+    return Outcomes(applied, parked, len(problems) - parked, problems, before)
 
 
 # --- intents

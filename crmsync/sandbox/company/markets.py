@@ -86,7 +86,8 @@ def names_by_country(seed: int) -> Mapping[str, Names]:
         pools[market.country] = Names(
             tuple(faker.first_name() for _ in range(POOL_SIZE)),
             tuple(faker.last_name() for _ in range(POOL_SIZE)),
-            tuple(faker.city() for _ in range(POOL_SIZE)),
+            # BillingCity holds 40 characters, and some locales know longer ones
+            tuple(faker.city()[:40].rstrip() for _ in range(POOL_SIZE)),
             tuple(faker.street_address() for _ in range(POOL_SIZE)),
             tuple(faker.company() for _ in range(POOL_SIZE)),
         )
