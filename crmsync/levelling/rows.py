@@ -158,10 +158,11 @@ class Rows:
         if self.program.currency is None:
             return Value(sql.cast(cell, sql.DOUBLE), NUMBER)
         money = self._converted(sql.cast(sql.round_(cell, 2), sql.AMOUNT))
+        found = tuple(sql.or_(plain, condition) for condition in money.found)  # a plain number needs no rate
         if self.money_unit:
-            return Value(sql.case([(plain, sql.cents(cell))], money.sql), MONEY, money.found)
+            return Value(sql.case([(plain, sql.cents(cell))], money.sql), MONEY, found)
         number = sql.case([(plain, sql.cast(cell, sql.DOUBLE))], sql.cast(money.sql, sql.DOUBLE))
-        return Value(number, NUMBER, money.found)
+        return Value(number, NUMBER, found)
 
     def currency(self) -> Sql:
         """The record's currency, else the partner's, else the program's."""
