@@ -15,6 +15,7 @@ from crmsync.ledger import tables as t
 from crmsync.ledger.ledger import Ledger, instant
 
 VALID_FOR = timedelta(hours=24)
+SHORTEST_PREFIX = 4
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def newest_plan(ledger: Ledger) -> PlanRow | None:
 
 def plan_by_prefix(ledger: Ledger, prefix: str) -> PlanRow:
     """The newest plan whose digest starts with `prefix`. Errors: ConfigError when none or several plans fit."""
+    if len(prefix) < SHORTEST_PREFIX:
+        raise ConfigError(f"{prefix!r} is too short to name a plan; give the first digits of its digest, four or more")
     fits = func.substr(t.plan.c.digest, 1, len(prefix)) == prefix
     with ledger.reading() as connection:
         rows = connection.execute(select(t.plan).where(fits).order_by(t.plan.c.sequence.desc())).all()

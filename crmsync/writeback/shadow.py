@@ -81,6 +81,8 @@ def compare(program: Program, snapshot: Snapshot, standings: pa.Table) -> Compar
         if start is None or not (row.get("granted_tier") or row.get("calculated_tier")):
             continue
         told = _Told(program, row, start, by_hand.get(row["partner_id"], {}).get(_column(start)))
+        if told.speaks_of_another_ladder:
+            continue
         cells[told.cell] += 1
         if told.differs:
             known = facts.get(row["partner_id"])
@@ -103,6 +105,13 @@ class _Told:
         key = self.start.values.get(self.text or "", self.text)
         fits = (tier for tier in self._tiers if key in (tier.key, tier.label))
         return next(fits, None)
+
+    @property
+    def speaks_of_another_ladder(self) -> bool:
+        """Whether the text names a tier of a ladder that this category does not climb: nothing to compare."""
+        others = [tier for ladder in self.program.ladders.values() for tier in ladder.tiers]
+        key = self.start.values.get(self.text or "", self.text)
+        return self.tier is None and any(key in (tier.key, tier.label) for tier in others)
 
     @property
     def _tiers(self) -> tuple[Tier, ...]:

@@ -11,6 +11,7 @@ from crmsync.programs.program import (
     Comparison,
     Criterion,
     Group,
+    Junction,
     MoneyValue,
     OtherMetric,
     Program,
@@ -143,7 +144,8 @@ def _required(program: Program, criterion: Criterion, attributes: Attributes) ->
 def measured(program: Program, standing: Standing, tier: Tier, attributes: Attributes) -> str:
     """The criteria of a tier beside what the partner has: `Revenue 512,000 EUR (needs 500,000 EUR), …`."""
     metrics = standing.get("metrics") or {}
-    holds = standing.get("granted_tier") == tier.key and tier.keeps is not None
+    entered = standing.get("movement") in ("entered", "promoted")  # what they met to get in
+    holds = standing.get("granted_tier") == tier.key and tier.keeps is not None and not entered
     criteria = criteria_of(tier.keeps if holds else tier.requires)
     return ", ".join(
         f"{label_of_metric(program, asked.metric)} {shown(program, asked.metric, metrics.get(asked.metric))}"
@@ -153,8 +155,43 @@ def measured(program: Program, standing: Standing, tier: Tier, attributes: Attri
 
 
 def unmet(program: Program, standing: Standing) -> str:
-    """What is missing towards the next tier: `Certified people 4 of 5`."""
-    return ", ".join(_missing(program, entry) for entry in standing.get("gap") or () if not entry.get("met"))
+    """What is missing towards the next tier: `Certified people 4 (needs 5)`. Groups that are met are left out; of
+    several ways that would each do, all are named."""
+    tier = tier_of(program, standing["category"], standing.get("next_tier"))
+    if tier is None:
+        return ""
+    entries = {entry["path"]: entry for entry in standing.get("gap") or ()}
+    requirement = tier.keeps if tier.keeps is not None and _is_way_back(program, standing, tier) else tier.requires
+    return ", ".join(_open(program, requirement, "", entries)) if requirement is not None else ""
+
+
+def _is_way_back(program: Program, standing: Standing, tier: Tier) -> bool:
+    """Whether the next tier is the earned one or below it: then `keeps` is what it asks."""
+    keys = [
+        each.key for each in program.ladders[program.categories[standing["category"].partition("/")[0]].ladder].tiers
+    ]
+    earned = standing.get("earned_tier")
+    return earned in keys and keys.index(earned) >= keys.index(tier.key)
+
+
+def _open(program: Program, part: Requirement, path: str, entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Phrases for what is missing of one part of a requirement; none when it is met."""
+    if isinstance(part, Criterion):
+        entry = entries.get(path)
+        return [] if entry is None or entry.get("met") else [_missing(program, entry)]
+    inner = [
+        _open(program, each, f"{path}/{part.junction.value}/{at}".lstrip("/"), entries)
+        for at, each in enumerate(part.parts, 1)
+    ]
+    missing = [" and ".join(phrases) for phrases in inner if phrases]
+    needed = {Junction.ANY: 1, Junction.AT_LEAST: part.at_least}.get(part.junction, len(inner))
+    still = needed - (len(inner) - len(missing))
+    must = [phrase for at in part.including for phrase in inner[at]]
+    if still <= 0 and not must:
+        return []
+    if still == len(missing):
+        return missing
+    return [f"{still} of: {' or '.join(missing)}" if still > 0 else ", ".join(must)]
 
 
 def _missing(program: Program, entry: Mapping[str, Any]) -> str:

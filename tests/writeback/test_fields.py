@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crmsync.programs.program import Headline, Unit
 from crmsync.writeback.fields import COMPUTED, Kind, account_of, account_values, fitted, normalised
 from crmsync.writeback.wording import shown
-from tests.writeback.facts import a_program, metric, missing, standing
+from tests.writeback.facts import a_program, metric, standing
 
 
 def values(*rows: dict[str, object], **program: object) -> dict[str, str | None]:
@@ -121,7 +121,7 @@ def test_line_breaks_and_control_characters_become_blanks():
 
 
 def test_long_texts_are_cut_with_an_ellipsis_to_the_length_of_the_field():
-    found = values(standing("A", gap=[missing("people", "4", "5")] * 3000))
+    found = values(standing("A", provisional_reasons=["an unknown value"] * 3000))
     assert len(found["why"] or "") == 32000
     assert (found["why"] or "").endswith("…")
 
