@@ -251,7 +251,7 @@ def _lines(told: Explanation) -> Iterator[str]:
     yield f"partner {told.partner_id}, program {told.program}, as of {told.as_of}"
     for row in told.standings:
         yield f"category {row['category']}: {_tier_words(row)}"
-        for tier in row["tiers"]:
+        for tier in _worth_telling(row):
             rule = "" if tier["rule"] == "requires" else " (to keep it)"
             yield f"  {tier['label']}{rule}: {_held(tier['held'])}"
             for entry in tier["criteria"] or ():
@@ -263,6 +263,13 @@ def _lines(told: Explanation) -> Iterator[str]:
     yield "metrics"
     for key, metric in told.metrics.items():
         yield from _metric_lines(key, metric)
+
+
+def _worth_telling(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """All tiers; what keeps a tier only for those that the partner has."""
+    keys = list(dict.fromkeys(tier["tier"] for tier in row["tiers"]))
+    held = keys[: keys.index(row["earned_tier"]) + 1] if row["earned_tier"] in keys else []
+    return (tier for tier in row["tiers"] if tier["rule"] == "requires" or tier["tier"] in held)
 
 
 def _tier_words(row: Mapping[str, Any]) -> str:

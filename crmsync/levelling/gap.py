@@ -18,6 +18,15 @@ from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import COUNT, MONEY, NUMBER, Value, show
 from crmsync.programs.program import Comparison, Criterion, Group, Junction, Metric, Requirement, Unit
 
+NEEDS = {
+    Comparison.GE: "",
+    Comparison.GT: "more than ",
+    Comparison.LE: "at most ",
+    Comparison.LT: "less than ",
+    Comparison.EQ: "exactly ",
+}
+"""How a text names a comparison; `at least` goes without saying."""
+
 ENTRY = "STRUCT<metric TEXT, value TEXT, required TEXT, missing TEXT, met BOOLEAN, path TEXT, exhausted BOOLEAN>"
 
 
@@ -302,8 +311,7 @@ def sentence(leaf: Leaf, metric: Metric, currency: str | None, columns: LeafColu
     suffix = {Unit.MONEY: f" {currency}", Unit.PEOPLE: " people", Unit.POINTS: " points", Unit.DAYS: " days"}
     has = sql.coalesce(said(metric, columns.value), sql.text("unknown"))
     needs = sql.coalesce(said(metric, columns.required), sql.text("unknown"))
-    strictly = {Comparison.GT: "more than ", Comparison.LT: "less than ", Comparison.LE: "at most "}
-    word = ("not " if leaf.turned else "") + strictly.get(leaf.criterion.comparison, "")
+    word = ("not " if leaf.turned else "") + NEEDS[leaf.criterion.comparison]
     unit = sql.text(suffix.get(metric.unit, ""))
     plain = sql.concat(sql.text(f"{metric.label}: "), has, sql.text(f" of {word}"), needs, unit)
     if columns.missing is None:

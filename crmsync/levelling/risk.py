@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from crmsync.levelling import sql
 from crmsync.levelling.criteria import Criteria
-from crmsync.levelling.gap import Leaf, leaves_of, paths_of, said
+from crmsync.levelling.gap import NEEDS, Leaf, leaves_of, paths_of, said
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.tiers import by_tier, highest_position, keeps_of
 from crmsync.programs.program import Ladder, Tier
@@ -124,11 +124,11 @@ class Reasons:
         met = _by_why({number: look.criterion(criterion) for number, look in self._looks.by_number().items()})
         missed = sql.coalesce(met if leaf.turned else sql.not_(met), sql.not_(sql.false()))
         metric = now.program.metrics[criterion.metric]
-        comparison = f"not {criterion.comparison.value}" if leaf.turned else criterion.comparison.value
+        needs = ("not " if leaf.turned else "") + NEEDS[criterion.comparison]
         required = sql.coalesce(said(metric, now.required(criterion)), sql.text("unknown"))
         sentence = sql.concat(
             sql.text(f"{metric.label} "), sql.col("why_words"), sql.text(": "), sql.col(self._value(criterion.metric)),
-            sql.text(f" ({comparison} "), required, sql.text(")"),
+            sql.text(f" (needs {needs}"), required, sql.text(")"),
         )  # fmt: skip
         return sql.case([(sql.and_(sql.gt(sql.col("why"), sql.number(0)), missed), sentence)], sql.null(sql.TEXT))
 
