@@ -49,13 +49,27 @@ class TableFile:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A sealed folder. `digest` covers bytes and types of every table; `checked`: keys and partners were verified."""
+    """A sealed folder. `digest` covers bytes and types of every table, and the rejected partners.
+
+    `checked`: keys and partners were verified. `rejected_partners`: ids of partners that are there, but whose row could
+    not be read; in order.
+    """
 
     folder: Path
     tables: Mapping[str, TableFile]
     digest: str
     checked: bool = True
     counts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    rejected_partners: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RejectedPartner:
+    """A partner whose own row was rejected. `place`: file and line, or object and record; `values`: what of its texts
+    and numbers could be read, by column."""
+
+    place: str
+    values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 Place = tuple[str, int | None]
@@ -93,6 +107,7 @@ class Staging:
     """A snapshot in the making, in a folder of its own beside the final place.
 
     `origins` tells where the rows of a table came from; a table without one is named by table and record id.
+    `rejected_partners`: by partner_id, so that a bad cell is not taken for a partner who is gone.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -100,6 +115,7 @@ class Staging:
         self.tables: dict[str, TableFile] = {}
         self.rejected: list[Rejected] = []
         self.origins: dict[str, Origin] = {}
+        self.rejected_partners: dict[str, RejectedPartner] = {}
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             # A name of its own: two runs that stage the same snapshot never share a folder.
@@ -128,12 +144,14 @@ class Staging:
         """
         try:
             tables = {name: _describe(table) for name, table in sorted(self.tables.items())}
+            rejected = sorted(self.rejected_partners)
             manifest = {
                 "format": FORMAT,
                 "checked": True,
                 "counts": dict(counts or {}),
                 "tables": tables,
-                "digest": _digest(tables),
+                "rejected_partners": rejected,
+                "digest": _digest(tables, rejected),
             }
             self._keep_only(tables)
             _write_durably(self.folder / MANIFEST, json.dumps(manifest, indent=1))
@@ -191,8 +209,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _digest(tables: Mapping[str, Mapping[str, Any]]) -> str:
-    text = json.dumps(tables, sort_keys=True, separators=(",", ":"))
+def _digest(tables: Mapping[str, Mapping[str, Any]], rejected_partners: Sequence[str]) -> str:
+    # Without rejected partners the digest is that of the tables alone, as snapshots that know none have it.
+    content = {"tables": tables, "rejected_partners": rejected_partners} if rejected_partners else tables
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -205,8 +225,9 @@ def open_snapshot(folder: Path, *, verify: bool = False) -> Snapshot:
     try:
         tables = {name: _table_file(folder, name, entry) for name, entry in manifest["tables"].items()}
         snapshot = Snapshot(
-            folder, MappingProxyType(tables), manifest["digest"], manifest["checked"], manifest["counts"]
-        )
+            folder, MappingProxyType(tables), manifest["digest"], manifest["checked"], manifest["counts"],
+            tuple(manifest.get("rejected_partners", ())),
+        )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{folder / MANIFEST}: is not the manifest of a snapshot ({error!r})") from error
     if verify:
@@ -223,7 +244,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise DataError(f"{folder}: not a sealed snapshot ({error})") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f"{folder / MANIFEST}: is not the manifest of a snapshot of format {FORMAT}")
-    if manifest.get("digest") != _digest(manifest.get("tables", {})):
+    if manifest.get("digest") != _digest(manifest.get("tables", {}), manifest.get("rejected_partners", ())):
         raise DataError(f"{folder / MANIFEST}: is not as it was sealed; extract again")
     return manifest
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crmsync.errors import DataError, Rejected, StoreError
-from crmsync.snapshots import Origin, RecordOrigin, Staging, TableFile, write_table
+from crmsync.snapshots import Origin, RecordOrigin, RejectedPartner, Staging, TableFile, write_table
 from crmsync.tables import CANONICAL
 
 Rows = npt.NDArray[np.int64]
@@ -26,6 +26,7 @@ REJECTED_LIMIT = 100_000
 CURRENT_VALUES = "current_values"
 _MEMORY = "512MB"
 _NOBODY_IS_AN_ERROR = frozenset({"overrides"})
+_UNKNOWN = "is not a partner_id of the table partners"
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,15 @@ def check_rows(staging: Staging) -> ChecksReport:
             if name == CURRENT_VALUES:
                 continue
             faults, nobody, columns = _TableCheck(ask, staging.tables[name], "partners" in staging.tables).result()
-            rejected += _as_rejected(staging, name, faults)
+            bad = _as_rejected(staging, name, faults)
+            rejected += bad
             if len(nobody):
                 direct[name] = len(nobody)
             unique[name] = columns
             staging.tables[name] = replace(staging.tables[name], unique=columns)
             _take_out(staging, name, np.union1d(nobody, [fault.row for fault in faults]).astype(np.int64))
+            if name == "partners":
+                _note_partners(staging, faults, bad)
     return ChecksReport(tuple(rejected), direct, unique)
 
 
@@ -231,7 +235,7 @@ class _TableCheck:
         self._find(
             "partner_id",
             "p.known IS NULL",
-            "is not a partner_id of the table partners",
+            _UNKNOWN,
             f"LEFT JOIN (SELECT partner_id AS known FROM {self.ask.rows('partners')}) AS p ON t.partner_id = p.known",
         )
 
@@ -249,9 +253,32 @@ def _as_rejected(staging: Staging, table: str, faults: Sequence[_Fault]) -> list
         zip((one.row for one in twins), origin.places([t.twin or 0 for t in twins], [""] * len(twins)), strict=True)
     )
     return [
-        Rejected(file, line, fault.column, fault.value, _with_twin(fault.reason, lines.get(fault.row)))
+        Rejected(file, line, fault.column, fault.value, _reason(staging, fault, lines.get(fault.row)))
         for fault, (file, line) in zip(faults, places, strict=True)
     ]
+
+
+def _reason(staging: Staging, fault: _Fault, twin: tuple[str, int | None] | None) -> str:
+    partner = staging.rejected_partners.get(fault.value) if fault.reason == _UNKNOWN else None
+    return _with_twin(fault.reason, twin) if partner is None else f"is a partner {own_row_rejected(partner)}"
+
+
+def own_row_rejected(partner: RejectedPartner) -> str:
+    """Why a row that names this partner is left out."""
+    return f"whose own row was rejected ({partner.place})"
+
+
+def _note_partners(staging: Staging, faults: Sequence[_Fault], bad: Sequence[Rejected]) -> None:
+    """Remember the partners whose rows were taken out, and forget those of which a good row is left."""
+    noted = staging.rejected_partners
+    for fault, one in zip(faults, bad, strict=True):
+        if fault.record_id:
+            place = one.file if one.line is None else f"{one.file}:{one.line}"
+            noted.setdefault(fault.record_id, RejectedPartner(place))
+    if noted:
+        there = pq.read_table(staging.tables["partners"].path, columns=["partner_id"])["partner_id"]
+        for partner_id in set(there.to_pylist()) & set(noted):
+            del noted[partner_id]
 
 
 def _with_twin(reason: str, twin: tuple[str, int | None] | None) -> str:

@@ -149,6 +149,7 @@ def stage_files(orders: Iterable[Order], staging: Staging, progress: Progress, n
         read = (read_csv_table if is_csv else read_parquet_table)(order, staging.path(order.table), progress)
         staging.add(_table_file(order, staging.path(order.table), read))
         staging.origins[order.table] = read.origin
+        staging.rejected_partners.update(read.rejected_partners)
         report = _with(report, order, read)
     return report
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -26,7 +26,7 @@ from crmsync.connectors.files_origin import CsvOrigin
 from crmsync.connectors.files_records import read_blocks
 from crmsync.connectors.files_split import split
 from crmsync.errors import Rejected
-from crmsync.snapshots import Origin, write_table
+from crmsync.snapshots import Origin, RejectedPartner, write_table
 from crmsync.tables import ColumnType
 
 
@@ -40,6 +40,7 @@ class TableRead:
     rejected: tuple[Rejected, ...] = ()
     direct: int = 0
     notes: tuple[str, ...] = ()
+    rejected_partners: Mapping[str, RejectedPartner] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def _read(order: Order, shape: Shape, plan: Layout, seen: Findings, target: Path
         tuple(sorted(intake.rejected, key=lambda one: one.line or 0)),
         intake.direct,
         tuple(intake.notes),
+        intake.rejected_partners,
     )
 
 

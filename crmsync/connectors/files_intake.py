@@ -15,6 +15,7 @@ from crmsync.connectors.files_columns import Column, Layout
 from crmsync.connectors.files_quotes import Positions
 from crmsync.connectors.files_split import RecordFault
 from crmsync.errors import DataError, Rejected
+from crmsync.snapshots import RejectedPartner
 from crmsync.tables import ColumnType
 
 REJECTED_LIMIT = 100_000
@@ -22,6 +23,8 @@ WITHOUT_DIRECT = frozenset({"partners", "rates", "overrides"})
 """Tables in which an empty partner_id is an error, or that have none; elsewhere it is nobody's row."""
 
 _SHOWN = 200
+_NAMING = (ColumnType.TEXT, ColumnType.NUMBER)
+"""What other systems' numbers of a partner are read as."""
 
 
 class Piece(Protocol):
@@ -65,7 +68,7 @@ class Typing(Protocol):
 
 @dataclass
 class Intake:
-    """One pass over a file and what it met on the way."""
+    """One pass over a file and what it met on the way. `rejected_partners`: only of the table partners."""
 
     path: Path
     layout: Layout
@@ -74,6 +77,7 @@ class Intake:
     rejected: list[Rejected] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     direct: int = 0
+    rejected_partners: dict[str, RejectedPartner] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._left_out: list[Positions] = [np.empty(0, np.int64)]
@@ -87,6 +91,7 @@ class Intake:
         typed = {one.name: self.typing.typed(one, cells) for one in self.layout.columns}
         bad = self._report_cells(piece, cells, typed, out)
         bad |= self._report_nameless(piece, out) | self._report_empty_keys(piece, typed, out)
+        self._note_partners(piece, typed, bad & ~out)
         out |= bad | self._direct_rows(typed, out | bad)
         self._leave_out(piece, out)
         batch = pa.RecordBatch.from_pydict({name: column.values for name, column in typed.items()})
@@ -150,10 +155,25 @@ class Intake:
         self.direct += int(direct.sum())
         return direct
 
+    def _note_partners(self, piece: Piece, typed: Mapping[str, Typed], bad: Flags) -> None:
+        """Remember whose rows were rejected: a partner with a bad cell is not one who is gone."""
+        if self.layout.table != "partners":
+            return
+        for row, line in _lines(piece, bad):
+            read = {name: column.values[row].as_py() for name, column in typed.items() if self.kinds[name] in _NAMING}
+            self._note_partner(read, line)
+
+    def _note_partner(self, read: Mapping[str, object], line: int) -> None:
+        if (partner_id := str(read.get("partner_id") or "")).strip():
+            self.rejected_partners.setdefault(partner_id, RejectedPartner(f"{self.path.name}:{line}", read))
+
     def _reject_records(self, piece: Piece) -> None:
         for fault in piece.faults:
             line = int(piece.lines_of_records(np.array([fault.record]))[0])
             self._reject(line, "", fault.value, fault.reason)
+            if self.layout.table == "partners":
+                place = next(one.place for one in self.layout.columns if one.name == "partner_id")
+                self._note_partner({"partner_id": "".join(fault.cells[place : place + 1])}, line)
 
     def _reject(self, line: int, column: str, value: str, reason: str) -> None:
         self.rejected.append(Rejected(self.path.name, line, column, value[:_SHOWN], reason))

@@ -101,7 +101,7 @@ def _read(order: Order, file: pq.ParquetFile, target: Path, progress: Progress) 
     rows = write_table(target, _batches(order, file, intake, progress), kinds)
     rejected = tuple(sorted(intake.rejected, key=lambda one: one.line or 0))
     origin = RowOrigin(order.path.name, intake.records_left_out())
-    return TableRead(rows, kinds, origin, rejected, intake.direct, tuple(intake.notes))
+    return TableRead(rows, kinds, origin, rejected, intake.direct, tuple(intake.notes), intake.rejected_partners)
 
 
 def _batches(order: Order, file: pq.ParquetFile, intake: Intake, progress: Progress) -> Iterator[pa.RecordBatch]:

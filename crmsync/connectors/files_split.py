@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,15 +16,20 @@ from crmsync.connectors.files_records import Block, refuse_encoding
 from crmsync.errors import DataError
 
 _SHOWN = 200
+_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True)
 class RecordFault:
-    """A record that was left out as a whole: its place in the block, its text and why."""
+    """A record that was left out as a whole: its place in the block, its text and why.
+
+    `cells`: its text cut at the delimiters, as far as that can be trusted: the first cells rather than the last.
+    """
 
     record: int
     value: str
     reason: str
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,12 +64,12 @@ def split(block: Block, shape: Shape) -> Cells:
 def _split_with_faults(block: Block, shape: Shape) -> Cells:
     index = block.index
     good = np.ones(len(index.starts), np.bool_)
-    faults = [_fault(block, int(np.searchsorted(index.starts, one.start)), one.reason) for one in block.damage]
+    faults = [_fault(block, shape, int(np.searchsorted(index.starts, one.start)), one.reason) for one in block.damage]
     good[[one.record for one in faults]] = False
     counts = _cell_counts(block, ord(shape.delimiter))
     for record in np.flatnonzero(good & (counts != len(shape.headings))):
         good[record] = False
-        faults.append(_fault(block, int(record), _count_reason(int(counts[record]), len(shape.headings))))
+        faults.append(_fault(block, shape, int(record), _count_reason(int(counts[record]), len(shape.headings))))
     kept = np.flatnonzero(good)
     table, uneven = _parse(_pieces(block, kept), block, shape)
     if uneven or table.num_rows != len(kept):
@@ -80,8 +87,10 @@ def _record_count(block: Block, read: int) -> int:
     return read if not len(block.quotes) and ends == read else len(block.index.starts)
 
 
-def _fault(block: Block, record: int, reason: str) -> RecordFault:
-    return RecordFault(record, block.text(record)[:_SHOWN], reason)
+def _fault(block: Block, shape: Shape, record: int, reason: str) -> RecordFault:
+    text = block.text(record)
+    cells = next(csv.reader(io.StringIO(text[:_LOOKED_AT], newline=""), delimiter=shape.delimiter), [])
+    return RecordFault(record, text[:_SHOWN], reason, tuple(cells))
 
 
 def _count_reason(found: int, named: int) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from crmsync.connectors.checks import REJECTED_LIMIT
+from crmsync.connectors.checks import REJECTED_LIMIT, own_row_rejected
 from crmsync.errors import ConfigError, DataError, Rejected
 from crmsync.snapshots import RecordOrigin, Staging, TableFile, write_table
 from crmsync.strict_yaml import nearest
@@ -115,13 +115,14 @@ def _rejected(staging: Staging, table: str, matching: _Matching, column: str) ->
         return ()
     origin = staging.origins.get(table, RecordOrigin(table))
     places = origin.places([row for row, _, _ in matching.out], matching.record_ids)
+    own_row = {_text(one.values.get(column)): own_row_rejected(one) for one in staging.rejected_partners.values()}
     return tuple(
-        Rejected(
-            file,
-            line,
-            "partner_id",
-            value,
-            (_AMBIGUOUS if count else _UNKNOWN).format(count=count, column=f"partners.{column}"),
-        )
+        Rejected(file, line, "partner_id", value, _reason(count, f"partners.{column}", own_row.get(value)))
         for (file, line), (_, value, count) in zip(places, matching.out, strict=True)
     )
+
+
+def _reason(count: int, column: str, own_row: str | None) -> str:
+    if not count and own_row:
+        return f"matches by {column} a partner {own_row}"
+    return (_AMBIGUOUS if count else _UNKNOWN).format(count=count, column=column)

@@ -16,10 +16,10 @@ from crmsync.connectors.salesforce.bulk_query import bulk_blocks
 from crmsync.connectors.salesforce.faults import Refused
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.rest_query import count_rows, rest_blocks
-from crmsync.connectors.salesforce.rows import ID, ReadColumn, canonical, distinct, typed_block
+from crmsync.connectors.salesforce.rows import ID, Block, ReadColumn, canonical, distinct, typed_block
 from crmsync.connectors.salesforce.table_plan import CreditRead, CurrentField, TablePlan
 from crmsync.errors import DataError, Rejected
-from crmsync.snapshots import Staging, TableFile, main_date_of
+from crmsync.snapshots import RejectedPartner, Staging, TableFile, main_date_of
 from crmsync.tables import ARROW_TYPES, ColumnType
 
 BULK_ABOVE = 2_000  # rows; a bulk job costs more calls than a page or two
@@ -41,6 +41,7 @@ class TableRead:
     rows: int = 0
     direct: int = 0
     rejected: list[Rejected] = field(default_factory=list)
+    rejected_partners: dict[str, RejectedPartner] = field(default_factory=dict)
 
 
 def read_table(org: Org, plan: TablePlan, staging: Staging, scratch: Path, progress: Progress) -> TableRead:
@@ -103,12 +104,27 @@ def _take(plan: TablePlan, block: Mapping[str, pa.Array], done: TableRead, files
     typed = typed_block(block, columns, plan.time_zone, plan.object)
     done.read += len(block[ID])
     done.rejected += typed.rejected
+    if typed.left_out is not None and plan.table.name == PARTNERS:
+        done.rejected_partners |= _rejected_partners(plan, block, typed)
     if plan.current:
         files.current(_current_values(plan, block, typed.kept, typed.rows))
     rows = _credited_rows(plan, typed.rows) if plan.credited else _of_somebody(plan, typed.rows)
     done.direct += typed.rows.num_rows - _records(plan, typed.rows)
     done.rows += rows.num_rows
     files.rows(rows)
+
+
+def _rejected_partners(plan: TablePlan, block: Mapping[str, pa.Array], typed: Block) -> dict[str, RejectedPartner]:
+    """Whose rows were left out, with the texts and numbers that other systems may know them by."""
+    assert typed.left_out is not None
+    assert typed.kept is not None
+    naming = [one.name for one in plan.columns if one.kind in (ColumnType.TEXT, ColumnType.NUMBER)]
+    records = block[ID].filter(pc.invert(typed.kept)).to_pylist()
+    return {
+        row["partner_id"]: RejectedPartner(f"{plan.object} {record}", row)
+        for record, row in zip(records, typed.left_out.select(naming).to_pylist(), strict=True)
+        if row.get("partner_id")
+    }
 
 
 # --- credited partners
@@ -249,6 +265,7 @@ class _GroupWriter:
 
 def _add(plan: TablePlan, staging: Staging, done: TableRead) -> None:
     table = plan.table
+    staging.rejected_partners.update(done.rejected_partners)
     staging.add(
         TableFile(
             name=table.name,

@@ -42,11 +42,12 @@ class ReadColumn:
 
 @dataclass(frozen=True)
 class Block:
-    """Typed rows, and the rows that were left out."""
+    """Typed rows, and the rows that were left out (`left_out`: what of them could be read)."""
 
     rows: pa.Table
     rejected: tuple[Rejected, ...]
     kept: pa.Array | None  # mask over the delivered rows; None: all
+    left_out: pa.Table | None = None
 
 
 def typed_block(texts: Mapping[str, pa.Array], columns: Sequence[ReadColumn], time_zone: str, sobject: str) -> Block:
@@ -60,7 +61,9 @@ def typed_block(texts: Mapping[str, pa.Array], columns: Sequence[ReadColumn], ti
             rejected += _rejected(texts, column, bad, sobject)
             kept = pc.invert(bad) if kept is None else pc.and_(kept, pc.invert(bad))
     rows = pa.table(arrays)
-    return Block(rows if kept is None else rows.filter(kept), tuple(rejected), kept)
+    if kept is None:
+        return Block(rows, (), None)
+    return Block(rows.filter(kept), tuple(rejected), kept, rows.filter(pc.invert(kept)))
 
 
 def _rejected(texts: Mapping[str, pa.Array], column: ReadColumn, bad: pa.Array, sobject: str) -> list[Rejected]:

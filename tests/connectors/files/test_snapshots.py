@@ -11,7 +11,16 @@ import pyarrow as pa
 import pytest
 
 from crmsync.errors import DataError, StoreError
-from crmsync.snapshots import MANIFEST, Snapshot, Staging, TableFile, open_snapshot, retain_snapshots, write_table
+from crmsync.snapshots import (
+    MANIFEST,
+    RejectedPartner,
+    Snapshot,
+    Staging,
+    TableFile,
+    open_snapshot,
+    retain_snapshots,
+    write_table,
+)
 from crmsync.tables import ColumnType
 
 COLUMNS = {"partner_id": ColumnType.TEXT}
@@ -141,3 +150,24 @@ def test_many_small_batches_make_few_row_groups(tmp_path: Path) -> None:
     batch = pa.record_batch({"partner_id": ["1"] * 1000})
     assert write_table(tmp_path / "t.parquet", [batch] * 130, COLUMNS) == 130_000
     assert pa.parquet.read_metadata(tmp_path / "t.parquet").num_row_groups == 2
+
+
+def test_rejected_partners_are_part_of_the_digest(tmp_path: Path) -> None:
+    plain = sealed(tmp_path / "plain", "a")
+    staging = staged(tmp_path / "other", "a")
+    staging.rejected_partners |= {"c": RejectedPartner("partners.csv:3"), "b": RejectedPartner("partners.csv:2")}
+    snapshot = staging.seal()
+    assert snapshot.rejected_partners == ("b", "c")
+    assert snapshot.digest != plain.digest
+    manifest = snapshot.folder / MANIFEST
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace('"c"', '"d"'), encoding="utf-8")
+    with pytest.raises(DataError, match="not as it was sealed"):
+        open_snapshot(snapshot.folder)
+
+
+def test_a_manifest_that_knows_no_rejected_partners_is_still_opened(tmp_path: Path) -> None:
+    snapshot = sealed(tmp_path / "s", "a")
+    manifest = json.loads((snapshot.folder / MANIFEST).read_text(encoding="utf-8"))
+    del manifest["rejected_partners"]
+    (snapshot.folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    assert open_snapshot(snapshot.folder) == snapshot
