@@ -37,6 +37,8 @@ from crmsync.snapshots import Snapshot
 from crmsync.tables import CANONICAL, ColumnType
 
 MEASURES = "measures"
+NOTED = 20
+"""How many partners are named, at most, of those that have the same fault."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def assess(
 def _assess(
     program: Program, snapshot: Snapshot, as_of: date, previous_file: Path | None, engine: Engine
 ) -> Assessment:
-    before = previous.previous_standings(program, previous_file, as_of)
+    before = previous.previous_standings(program, previous_file, as_of, snapshot.rejected_partners)
     levelling = prepare(program, snapshot, as_of, engine)
     overrides = overrides_in_force(program, snapshot, as_of, engine)
     engine.register(PINS, overrides.pins)
@@ -75,7 +77,12 @@ def _assess(
     wanted = wanted_metrics(program)
     names = compute_measures(levelling, wanted)
     standings = compute_standings(levelling, names, before)
-    return Assessment(standings, tuple(notes_of(levelling)), overrides.rejected)
+    carried = [f"partner {one}: its row was rejected; its standing stays as it was" for one in _unread(before)]
+    return Assessment(standings, (*notes_of(levelling), *carried), overrides.rejected)
+
+
+def _unread(before: pa.Table) -> list[str]:
+    return previous.unread_partners(before)[:NOTED]
 
 
 def prepare(program: Program, snapshot: Snapshot, as_of: date, engine: Engine) -> Levelling:
@@ -221,15 +228,17 @@ def notes_of(levelling: Levelling) -> Iterable[str]:
         if file is not None and column in listed and column not in file.columns and column not in COMPUTED:
             yield f"column {table}.{column} was not delivered: it is empty"
     for metric, (number, example) in levelling.lost.items():
-        what = levelling.program.metrics[metric].line
+        line = levelling.program.metrics[metric].line
+        lost = f"1 record ({example})" if number == 1 else f"{number} records ({example} among them)"
         yield (
-            f"metric {metric} (line {what}) lost {number} records for want of an exchange rate or a reference row, "
-            f"{example} among them; it keeps the rest as a lower bound"
+            f"{levelling.program.file}:{line}: metric {metric} lost {lost} for want of an exchange rate or a reference "
+            "row; it keeps the rest as a lower bound"
         )
     if levelling.hierarchy is not None:
-        for partner, parent in levelling.hierarchy.orphans[:20]:
-            yield f"partner {partner}: its parent_id {parent} is not a partner; it stands at the top of its tree"
-        for partner in levelling.hierarchy.cyclic[:20]:
+        for partner, parent in levelling.hierarchy.orphans[:NOTED]:
+            why = "names a row that was rejected" if parent in snapshot.rejected_partners else "is not a partner"
+            yield f"partner {partner}: its parent_id {parent} {why}; it stands at the top of its tree"
+        for partner in levelling.hierarchy.cyclic[:NOTED]:
             yield f"partner {partner}: parent_id runs in a circle or is deeper than 64 levels; it is provisional"
 
 

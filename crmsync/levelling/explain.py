@@ -89,6 +89,8 @@ def explain(
 
 def _explained(levelling: Levelling, partner_id: str, category: str | None, before_file: Path | None) -> Explanation:
     program, days, engine = levelling.program, levelling.days, levelling.engine
+    if partner_id in levelling.snapshot.rejected_partners:
+        raise ConfigError(f"partner {partner_id}: its row was rejected; what it has stays as it was")
     before = previous.previous_standings(program, before_file, days.as_of)
     engine.register(PINS, overrides_in_force(program, levelling.snapshot, days.as_of, engine).pins)
     engine.register(previous.PREVIOUS, before)

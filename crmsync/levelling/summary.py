@@ -13,6 +13,8 @@ from crmsync.levelling.standings import COLUMNS
 from crmsync.programs.program import Headline, Program
 
 FORMAT = 1
+UNREAD = "the partner's row was rejected"
+"""Why a standing that is carried on is provisional."""
 
 
 def standings_query(program: Program, days: Days, metrics: Sql, has_losses: bool, has_previous: bool) -> Sql:
@@ -84,23 +86,30 @@ def _account(program: Program) -> dict[str, Sql]:
     return {"headline_tier": headline, "primary_category": primary}
 
 
+KEPT = ("earned_tier", "granted_tier", "tier_since", *previous.CARRIED)
+
+
 def _vanished(program: Program, as_of: date, metrics: Sql) -> Sql:
-    """One last row for standings of partners that are no longer in the table of partners."""
+    """One last row for standings of partners that are no longer in the table of partners.
+
+    A partner whose row was rejected is not gone: its standing is carried on, so that a typing error moves nobody.
+    """
+    unread = sql.col("unread", "pr")
     nothing = {name: sql.null(sql.TEXT) for name in COLUMNS}
-    dates = ("tier_since", "risk_on")
     values = {
         **nothing,
         **_values(program, as_of),
-        **{name: sql.null(sql.DATE) for name in dates},
+        **{name: sql.case([(unread, sql.col(name, "pr"))]) for name in KEPT},
+        "risk_on": sql.null(sql.DATE),
         "partner_id": sql.col("partner_id", "pr"),
         "category": sql.col("category", "pr"),
         "previous_tier": sql.col("granted_tier", "pr"),
-        "movement": sql.text("left"),
+        "movement": sql.case([(unread, sql.text("unchanged"))], sql.text("left")),
         "overrides": sql.empty_array(ENTRY_OF_OVERRIDE),
         "gap": sql.empty_array(ENTRY),
         "risk_reasons": sql.empty_array(sql.TEXT),
-        "provisional_reasons": sql.empty_array(sql.TEXT),
-        "provisional": sql.false(),
+        "provisional_reasons": sql.case([(unread, sql.array([sql.text(UNREAD)]))], sql.empty_array(sql.TEXT)),
+        "provisional": unread,
         "progress": sql.null("DECIMAL(4, 1)"),
         "metrics": metrics,  # the join finds no measures, so every value is null
     }

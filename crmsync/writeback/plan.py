@@ -130,18 +130,22 @@ def draft_plan(
     """The plan that brings the accounts to these standings; equal values are never written.
 
     The snapshot's `current_values` says what the accounts hold; without that table every value is written, and apply
-    compares before it sends. Errors: DataError when `current_values` names a record twice.
+    compares before it sends. The account of a partner whose row was rejected is left alone.
+    Errors: DataError when `current_values` names a record twice.
     """
     drafting = drafting or Drafting()
+    unread = frozenset(snapshot.rejected_partners)
     fields = FieldMap(fields.object, dict(fields.fields), fields.token)
     rows = standing_rows(standings, program.key)
-    partners = by_partner(rows)
+    judged = [row for row in rows if row["partner_id"] not in unread]
+    partners = by_partner(judged)
     current = current_values(snapshot)
     facts = partner_facts(snapshot, program)
     drafted = _Draft(program, fields, as_of, facts)
     changes = tuple(drafted.changes(partners, current))
     previous = None if drafting.previous is None else decided_rows(drafting.previous, program.key)
-    guards = evaluate_guards(_tripwires(snapshot, rows, previous, drafting.previous_rows), drafting.limits)
+    previous = previous and [row for row in previous if row["partner_id"] not in unread]
+    guards = evaluate_guards(_tripwires(snapshot, judged, previous, drafting.previous_rows), drafting.limits)
     basis = Basis(
         program.key, program.digest, drafting.config_digest, snapshot.digest,
         _sha256([[row.get(column) for column in DECIDED] for row in rows]), table_rows(snapshot),
@@ -149,7 +153,7 @@ def draft_plan(
     unknown = () if current is None else tuple(partner for partner in partners if partner not in current)
     plan = Plan(
         "", run_id, drafting.standings_path, as_of, basis, fields, len(partners), changes,
-        tuple(drafted.movers(rows, previous)), guards, unknown,
+        tuple(drafted.movers(judged, previous)), guards, unknown,
     )  # fmt: skip
     return sealed(plan)
 

@@ -78,6 +78,8 @@ def compare(program: Program, snapshot: Snapshot, standings: pa.Table) -> Compar
     differences = []
     for row in standing_rows(standings, program.key):
         start = starts.get(row["category"].partition("/")[0])
+        if row["partner_id"] in snapshot.rejected_partners:
+            continue  # nothing was calculated, and the hand-kept tier was not read
         if start is None or not (row.get("granted_tier") or row.get("calculated_tier")):
             continue
         told = _Told(program, row, start, by_hand.get(row["partner_id"], {}).get(_column(start)))

@@ -196,6 +196,13 @@ def test_a_rejected_partner_has_no_current_values(wire: Wire, opened: Opened) ->
     assert [row["record_id"] for row in rows] == [D]
 
 
+def test_a_rejected_partner_is_remembered_with_its_record(wire: Wire, opened: Opened) -> None:
+    current(wire, opened, account(1, **HELD, Partner_Since__c="soon"), account(2, **HELD))
+    (partner,) = opened.staging.rejected_partners.items()
+    assert (partner[0], partner[1].place) == (R, f"Account {R}")
+    assert partner[1].values["name"] == "P1"
+
+
 def test_further_fields_are_typed_as_salesforce_says(wire: Wire, tmp_path: Path) -> None:
     extra = [*ACCOUNT, entry("Since__c", "datetime"), entry("Score__c", "double"), entry("Fee__c", "currency")]
     wire.describe("Account", extra)
