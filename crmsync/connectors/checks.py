@@ -134,7 +134,7 @@ class _TableCheck:
         return sorted(self.faults.values(), key=lambda fault: fault.row), self.nobody, unique
 
     def _find_nobody(self) -> None:
-        found = self.ask.table(f"SELECT file_row_number AS row FROM {self.rows} WHERE coalesce(partner_id, '') = ''")
+        found = self.ask.table(f"SELECT file_row_number AS row FROM {self.rows} WHERE {_blank('partner_id')}")
         if self.table.name in _NOBODY_IS_AN_ERROR:
             for row in found["row"].to_pylist():
                 self._add(_Fault(row, "", "partner_id", "", f"is empty; every row of {self.table.name} needs one"))
@@ -177,7 +177,7 @@ class _TableCheck:
         if not canonical or not key or canonical.key[0] not in key:
             return frozenset()
         first = key[0]
-        self._find(first, f"coalesce({first}, '') = ''", f"is empty; every row of {self.table.name} needs one")
+        self._find(first, _blank(first), f"is empty; every row of {self.table.name} needs one")
         if len(key) == 1:
             self._check_repeats(key)
             return frozenset(key)
@@ -224,7 +224,7 @@ class _TableCheck:
         share = "share" if "share" in self.table.columns else "NULL"
         gone = "AND file_row_number NOT IN (SELECT row FROM gone)" if len(self.nobody) or self.faults else ""
         several = f"""SELECT opportunity_id FROM {self.rows}
-            WHERE coalesce(partner_id, '') <> '' {gone} GROUP BY opportunity_id HAVING count(*) > 1"""
+            WHERE NOT ({_blank("partner_id")}) {gone} GROUP BY opportunity_id HAVING count(*) > 1"""
         self._find(
             "share",
             f"{share} IS NULL AND opportunity_id IN ({several})",
@@ -272,7 +272,7 @@ def _note_partners(staging: Staging, faults: Sequence[_Fault], bad: Sequence[Rej
     """Remember the partners whose rows were taken out, and forget those of which a good row is left."""
     noted = staging.rejected_partners
     for fault, one in zip(faults, bad, strict=True):
-        if fault.record_id:
+        if fault.record_id.strip():
             place = one.file if one.line is None else f"{one.file}:{one.line}"
             noted.setdefault(fault.record_id, RejectedPartner(place))
     if noted:
@@ -307,6 +307,11 @@ def _without(path: Path, gone: Rows) -> Iterator[pa.RecordBatch]:
             keep[here] = False
             yield batch.filter(pa.array(keep))
             begin += batch.num_rows
+
+
+def _blank(column: str) -> str:
+    """Whether a key is empty or consists of blanks, tabs and the like. Most keys are settled by their first letter."""
+    return rf"({column} IS NULL OR (({column} < '!' OR {column} > '~') AND NOT regexp_matches({column}, '[^\s\v\pZ]')))"
 
 
 def _quoted_text(path: Path) -> str:

@@ -91,7 +91,7 @@ class _Matching:
     def _matched(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         place = batch.schema.get_field_index("partner_id")
         values = batch.column(place)
-        values = pc.if_else(pc.equal(values, ""), None, values)
+        values = pc.if_else(pc.equal(pc.utf8_trim_whitespace(values), ""), None, values)
         found = pc.index_in(values, value_set=self._known)
         ids = self._ids.take(found)
         keep = pc.or_(ids.is_valid(), values.is_null())

@@ -91,6 +91,24 @@ def test_an_override_needs_a_partner(tmp_path: Path) -> None:
     assert [bad.line for bad in (*found.report.rejected, *report.rejected)] == [3, 4]
 
 
+BLANKS = " \t\u00a0"
+
+
+def test_a_key_of_blanks_only_is_an_empty_key(tmp_path: Path) -> None:
+    """Rejected where a row needs one, nobody's where it names a partner; further blanks belong to a key."""
+    deals = f"opportunity_id,partner_id\na,{BLANKS}\n{BLANKS},1\nb, 1\nc,1\n"
+    partners = f"partner_id,name\n1,One\n{BLANKS},Two\n 1,Three\n"
+    found, report = checked(tmp_path, partners=partners, opportunities=deals)
+    reasons = [(bad.file, bad.line, bad.column, bad.reason.split(";")[0]) for bad in report.rejected]
+    assert reasons == [
+        ("partners.csv", 3, "partner_id", "is empty"),
+        ("opportunities.csv", 3, "opportunity_id", "is empty"),
+    ]
+    assert report.direct == {"opportunities": 1}
+    assert found.column("opportunities", "partner_id") == [" 1", "1"]
+    assert found.staging.rejected_partners == {}
+
+
 def staged_records(folder: Path, ids: list[str | None], partners: list[str | None]) -> Staging:
     staging = Staging(folder / "snapshot")
     for name, columns in (

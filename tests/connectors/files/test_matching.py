@@ -30,6 +30,12 @@ def test_a_number_of_two_partners_matches_neither(tmp_path: Path) -> None:
     assert found.column("certifications", "partner_id") == ["p1"]
 
 
+def test_a_number_of_blanks_only_is_nobodys(tmp_path: Path) -> None:
+    found = read(tmp_path, {"partners": PARTNERS, "certifications": "certification_id,partner_id\na,1001\nb,  \n"})
+    assert match_partners(found.staging, "certifications", "account_number") == ()
+    assert check_rows(found.staging).direct == {"certifications": 1}
+
+
 def test_lines_are_still_true_in_later_checks(tmp_path: Path) -> None:
     certificates = "certification_id,partner_id\na,A-1\nb,nobody\nc,A-1\nc,A-1\n"
     found = read(tmp_path, {"partners": PARTNERS, "certifications": certificates})
