@@ -26,6 +26,7 @@ __all__ = ["FilesConnector", "FilesMapping", "read_files_mapping", "read_tables"
 BULK_FROM = 20
 """From how many writes on the write-back file is replaced once for all, rather than once for each."""
 
+_KINDS = (".csv", ".parquet")
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -93,11 +94,14 @@ def _checked(report: ExtractReport, staging: Staging, checks: ChecksReport) -> E
 
 def files_of(folder: Path, mapping: FilesMapping, notes: list[str]) -> dict[str, Path]:
     """The file of each table of a folder, by table name. Files that are no tables are named in `notes`."""
+    passed_over: list[str] = []
     if not folder.is_dir():
         raise ConfigError("is not a folder; it must hold one CSV or Parquet file per table", file=str(folder))
     named = {entry.file: table for table, entry in mapping.tables.items() if entry.file}
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
+        if path.name not in named and _is_of_another_kind(path):
+            passed_over.append(path.name)
         table = named.get(path.name) or _table_name(path)
         if table is None or mapping.of(table).file not in (None, path.name):
             continue
@@ -109,7 +113,14 @@ def files_of(folder: Path, mapping: FilesMapping, notes: list[str]) -> dict[str,
                 f"table {table} stands in {found[table].name} and in {path.name}; keep one", file=str(folder)
             )
         found[table] = path
+    if passed_over:
+        notes.append(f"{', '.join(passed_over)} passed over: only .csv and .parquet are read; save it as CSV UTF-8")
     return found
+
+
+def _is_of_another_kind(path: Path) -> bool:
+    """Whether a file may have been meant as a table, but is not of a kind that is read."""
+    return path.is_file() and not path.name.startswith((".", "~")) and path.suffix.lower() not in _KINDS
 
 
 def _require_file(folder: Path, mapping: FilesMapping, table: str, found: Mapping[str, Path]) -> None:
@@ -135,7 +146,7 @@ def _is_table(order: Order, notes: list[str]) -> bool:
 def _table_name(path: Path) -> str | None:
     if path.name.startswith((".", "~")) or not path.is_file():
         return None
-    if path.suffix.lower() not in (".csv", ".parquet") or path.name.lower() == WRITEBACK_FILE:
+    if path.suffix.lower() not in _KINDS or path.name.lower() == WRITEBACK_FILE:
         return None
     lower = path.stem.lower()
     return lower if lower in CANONICAL else path.stem
@@ -203,7 +214,8 @@ class FilesConnector:
         """
         notes: list[str] = []
         found = files_of(self._folder, self._mapping, notes)
-        report = stage_files(self._orders(tables, found), staging, progress, ())
+        told = () if set(tables) == {CURRENT_VALUES} else notes
+        report = stage_files(self._orders(tables, found), staging, progress, told)
         return self._with_current_values(report, staging) if CURRENT_VALUES in tables else report
 
     def _orders(self, tables: Sequence[str], found: Mapping[str, Path]) -> Iterator[Order]:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crmsync.connectors import files_csv
-from crmsync.connectors.files import FilesMapping, tables_of
+from crmsync.connectors.files import FilesConnector, FilesMapping, tables_of
 from crmsync.connectors.files_records import read_blocks
 from crmsync.errors import ConfigError, CrmsyncError, DataError
+from crmsync.snapshots import Staging
 from crmsync.tables import ColumnType
 from tests.connectors.files.folders import PARTNERS, read
 
@@ -235,6 +236,23 @@ def test_other_files_of_the_folder_are_no_tables(tmp_path: Path) -> None:
     files = {"partners": PARTNERS, "standings.csv.rejected.csv": "a\n", "notes.txt": "x", "writeback": "record_id\n"}
     found = read(tmp_path, files)
     assert set(found.staging.tables) == {"partners"}
+
+
+def test_files_of_other_kinds_are_passed_over_by_name(tmp_path: Path) -> None:
+    """Hidden files and what an open spreadsheet leaves behind are nobody's business."""
+    others = {"opportunities.xlsx": "PK", "data.json": "{}", ".hidden.txt": "x", "~$deals.xlsx": "x"}
+    found = read(tmp_path, {"partners": PARTNERS, **others})
+    told = "data.json, opportunities.xlsx passed over: only .csv and .parquet are read; save it as CSV UTF-8"
+    assert found.report.notes == (told,)
+
+
+def test_a_table_asked_for_that_stands_there_as_a_workbook_is_told_with_the_tables(tmp_path: Path) -> None:
+    (tmp_path / "partners.csv").write_text(PARTNERS, encoding="utf-8")
+    (tmp_path / "deals.xls").write_bytes(b"")
+    connector = FilesConnector(tmp_path)
+    staging = Staging(tmp_path / "snapshots" / "s")
+    assert connector.extract(["partners"], staging).notes[0].startswith("deals.xls passed over")
+    assert connector.extract(["current_values"], staging).notes == ()
 
 
 def test_a_further_table_takes_its_name_from_the_file(tmp_path: Path) -> None:
