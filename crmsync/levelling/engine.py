@@ -6,7 +6,8 @@ DuckDB is the embedded default. Another engine needs the same four calls and a S
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +26,7 @@ class Engine(Protocol):
         ...
 
     def run(self, name: str, query: Sql) -> str:
-        """Compute `query` into the table `name`; returns the name. Errors: DataError, StoreError."""
+        """Compute `query` into the table `name`, now or by the next read; returns the name."""
         ...
 
     def define(self, name: str, query: Sql) -> str:
@@ -33,11 +34,7 @@ class Engine(Protocol):
         ...
 
     def read(self, query: Sql) -> pa.Table:
-        """The rows of `query`."""
-        ...
-
-    def columns(self, name: str) -> Mapping[str, str]:
-        """Column names and engine types of a table."""
+        """The rows of `query`. Errors: DataError, StoreError, those of what was run before too."""
         ...
 
     def drop(self, names: Iterable[str]) -> None:
@@ -69,49 +66,71 @@ class DuckDbEngine:
         }
         self._connection = duckdb.connect(":memory:", config=settings)
         self._registered: dict[str, pa.Table] = {}
+        # one worker takes the statements in order, so that the text of the next is written while the last is computed
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._under_way: list[Future[None]] = []
 
     def register(self, name: str, source: pa.Table | Path) -> None:
         if isinstance(source, pa.Table):
             self._registered[name] = source  # DuckDB reads it in place: it must outlive the query
-            self._connection.register(name, source)
-            return
-        try:
-            self._connection.read_parquet(str(source)).create_view(name)
-        except duckdb.Error as error:
-            raise DataError(f"{source}: cannot be read: {str(error).splitlines()[0]}") from error
+            self._submit(lambda: self._connection.register(name, source))
+        else:
+            self._submit(lambda: self._view(name, source))
 
     def run(self, name: str, query: Sql) -> str:
-        self._execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {query.sql(dialect="duckdb")}')
+        self._statement(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {query.sql(dialect="duckdb")}')
         return name
 
     def define(self, name: str, query: Sql) -> str:
-        self._execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {query.sql(dialect="duckdb")}')
+        self._statement(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {query.sql(dialect="duckdb")}')
         return name
 
     def read(self, query: Sql) -> pa.Table:
         text = query.sql(dialect="duckdb")
+        self._settle()
         try:
             return self._connection.sql(text).to_arrow_table()
         except duckdb.Error as error:
             raise _told(error) from error
 
-    def columns(self, name: str) -> Mapping[str, str]:
-        relation = self._connection.table(name)
-        return dict(zip(relation.columns, map(str, relation.types), strict=True))
-
     def drop(self, names: Iterable[str]) -> None:
         for name in names:
-            self._execute(f'DROP TABLE IF EXISTS "{name}"')
+            self._statement(f'DROP TABLE IF EXISTS "{name}"')
 
     def close(self) -> None:
+        """Free everything; what is still under way is broken off."""
+        if any(not one.done() for one in self._under_way):
+            self._connection.interrupt()
+        self._worker.shutdown(wait=True, cancel_futures=True)
         self._connection.close()
         self._registered.clear()
+
+    def _view(self, name: str, source: Path) -> None:
+        try:
+            self._connection.read_parquet(str(source)).create_view(name)
+        except duckdb.Error as error:
+            raise DataError(f"{source}: cannot be read: {str(error).splitlines()[0]}") from error
+
+    def _statement(self, text: str) -> None:
+        self._submit(lambda: self._execute(text))
 
     def _execute(self, text: str) -> None:
         try:
             self._connection.execute(text)
         except duckdb.Error as error:
             raise _told(error) from error
+
+    def _submit(self, task: Callable[[], object]) -> None:
+        if any(one.done() and one.exception() is not None for one in self._under_way):
+            self._settle()
+        self._under_way.append(self._worker.submit(lambda: (task(), None)[1]))
+
+    def _settle(self) -> None:
+        """Wait for everything under way; the first error is the one that is told. Errors: DataError, StoreError."""
+        under_way, self._under_way = self._under_way, []
+        failed = [error for error in (one.exception() for one in under_way) if error is not None]
+        if failed:
+            raise failed[0]
 
 
 def _told(error: duckdb.Error) -> DataError | StoreError:
