@@ -16,7 +16,7 @@ from crmsync.configuration import TableSource
 from crmsync.connectors.base import ExtractReport
 from crmsync.connectors.checks import check_rows
 from crmsync.connectors.matching import match_partners
-from crmsync.errors import Rejected
+from crmsync.errors import ConfigError, Rejected
 from crmsync.snapshots import Snapshot, Staging
 from crmsync.writeback.plan import CURRENT_VALUES
 
@@ -78,7 +78,10 @@ def _matched(belt: Belt, staging: Staging) -> tuple[Rejected, ...]:
     rejected: list[Rejected] = []
     for table in belt.configuration.tables.values():
         if table.match is not None:
-            rejected.extend(match_partners(staging, table.table, table.match))
+            try:
+                rejected.extend(match_partners(staging, table.table, table.match))
+            except ConfigError as error:
+                raise ConfigError(error.message, file=str(belt.configuration.file)) from error
     return tuple(rejected)
 
 

@@ -21,7 +21,6 @@ from crmsync.extract import Extracted, extract
 from crmsync.ledger.accepted import Accepted, newest_standings, previous_standings
 from crmsync.ledger.approvals import approval_of
 from crmsync.ledger.ledger import RunFacts
-from crmsync.ledger.status import recent_runs
 from crmsync.levelling.assess import assess
 from crmsync.levelling.standings import read_standings, write_standings
 from crmsync.logs import bind_run
@@ -68,6 +67,7 @@ class Result:
     comparison: Comparison | None = None
     comparison_file: Path | None = None
     config: Path | None = None  # the configuration folder that was asked for
+    settled: int = 0  # writes of an interrupted run whose outcome was read back first
     example: tuple[str, str] | None = None  # a partner whose account was written, and the run that did it
 
     @property
@@ -144,13 +144,14 @@ class _Run:
         self.run_id = run_id
         self.clock = StageClock()
         self.result: Result | None = None
+        self.settled = 0
 
     def settle(self) -> None:
         """Find out what became of writes whose outcome an earlier run never saw."""
         with self.clock.stage("settle"):
-            settled = settle_open_intents(self.belt.ledger, self.belt.target)
-        if settled:
-            log.info("open_writes_settled", records=settled)
+            self.settled = settle_open_intents(self.belt.ledger, self.belt.target)
+        if self.settled:
+            log.info("open_writes_settled", records=self.settled)
 
     def extract(self, as_of: date) -> tuple[Extracted, Accepted | None]:
         """A sealed snapshot, and the standings that movement starts from."""
@@ -252,7 +253,7 @@ class _Run:
         """The result, also kept for the ledger."""
         self.result = Result(
             self.run_id, state, assessed, tuple(self.clock.figures), self.belt.calls(), plan, outcomes, comparison,
-            comparison_file, self.belt.settings.config_dir, written_example(self.belt.ledger),
+            comparison_file, self.belt.settings.config_dir, self.settled, written_example(self.belt.ledger),
         )  # fmt: skip
         return self.result
 
@@ -260,7 +261,6 @@ class _Run:
 @contextlib.contextmanager
 def _recorded(belt: Belt, kind: str) -> Iterator[_Run]:
     """A run that is in the ledger from its start to its end, however it ends."""
-    _close_killed(belt)
     this = _Run(belt, belt.ledger.start_run(kind))
     bind_run(this.run_id)
     exit_code = 1
@@ -277,14 +277,6 @@ def _recorded(belt: Belt, kind: str) -> Iterator[_Run]:
         raise
     finally:
         _record_end(this, exit_code)
-
-
-def _close_killed(belt: Belt) -> None:
-    """This process holds the lock, so a run that still counts as running was killed."""
-    for run in recent_runs(belt.ledger):
-        if run.state == "running":
-            belt.ledger.end_run(run.run_id, 1, "failed", {"state": "killed"})
-            log.warning("killed_run_found", killed=run.run_id)
 
 
 LEDGER_STATES: Mapping[str, str] = {"partial": "partial", "blocked": "blocked"}

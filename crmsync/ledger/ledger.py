@@ -210,6 +210,17 @@ def _lock(state_dir: Path) -> FileLock:
     return lock
 
 
+def is_held(state_dir: Path) -> bool:
+    """Whether some process holds the lock now."""
+    lock = FileLock(state_dir / LOCK_NAME, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
+
+
 def _holder(state_dir: Path) -> str:
     try:
         holder = json.loads((state_dir / HOLDER_NAME).read_text(encoding="utf-8"))

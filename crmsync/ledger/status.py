@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from crmsync.ledger import tables as t
 from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.approvals import Approval, GuardRow, PlanRow, approval_of, guards_of, newest_plan
 from crmsync.ledger.intents import Intent, count_states, open_intents
-from crmsync.ledger.ledger import Ledger
+from crmsync.ledger.ledger import Ledger, is_held
 from crmsync.ledger.store import FILE_NAME
 
 SHOWN_RUNS = 10
@@ -65,6 +65,8 @@ def status(ledger: Ledger) -> Status:
     plan = newest_plan(ledger)
     waiting = plan if plan is not None and plan.state in WAITING else None
     runs = recent_runs(ledger)
+    if not is_held(ledger.state_dir):  # nobody runs: what still says so was killed
+        runs = tuple(replace(run, state="interrupted") if run.state == "running" else run for run in runs)
     return Status(
         org=ledger.org(),
         runs=runs,

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from crmsync.ledger.status import RunRow, Status
 
 SHOWN_RECORDS = 20
+NEXT_STEP = {
+    "conflict": "; the next plan starts from what stands there now",
+    "parked": "; tried again by the next run",
+}
 
 
 def approval_report(approval: Approval, as_json: bool) -> str:
@@ -62,7 +66,8 @@ def _open(status: Status) -> Iterator[str]:
             f"  guard {guard.guard}: {guard.value}; {guard.way_out}" for guard in status.guards if guard.tripped
         )
     for intent in status.open_records[:SHOWN_RECORDS]:
-        yield safe_text(f"{intent.state}: record {intent.record_id}: {intent.code}: {intent.message}")
+        todo = NEXT_STEP.get(intent.state, "")
+        yield safe_text(f"{intent.state}: record {intent.record_id}: {intent.code}: {intent.message}{todo}")
     if not status.plan and not status.open_records:
         yield "nothing is open"
 

@@ -65,7 +65,11 @@ def _headline(result: Result) -> str:
         "compared": "compared with the tiers kept by hand; nothing was written",
     }
     program, as_of = result.assessed.program, result.assessed.as_of
-    return f"{program.label or program.key}, as of {as_of}: {said[result.state]} (run {result.run_id})"
+    told = f"{program.label or program.key}, as of {as_of}: {said[result.state]} (run {result.run_id})"
+    settled = (
+        f"\n{result.settled} writes of an interrupted run were read back and settled first" if result.settled else ""
+    )
+    return told + settled
 
 
 def tier_counts(result: Result) -> list[tuple[str, str, int]]:

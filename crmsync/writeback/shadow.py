@@ -144,7 +144,7 @@ class _Told:
     def difference(self, name: str | None, attributes: Mapping[str, str | None]) -> Difference:
         """The difference with the criterion that decides it."""
         meets = what_it_meets(self.program, self.row, attributes)
-        misses = what_it_misses(self.program, self.row)
+        misses = what_it_misses(self.program, self.row, attributes)
         decided = (misses or meets) if self.direction == "down" else (meets or misses)
         return Difference(self.row["partner_id"], name, *self.cell, self.direction, decided or "asks for nothing")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from typing import Any
 
@@ -274,7 +274,7 @@ def deciding(program: Program, standing: Standing, attributes: Attributes) -> st
         return "does not belong any more"
     if movement in BY_OVERRIDE and (said := "; ".join(overrides_said(standing))):
         return said
-    meets, misses = what_it_meets(program, standing, attributes), what_it_misses(program, standing)
+    meets, misses = what_it_meets(program, standing, attributes), what_it_misses(program, standing, attributes)
     first, second = (misses, meets) if movement in FALLS else (meets, misses)
     return first or second or movement.replace("_", " ") or "no criterion"
 
@@ -286,8 +286,41 @@ def what_it_meets(program: Program, standing: Standing, attributes: Attributes) 
     return f"meets {calculated.label}: {facts}" if calculated and facts else ""
 
 
-def what_it_misses(program: Program, standing: Standing) -> str:
-    """`misses Gold: Certified people 4 (needs 5)`; the main blocker where no gap is known, empty without either."""
+def what_it_misses(program: Program, standing: Standing, attributes: Attributes) -> str:
+    """`misses Gold: Certified people 4 (needs 5)`; the main blocker where no gap is known, empty without either.
+
+    Of a fall it is what would have kept the tier before, which may be less than what its entry asks.
+    """
+    lost = tier_of(program, standing["category"], standing.get("previous_tier"))
+    if standing.get("movement") in FALLS and lost is not None:
+        phrases = [
+            f"{label_of_metric(program, asked.metric)} {shown(program, asked.metric, value)}"
+            f" (needs {_required(program, asked, attributes)})"
+            for asked in criteria_of(lost.keeps or lost.requires)
+            if not _meets(asked, value := (standing.get("metrics") or {}).get(asked.metric), attributes)
+        ]
+        if phrases:
+            return f"misses {lost.label}: {', '.join(phrases)}"
     if missing := unmet(program, standing):
         return f"misses {label_of_tier(program, standing['category'], standing.get('next_tier'))}: {missing}"
     return label_of_metric(program, standing.get("main_blocker") or "")
+
+
+COMPARES: Mapping[Comparison, Callable[[Decimal, Decimal], bool]] = {
+    Comparison.GE: Decimal.__ge__,
+    Comparison.GT: Decimal.__gt__,
+    Comparison.LE: Decimal.__le__,
+    Comparison.LT: Decimal.__lt__,
+    Comparison.EQ: Decimal.__eq__,
+}
+
+
+def _meets(asked: Criterion, value: object, attributes: Attributes) -> bool:
+    """Whether a shown value meets a criterion; where that cannot be told from the standing, no."""
+    required = asked.value
+    while isinstance(required, ByAttribute):
+        required = required.cases.get(attributes.get(required.column) or "", required.default)
+    if isinstance(required, bool | str):
+        return str(value).lower() == str(required).lower()
+    number = _number(value)
+    return isinstance(required, Decimal) and number is not None and COMPARES[asked.comparison](number, required)

@@ -284,6 +284,6 @@ def test_a_killed_run_is_closed_and_settled_by_the_next_one(crmsync: Crmsync, fo
     assert killed.returncode == -signal.SIGKILL
     assert crmsync("run", *TODAY).code == 0
     states = [run["state"] for run in crmsync("status", "--json").json["runs"]]
-    assert states == ["done", "failed"]
+    assert states == ["done", "interrupted"]
     assert crmsync("run", *TODAY, "--json").json["state"] == "unchanged"
     assert folder.written.count("\n") == 7, "a heading and each of six partners once"

@@ -24,7 +24,7 @@ def test_what_cannot_be_computed_is_a_data_error() -> None:
     engine = DuckDbEngine()
     engine.run("x", sql.select([sql.star()], sql.table("nowhere")))
     engine.run("y", sql.select([sql.star()], sql.table("x")))
-    with pytest.raises(DataError, match="could not compute.*nowhere"):
+    with pytest.raises(DataError, match=r"could not compute.*nowhere"):
         engine.read(sql.select([sql.star()], sql.table("y")))
     with pytest.raises(DataError, match="could not compute"):
         engine.read(sql.select([sql.cast(sql.text("abc"), sql.DOUBLE)], sql.table("nowhere")))
@@ -36,7 +36,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     bad.write_text("no parquet", encoding="utf-8")
     engine = DuckDbEngine()
     engine.register("t", bad)
-    with pytest.raises(DataError, match="t.parquet: cannot be read"):
+    with pytest.raises(DataError, match=r"t\.parquet: cannot be read"):
         engine.read(sql.select([sql.star()], sql.table("t")))
     engine.close()
 
