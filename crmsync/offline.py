@@ -25,7 +25,7 @@ from crmsync.programs.loading import load_programs, money_columns
 from crmsync.progress import progress_bars
 from crmsync.settings import load_settings
 from crmsync.snapshots import Snapshot
-from crmsync.tables import ColumnType
+from crmsync.tables import CANONICAL, ColumnType
 
 if TYPE_CHECKING:
     from crmsync.levelling.explain import Explanation
@@ -121,10 +121,19 @@ def _check_request(out: Path, tables: Path, previous: Path | None, engine: str) 
     check_ending(out, "--out")
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: the folder {out.parent} does not exist")
-    if out.parent.resolve() == tables.resolve():
-        raise ConfigError(f"--out {out}: lies among the tables it is made from; name a file in another folder")
+    if out.parent.resolve() == tables.resolve() and (out.stem in CANONICAL or (out.exists() and not _is_ours(out))):
+        raise ConfigError(f"--out {out}: is one of the tables it would be made from; give it another name")
     if previous is not None:
         read_standings(previous)
+
+
+def _is_ours(out: Path) -> bool:
+    """Whether a file holds standings that an earlier `assess` wrote."""
+    try:
+        read_standings(out, ("program", "as_of", "partner_id", "granted_tier"))
+    except ConfigError:
+        return False
+    return True
 
 
 def _programs(path: Path, snapshot: Snapshot) -> list[Program]:

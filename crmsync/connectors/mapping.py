@@ -208,11 +208,21 @@ def _share(node: Node) -> Decimal | Place:
     return share
 
 
+def _written(node: Node) -> Place:
+    """A field that is ours to write. A standard field (Name, Rating) is people's own and is never overwritten."""
+    place = _path(node, "a field", single=True)
+    if not place.text.lower().endswith("__c"):
+        raise node.fail(
+            f"`{place.text}` is a standard field, and only custom fields are written; name one that ends in __c"
+        )
+    return place
+
+
 def _writes(node: Node) -> WriteMap:
     parts = node.mapping(required=("object", "token", "fields"))
     managed = parts["fields"].mapping(optional=MANAGED)
-    fields = {name: _path(value, "a field", single=True) for name, value in managed.items()}
-    token = _path(parts["token"], "a field", single=True)
+    fields = {name: _written(value) for name, value in managed.items()}
+    token = _written(parts["token"])
     seen: dict[str, str] = {token.text.lower(): "token"}
     for name, place in fields.items():
         if place.text.lower() in seen:

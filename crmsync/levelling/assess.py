@@ -87,6 +87,11 @@ def _unread(before: pa.Table) -> list[str]:
 
 def prepare(program: Program, snapshot: Snapshot, as_of: date, engine: Engine) -> Levelling:
     """Register the tables and compute what all metrics share. Errors: ConfigError."""
+    if program.effective_from is not None and program.effective_from > as_of:
+        raise ConfigError(
+            f"program {program.key} is in force from {program.effective_from} on, not yet on {as_of}",
+            file=str(program.file),
+        )
     _check_tables(program, snapshot)
     for name, table in snapshot.tables.items():
         engine.register(f"t_{name}", table.path)

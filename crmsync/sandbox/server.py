@@ -274,6 +274,8 @@ def _run(
         app, log_config=None, log_level="warning", access_log=False, lifespan="off", http="h11", ws="none",
         loop="asyncio",
         h11_max_incomplete_event_size=1_048_576, timeout_graceful_shutdown=2, server_header=False,
+        # clients wait 5 s between looks at a job: a connection that ends after as long would be lost under their hands
+        timeout_keep_alive=75,
         ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip
     server = _Server(config, line, parent)

@@ -103,8 +103,17 @@ def account_of(program: Program, rows: Sequence[Standing], attributes: Attribute
     primary = [row for row in ordered if row["category"] == row.get("primary_category")]
     holding = [row for row in ordered if row.get("granted_tier") and row["granted_tier"] == row.get("headline_tier")]
     granted = [row for row in ordered if row.get("granted_tier")]
-    candidates = [*(primary if program.headline is Headline.PRIMARY else ()), *holding, *granted, *ordered]
+    # who has left every category is told by the best tier that was held
+    left = sorted((row for row in ordered if row.get("previous_tier")), key=lambda row: -_rank(program, row))
+    candidates = [*(primary if program.headline is Headline.PRIMARY else ()), *holding, *granted, *left, *ordered]
     return Account(rows[0]["partner_id"], candidates[0], ordered, attributes or {})
+
+
+def _rank(program: Program, row: Standing) -> int:
+    """How high the tier before stands: its `rank`, by default its position from the bottom."""
+    tiers = program.ladder_of(row["category"].partition("/")[0]).tiers
+    ranks = {tier.key: at if tier.rank is None else tier.rank for at, tier in enumerate(tiers, 1)}
+    return ranks.get(row["previous_tier"] or "", 0)
 
 
 def account_values(program: Program, account: Account) -> dict[str, str | None]:

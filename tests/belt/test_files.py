@@ -287,3 +287,17 @@ def test_a_killed_run_is_closed_and_settled_by_the_next_one(crmsync: Crmsync, fo
     assert states == ["done", "interrupted"]
     assert crmsync("run", *TODAY, "--json").json["state"] == "unchanged"
     assert folder.written.count("\n") == 7, "a heading and each of six partners once"
+
+
+def test_assess_never_overwrites_a_table_and_may_write_its_own_standings_again(
+    crmsync: Crmsync, folder: Folder, tmp_path: Path
+) -> None:
+    folder.deals({"P1": 6000})
+    tables, program = tmp_path / "config" / "data", tmp_path / "config" / "programs" / "resellers.yaml"
+    asked = ("assess", str(program), "--tables", str(tables), "--as-of", "2026-11-22", "--out")
+    before = (tables / "partners.csv").read_bytes()
+    refused = crmsync(*asked, str(tables / "partners.csv"))
+    assert refused.code == 4
+    assert "is one of the tables it would be made from" in refused.err
+    assert (tables / "partners.csv").read_bytes() == before
+    assert [crmsync(*asked, str(tables / "standings.csv")).code for _ in range(2)] == [0, 0]

@@ -154,3 +154,13 @@ def test_normalising_twice_changes_nothing(key: str, text: str | None):
     once = normalised(key, text)
     assert normalised(key, once) == once
     assert once is not None or COMPUTED[key].kind is not Kind.YES_NO
+
+
+def test_an_account_that_leaves_everywhere_names_the_best_tier_it_had():
+    program = a_program(categories={"reseller": "Reseller", "msp": "MSP"})
+    gone = {"granted_tier": None, "calculated_tier": None, "headline_tier": None, "movement": "left", "next_tier": None}
+    rows = [
+        standing("A", category="reseller", **{**gone, "previous_tier": "registered"}),
+        standing("A", category="msp", **{**gone, "previous_tier": "gold"}),
+    ]
+    assert account_values(program, account_of(program, rows))["previous_tier"] == "Gold"

@@ -92,7 +92,7 @@ def _assertion(settings: SalesforceSettings, host: str, clock: Callable[[], floa
     }
     try:
         return jwt.encode(claims, _key(settings), algorithm="RS256")
-    except (ValueError, TypeError, jwt.PyJWTError):
+    except (ValueError, TypeError, AttributeError, jwt.PyJWTError):  # a public key lacks what signing asks of it
         raise AccessError(f"{settings.jwt_key_file}: not an RSA private key in PEM form without a password") from None
 
 
