@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lint format types pytest bench clients clean
+.PHONY: run test lint format types pytest bench clients soak clean
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
@@ -43,6 +43,9 @@ bench: $(READY)  ## seconds and peak memory per stage, one table
 
 clients: $(READY)  ## foreign clients, unmodified, against the sandbox org
 	@$(BIN)/python -m pytest tests/clients
+
+soak: $(READY)  ## the engine against the slow oracle on many more random programs
+	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-2000} $(BIN)/python -m pytest tests/levelling/test_oracle.py
 
 clean:
 	rm -rf $(VENV) .crmsync build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,14 +24,14 @@ from crmsync.levelling.engine import DuckDbEngine, Engine
 from crmsync.levelling.fields import compute_rolled_fields
 from crmsync.levelling.hierarchy import Hierarchy, build_hierarchy
 from crmsync.levelling.levelling import Levelling, tables_used
-from crmsync.levelling.loss import first_days_of_loss
+from crmsync.levelling.loss import LOSSES, first_days_of_loss
 from crmsync.levelling.measures import VIEWS, MeasureQuery, Measures, partner_columns_used, with_alias
 from crmsync.levelling.money import money_of
 from crmsync.levelling.overrides import PINS, overrides_in_force
 from crmsync.levelling.references import register_references
 from crmsync.levelling.scans import fixed_bounds, source_of
 from crmsync.levelling.sql import Sql
-from crmsync.levelling.summary import standings_query
+from crmsync.levelling.summary import standings_query, with_losses
 from crmsync.programs.program import FromRows, Program, RollsUp
 from crmsync.snapshots import Snapshot
 from crmsync.tables import CANONICAL, ColumnType
@@ -72,13 +72,23 @@ def _assess(
     before = previous.previous_standings(program, previous_file, as_of, snapshot.rejected_partners)
     levelling = prepare(program, snapshot, as_of, engine)
     overrides = overrides_in_force(program, snapshot, as_of, engine)
-    engine.register(PINS, overrides.pins)
-    engine.register(previous.PREVIOUS, before)
+    register_memory(engine, overrides.pins, before)
+    levelling.remembers.update({PINS: overrides.pins.num_rows > 0, previous.PREVIOUS: before.num_rows > 0})
     wanted = wanted_metrics(program)
     names = compute_measures(levelling, wanted)
     standings = compute_standings(levelling, names, before)
     carried = [f"partner {one}: its row was rejected; its standing stays as it was" for one in _unread(before)]
     return Assessment(standings, (*notes_of(levelling), *carried), overrides.rejected)
+
+
+def register_memory(engine: Engine, pins: pa.Table, before: pa.Table) -> None:
+    """Register what is remembered of each partner and category.
+
+    An empty table becomes one row of nulls: put beside every partner without a join, which would lose their order.
+    """
+    for name, table in ((PINS, pins), (previous.PREVIOUS, before)):
+        nothing = pa.table([pa.nulls(1, field.type) for field in table.schema], schema=table.schema)
+        engine.register(name, table if table.num_rows else nothing)
 
 
 def _unread(before: pa.Table) -> list[str]:
@@ -87,11 +97,6 @@ def _unread(before: pa.Table) -> list[str]:
 
 def prepare(program: Program, snapshot: Snapshot, as_of: date, engine: Engine) -> Levelling:
     """Register the tables and compute what all metrics share. Errors: ConfigError."""
-    if program.effective_from is not None and program.effective_from > as_of:
-        raise ConfigError(
-            f"program {program.key} is in force from {program.effective_from} on, not yet on {as_of}",
-            file=str(program.file),
-        )
     _check_tables(program, snapshot)
     for name, table in snapshot.tables.items():
         engine.register(f"t_{name}", table.path)
@@ -156,7 +161,7 @@ def compute_measures(levelling: Levelling, wanted: Sequence[tuple[str, str]]) ->
     )  # fmt: skip
     keys = {"partner_id": sql.col("partner_id", "f"), "cyclic": _is_cyclic(levelling)}
     query = builder.build(wanted, atoms, made, lossy, levelling.partner_columns, keys, partners.source())
-    engine.run(MEASURES, sql.in_order_of(query, "partner_id"))
+    engine.spread(MEASURES, sql.in_order_of(query, "partner_id"))
     engine.drop(name for name, _ in made)
     lossy_columns = frozenset(builder.lossy)
     return {view: Measures(program, view, builder.as_of_sql[view], builder.kinds, lossy_columns) for view in VIEWS}
@@ -185,8 +190,10 @@ def _is_cyclic(levelling: Levelling) -> Sql:
     return sql.in_(sql.col("partner_id", "f"), [sql.text(one) for one in cyclic]) if cyclic else sql.false()
 
 
-def compute_standings(levelling: Levelling, names: Mapping[str, Measures], before: pa.Table) -> pa.Table:
-    """The standings table from the measures, all categories together."""
+def compute_standings(
+    levelling: Levelling, names: Mapping[str, Measures], before: pa.Table, keep_measures: bool = False
+) -> pa.Table:
+    """The standings table from the measures, all categories together; the measures are freed unless kept."""
     engine, program = levelling.engine, levelling.program
     queries = standing_queries(levelling, names)
     engine.register(LIMITS, levelling.limits.table())
@@ -194,9 +201,14 @@ def compute_standings(levelling: Levelling, names: Mapping[str, Measures], befor
         engine.run(f"standing_{at}", query)
     parts = [sql.select([sql.star()], sql.table(f"standing_{at}")) for at in range(len(queries))]
     engine.define("standing", sql.union_all(parts))
-    losses = first_days_of_loss(levelling)
+    losses = None
+    if first_days_of_loss(levelling):
+        losses = engine.read(sql.select([sql.star()], sql.table(LOSSES)))
+    if before.num_rows == 0 and not keep_measures:
+        engine.drop([MEASURES])
     metrics = metrics_struct(program, with_alias(names[NOW], "m"))
-    return in_order(engine.read(standings_query(program, levelling.days, metrics, losses, before.num_rows > 0)))
+    standings = in_order(engine.read(standings_query(program, levelling.days, metrics, before.num_rows > 0)))
+    return with_losses(standings, losses) if losses is not None else standings
 
 
 def in_order(standings: pa.Table) -> pa.Table:
@@ -215,7 +227,7 @@ def standing_queries(levelling: Levelling, names: Mapping[str, Measures]) -> lis
     return [
         Standing(
             levelling.program, category, order, names, levelling.limits, levelling.days, levelling.file,
-            levelling.partner_columns,
+            levelling.partner_columns, levelling.remembers,
         ).query(MEASURES)
         for order, category in enumerate(levelling.program.categories.values())
     ]  # fmt: skip
@@ -223,7 +235,9 @@ def standing_queries(levelling: Levelling, names: Mapping[str, Measures]) -> lis
 
 def notes_of(levelling: Levelling) -> Iterable[str]:
     """What the program reads and nobody delivered, and faults of the hierarchy; each said once."""
-    snapshot = levelling.snapshot
+    snapshot, starts = levelling.snapshot, levelling.program.effective_from
+    if starts is not None and starts > levelling.days.as_of:
+        yield f"program {levelling.program.key} is in force from {starts} on; it was asked for {levelling.days.as_of}"
     for table in tables_used(levelling.program):
         if table not in snapshot.tables:
             yield f"table {table} was not delivered: it is empty"

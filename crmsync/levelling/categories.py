@@ -33,6 +33,7 @@ class Standing:
     days: Days
     file: str
     partner_columns: frozenset[str]
+    remembers: Mapping[str, bool]  # which of the tables of pins and previous standings hold anything
     slots: Slots = field(default_factory=Slots)
 
     @property
@@ -84,7 +85,7 @@ class Standing:
                 sql.eq(sql.col("partner_id", alias), sql.col("partner_id", "m")),
                 sql.eq(sql.col("category", alias), key),
             )
-            joins.append(("left", sql.table(name, alias), match))
+            joins.append(("left" if self.remembers[name] else "cross", sql.table(name, alias), match))
         before = movement.before_columns(
             self.ladder, self.category.starts_from or self.program.starts_from, self.days.as_of
         )

@@ -5,6 +5,7 @@ DuckDB is the embedded default. Another engine needs the same four calls and a S
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +30,10 @@ class Engine(Protocol):
         """Compute `query` into the table `name`, now or by the next read; returns the name."""
         ...
 
+    def spread(self, name: str, query: Sql) -> str:
+        """Compute `query` into the table `name` so that several threads can read it at once; returns the name."""
+        ...
+
     def define(self, name: str, query: Sql) -> str:
         """Make `query` readable as `name`, computed where it is read; returns the name."""
         ...
@@ -48,6 +53,10 @@ class Engine(Protocol):
 
 SMALL_BASE = 300_000
 """Rows below which a second thread costs more memory than it saves time."""
+
+
+PIECE = 12_288
+"""Rows of one piece of a spread table."""
 
 
 class DuckDbEngine:
@@ -72,14 +81,31 @@ class DuckDbEngine:
 
     def register(self, name: str, source: pa.Table | Path) -> None:
         if isinstance(source, pa.Table):
-            self._registered[name] = source  # DuckDB reads it in place: it must outlive the query
-            self._submit(lambda: self._connection.register(name, source))
+            self._submit(lambda: self._registered_in_pieces(name, source))
         else:
             self._submit(lambda: self._view(name, source))
 
     def run(self, name: str, query: Sql) -> str:
         self._statement(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {query.sql(dialect="duckdb")}')
         return name
+
+    def spread(self, name: str, query: Sql) -> str:
+        text = query.sql(dialect="duckdb")
+        self._submit(lambda: self._spread(name, text))
+        return name
+
+    def _spread(self, name: str, text: str) -> None:
+        # DuckDB gives a table of its own to one thread per 122,880 rows, but a piece of Arrow to each thread
+        try:
+            whole = self._connection.sql(text).to_arrow_table()
+        except duckdb.Error as error:
+            raise _told(error) from error
+        self._registered_in_pieces(name, whole)
+
+    def _registered_in_pieces(self, name: str, whole: pa.Table) -> None:
+        # DuckDB reads it in place: it must outlive the query
+        self._registered[name] = pa.Table.from_batches(whole.to_batches(max_chunksize=PIECE), whole.schema)
+        self._connection.register(name, self._registered[name])
 
     def define(self, name: str, query: Sql) -> str:
         self._statement(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {query.sql(dialect="duckdb")}')
@@ -95,7 +121,13 @@ class DuckDbEngine:
 
     def drop(self, names: Iterable[str]) -> None:
         for name in names:
-            self._statement(f'DROP TABLE IF EXISTS "{name}"')
+            self._submit(functools.partial(self._drop, name))
+
+    def _drop(self, name: str) -> None:
+        if self._registered.pop(name, None) is not None:
+            self._connection.unregister(name)
+        else:
+            self._execute(f'DROP TABLE IF EXISTS "{name}"')
 
     def close(self) -> None:
         """Free everything; what is still under way is broken off."""

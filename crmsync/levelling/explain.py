@@ -13,7 +13,7 @@ from typing import Any
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import gap, previous, sql
-from crmsync.levelling.assess import compute_measures, compute_standings, prepare, wanted_metrics
+from crmsync.levelling.assess import compute_measures, compute_standings, prepare, register_memory, wanted_metrics
 from crmsync.levelling.atoms import NOW, Atom, atoms_needed, bounds_of, inputs_of
 from crmsync.levelling.criteria import LIMITS, Criteria
 from crmsync.levelling.engine import DuckDbEngine
@@ -92,10 +92,11 @@ def _explained(levelling: Levelling, partner_id: str, category: str | None, befo
     if partner_id in levelling.snapshot.rejected_partners:
         raise ConfigError(f"partner {partner_id}: its row was rejected; what it has stays as it was")
     before = previous.previous_standings(program, before_file, days.as_of)
-    engine.register(PINS, overrides_in_force(program, levelling.snapshot, days.as_of, engine).pins)
-    engine.register(previous.PREVIOUS, before)
+    pins = overrides_in_force(program, levelling.snapshot, days.as_of, engine).pins
+    register_memory(engine, pins, before)
+    levelling.remembers.update({PINS: pins.num_rows > 0, previous.PREVIOUS: before.num_rows > 0})
     names = compute_measures(levelling, wanted_metrics(program))
-    rows = compute_standings(levelling, names, before)
+    rows = compute_standings(levelling, names, before, keep_measures=True)
     mine = [row for row in rows.to_pylist() if row["partner_id"] == partner_id]
     mine = [row for row in mine if category is None or row["category"] == category]
     if not mine:

@@ -31,6 +31,7 @@ class Levelling:
     limits: Limits
     partner_columns: frozenset[str]
     lost: dict[str, tuple[int, str]] = field(default_factory=dict)  # metric -> records lost today, and one of them
+    remembers: dict[str, bool] = field(default_factory=dict)  # which tables of the past hold anything
     _rows: dict[str, Rows] = field(default_factory=dict)
 
     @property

@@ -54,6 +54,7 @@ def first_days_of_loss(levelling: Levelling) -> bool:
         made.append(running_values(levelling, running, CHANGES, KEY))
     views = _measures(levelling, wanted, atoms, made, lossy)
     _losses(levelling, views)
+    engine.drop([*(f"risk_rows_{source.rows.table}" for source in sources), "risk_measures", AHEAD])
     return True
 
 

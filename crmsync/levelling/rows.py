@@ -166,6 +166,8 @@ class Rows:
 
     def currency(self) -> Sql:
         """The record's currency, else the partner's, else the program's."""
+        if not self.bare_currency:
+            return self.cell("currency")
         own = [self.cell("currency")] if "currency" in self.columns else []
         partners = []
         if self.bare_currency and self.table != "partners" and "currency" in self.partners.columns:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from crmsync.levelling import previous, sql
 from crmsync.levelling.atoms import Days
 from crmsync.levelling.categories import ENTRY_OF_OVERRIDE
@@ -17,25 +20,20 @@ UNREAD = "the partner's row was rejected"
 """Why a standing that is carried on is provisional."""
 
 
-def standings_query(program: Program, days: Days, metrics: Sql, has_losses: bool, has_previous: bool) -> Sql:
-    """All rows with all columns of the standings table, in any order.
+def standings_query(program: Program, days: Days, metrics: Sql, has_previous: bool) -> Sql:
+    """All rows with all columns of the standings table; `risk_on` only where the tier is lost already.
+
+    Without a join, so that rows that were made in order stay in order.
 
     `metrics` reads the measures (alias m); it serves partners that are no longer there, whose values are all null.
     """
     account = sql.select([sql.star(), *sql.columns(_account(program))], sql.table("standing"))
-    joins: list[tuple[str, Sql, Sql]] = []
-    risk_on: Sql = sql.null(sql.DATE)
-    if has_losses:
-        match = sql.and_(
-            sql.eq(sql.col("partner_id", "l"), sql.col("partner_id", "s")),
-            sql.eq(sql.col("category", "l"), sql.col("category", "s")),
-        )
-        joins.append(("left", sql.table("losses", "l"), match))
-        risk_on = sql.col("lost_on", "l")
     values = _values(program, days.as_of)
-    values["risk_on"] = _risk_on(risk_on, days.as_of)
+    below = sql.lt(sql.col("kept_position", "s"), sql.col("granted_position", "s"))
+    risky = sql.in_(sql.col("risk", "s"), [sql.text("high"), sql.text("medium")])
+    values["risk_on"] = sql.case([(sql.and_(risky, below), sql.day(days.as_of))], sql.null(sql.DATE))
     source = sql.subquery(account, "s")
-    rows = sql.select(sql.columns({name: values.get(name, sql.col(name, "s")) for name in COLUMNS}), source, joins)
+    rows = sql.select(sql.columns({name: values.get(name, sql.col(name, "s")) for name in COLUMNS}), source)
     return sql.union_all([rows, _vanished(program, days.as_of, metrics)]) if has_previous else rows
 
 
@@ -52,11 +50,16 @@ def _values(program: Program, as_of: date) -> dict[str, Sql]:
     }
 
 
-def _risk_on(lost_on: Sql, as_of: date) -> Sql:
-    """The first day on which the tier is lost; today where it is lost already."""
-    below = sql.lt(sql.col("kept_position", "s"), sql.col("granted_position", "s"))
-    risky = sql.in_(sql.col("risk", "s"), [sql.text("high"), sql.text("medium")])
-    return sql.case([(sql.and_(risky, below), sql.day(as_of)), (risky, lost_on)], sql.null(sql.DATE))
+def with_losses(standings: pa.Table, losses: pa.Table) -> pa.Table:
+    """The standings with `risk_on` filled in from (partner_id, category, lost_on)."""
+    found = pc.index_in(_place(standings), value_set=_place(losses))
+    days = pc.coalesce(standings.column("risk_on"), losses.column("lost_on").combine_chunks().take(found))
+    return standings.set_column(standings.column_names.index("risk_on"), "risk_on", days)
+
+
+def _place(rows: pa.Table) -> pa.Array:
+    texts = pc.binary_join_element_wise(rows.column("category"), rows.column("partner_id"), "/")
+    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
 
 
 def _account(program: Program) -> dict[str, Sql]:
