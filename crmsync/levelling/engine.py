@@ -67,6 +67,7 @@ class DuckDbEngine:
     def __init__(self, memory_limit: str = "2GB", rows: int | None = None) -> None:
         """`rows`: how many rows the tables hold; a small base is computed by one thread, which needs less memory."""
         threads = 1 if rows is not None and rows < SMALL_BASE else min(4, os.cpu_count() or 1)
+        self._threads = threads
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "threads": str(threads),
@@ -90,6 +91,8 @@ class DuckDbEngine:
         return name
 
     def spread(self, name: str, query: Sql) -> str:
+        if self._threads == 1:
+            return self.run(name, query)
         text = query.sql(dialect="duckdb")
         self._submit(lambda: self._spread(name, text))
         return name
