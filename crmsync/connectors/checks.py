@@ -24,6 +24,7 @@ Rows = npt.NDArray[np.int64]
 
 REJECTED_LIMIT = 100_000
 CURRENT_VALUES = "current_values"
+_SMALL = 300_000
 _MEMORY = "512MB"
 _NOBODY_IS_AN_ERROR = frozenset({"overrides"})
 _UNKNOWN = "is not a partner_id of the table partners"
@@ -80,8 +81,14 @@ class _Questions:
 
     def __init__(self, staging: Staging) -> None:
         self._staging = staging
+        small = sum(table.rows for table in staging.tables.values()) < _SMALL
         self._session = duckdb.connect(
-            config={"memory_limit": _MEMORY, "temp_directory": str(staging.folder / ".spill")}
+            config={
+                "memory_limit": _MEMORY,
+                "temp_directory": str(staging.folder / ".spill"),
+                # a second thread costs a small base more memory than it saves time
+                "threads": 1 if small else min(4, os.cpu_count() or 1),
+            }
         )
 
     def __enter__(self) -> _Questions:

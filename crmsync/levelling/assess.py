@@ -197,9 +197,10 @@ def compute_standings(
     engine, program = levelling.engine, levelling.program
     queries = standing_queries(levelling, names)
     engine.register(LIMITS, levelling.limits.table())
-    for at, query in enumerate(queries):  # one at a time: planning all categories at once would cost the memory of all
-        engine.run(f"standing_{at}", query)
-    parts = [sql.select([sql.star()], sql.table(f"standing_{at}")) for at in range(len(queries))]
+    parts: list[Sql] = []
+    while queries:  # one at a time, each let go: planning all categories at once would cost the memory of all
+        part = engine.run(f"standing_{len(parts)}", queries.pop(0))
+        parts.append(sql.select([sql.star()], sql.table(part)))
     engine.define("standing", sql.union_all(parts))
     losses = None
     if first_days_of_loss(levelling):
