@@ -41,13 +41,13 @@ class Overrides:
 
 
 def overrides_in_force(program: Program, snapshot: Snapshot, as_of: date, engine: Engine) -> Overrides:
-    """The overrides that act at as_of. Of several pins of one partner and category the one that started last acts."""
+    """The overrides that act at as_of. Of several pins of one partner and category one acts, see `_turn`."""
     if "overrides" not in snapshot.tables:
         return Overrides(SHAPE.empty_table(), ())
     rows = engine.read(sql.select([sql.star()], sql.table("t_overrides"))).to_pylist()
     chosen: dict[tuple[str, str], Mapping[str, Any]] = {}
     rejected: list[Rejected] = []
-    for row in sorted(_in_force(rows, as_of), key=lambda row: (row.get("starts_on") or date.min, str(row))):
+    for row in sorted(_in_force(rows, as_of), key=_turn):
         fault = _fault(program, row)
         if fault is not None:
             rejected.append(fault)
@@ -65,6 +65,12 @@ def overrides_in_force(program: Program, snapshot: Snapshot, as_of: date, engine
         for (partner, category), row in chosen.items()
     ]
     return Overrides(pa.Table.from_pylist(pins, SHAPE), tuple(rejected))
+
+
+def _turn(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """The order in which overrides replace each other: by start, then by end, then by their texts; the last acts."""
+    texts = tuple(row.get(column) or "" for column in ("tier", "reason", "approved_by", "category"))
+    return (row.get("starts_on") or date.min, row.get("ends_on") or date.max, *texts)
 
 
 def _in_force(rows: Iterable[Mapping[str, Any]], as_of: date) -> Iterable[Mapping[str, Any]]:

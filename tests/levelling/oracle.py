@@ -182,7 +182,7 @@ class Standing:
             mine = row["partner_id"] == self.partner and (not row.get("category") or row["category"] in names)
             if mine and bounds and signed and row["kind"] == "pin" and self._knows(row):
                 rows.append(row)
-        return max(rows, key=lambda row: row.get("starts_on") or date.min) if rows else None
+        return max(rows, key=_turn) if rows else None
 
     def _knows(self, row: Mapping[str, Any]) -> bool:
         """Whether the tier is known; a pin for all categories must be known in all of them."""
@@ -281,6 +281,12 @@ class Standing:
 
 def _asked_of(tier: Tier, by_keeps: bool) -> Group | None:
     return tier.keeps if by_keeps and tier.keeps is not None else tier.requires
+
+
+def _turn(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The pin that started last acts; of those the one that ends last; of those the last by its texts."""
+    texts = [str(row.get(column) or "") for column in ("tier", "reason", "approved_by", "category")]
+    return (row.get("starts_on") or date.min, row.get("ends_on") or date.max, *texts)
 
 
 def _word(was: int | None, earned: int, pinned: bool, overridden: bool) -> str:
