@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from sqlalchemy import select
 
 from crmsync.ledger import tables as t
 from crmsync.ledger.ledger import Ledger
+from crmsync.snapshots import retain_snapshots
 
 KEPT_RUNS = 10
 
@@ -20,9 +20,7 @@ def forget_old(ledger: Ledger, state: Path) -> None:
         kept = set(connection.execute(newest).scalars())
         accepted = set(connection.execute(select(t.standings.c.path)).scalars())
         planned = set(connection.execute(select(t.plan.c.run_id).where(t.plan.c.state != "superseded")).scalars())
-    for path in _children(state / "snapshots"):
-        if path.name not in kept and not path.name.startswith("."):
-            shutil.rmtree(path, ignore_errors=True)
+    retain_snapshots(state / "snapshots", keep=KEPT_RUNS, always=kept)
     for path in _children(state / "standings"):
         if path.stem not in kept | planned and str(path.resolve()) not in accepted:
             path.unlink(missing_ok=True)

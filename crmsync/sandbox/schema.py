@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -205,8 +205,3 @@ class Schema:
             )
             self._children[parent.name] = tuple(found)
         return self._children[parent.name]
-
-
-def renamed_choices(field: Field, values: Iterable[str]) -> Field:
-    """The field with other picklist values, labels like values."""
-    return replace(field, choices=tuple(Choice(value, value) for value in values))

@@ -301,3 +301,13 @@ def test_assess_never_overwrites_a_table_and_may_write_its_own_standings_again(
     assert "is one of the tables it would be made from" in refused.err
     assert (tables / "partners.csv").read_bytes() == before
     assert [crmsync(*asked, str(tables / "standings.csv")).code for _ in range(2)] == [0, 0]
+
+
+def test_a_staging_that_a_killed_run_left_is_cleared_away(crmsync: Crmsync, folder: Folder, tmp_path: Path) -> None:
+    folder.deals({"P1": 6000})
+    assert crmsync("run", *TODAY).code == 0
+    left = next(tmp_path.rglob("snapshots")) / ".20200101-000000-dead.staging"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    assert crmsync("run", *TODAY).code == 0
+    assert not left.exists()

@@ -15,7 +15,6 @@ from crmsync.connectors.salesforce.faults import Refused
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.rest_query import text_of
 from crmsync.connectors.salesforce.rows import long_id
-from crmsync.connectors.salesforce.soql import quoted
 from crmsync.connectors.salesforce.written_fields import WrittenFields, json_body
 from crmsync.errors import DataError
 
@@ -108,11 +107,6 @@ def _difference(changed: Sequence[str], now: Values, expected: Values) -> str:
     name = changed[0]
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     return f"{name} holds `{now[name] or ''}`, the plan saw `{expected[name] or ''}`{more}"
-
-
-def records_condition(ids: Sequence[str]) -> str:
-    """`Id IN (…)` for a query."""
-    return f"Id IN ({', '.join(quoted(one) for one in ids)})"
 
 
 def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -6,7 +6,7 @@ Weeks start on Sunday. LAST_N_DAYS includes today; LAST_N_WEEKS, _MONTHS, … ar
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 
 MOST = 3_000
 
@@ -97,8 +97,3 @@ def date_range(word: str, count: int, today: date, fiscal_month: int = 1) -> Ran
         return start(today, 1, fiscal_month), start(today, count + 1, fiscal_month)
     last = start(today, 1 if period == "DAY" else 0, fiscal_month)
     return start(today, -count, fiscal_month), last
-
-
-def day_after(day: date) -> date:
-    """The next day, or the last day of all."""
-    return day + timedelta(days=1) if day < date.max else day
