@@ -11,7 +11,7 @@ Source: program-language, sections 0, 2 and 3 (unknown).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
@@ -61,7 +61,6 @@ class _Reader:
     names: Names
     formula: Formula
     file: str
-    found: list[Sql] = field(default_factory=list)
 
     def refuse(self, why: str) -> ConfigError:
         return ConfigError(f"`{self.formula.text}`: {why}", file=self.file, line=self.formula.line)

@@ -1,6 +1,6 @@
 """The engine that runs the generated SQL: register, run, read, close.
 
-DuckDB is the embedded default. Another engine needs the same four calls and a SQLGlot dialect.
+DuckDB is the embedded default. Another engine needs the calls of `Engine` and a SQLGlot dialect.
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ class DuckDbEngine:
             self._submit(lambda: self._view(name, source))
 
     def run(self, name: str, query: Sql) -> str:
-        self._statement(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {query.sql(dialect="duckdb")}')
+        self._statement(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {query.sql(dialect=self.dialect)}')
         return name
 
     def spread(self, name: str, query: Sql) -> str:
         if self._threads == 1:
             return self.run(name, query)
-        text = query.sql(dialect="duckdb")
+        text = query.sql(dialect=self.dialect)
         self._submit(lambda: self._spread(name, text))
         return name
 
@@ -111,11 +111,11 @@ class DuckDbEngine:
         self._connection.register(name, self._registered[name])
 
     def define(self, name: str, query: Sql) -> str:
-        self._statement(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {query.sql(dialect="duckdb")}')
+        self._statement(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {query.sql(dialect=self.dialect)}')
         return name
 
     def read(self, query: Sql) -> pa.Table:
-        text = query.sql(dialect="duckdb")
+        text = query.sql(dialect=self.dialect)
         self._settle()
         try:
             return self._connection.sql(text).to_arrow_table()

@@ -15,8 +15,6 @@ from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
 
-FACTORS = "factors"
-
 
 @dataclass(frozen=True)
 class Money:

@@ -342,11 +342,6 @@ def running_sum(value: Sql, over: Sequence[Sql], order: Sql) -> Sql:
     )
 
 
-def row_number(over: Sequence[Sql], order: Sequence[tuple[Sql, bool]]) -> Sql:
-    ordered = exp.Order(expressions=[exp.Ordered(this=e, desc=desc, nulls_first=False) for e, desc in order])
-    return exp.Window(this=exp.RowNumber(), partition_by=list(over), order=ordered)
-
-
 # --- relations
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from typing import Any
 
+from crmsync.levelling.gap import NEEDS
 from crmsync.programs.program import (
     ByAttribute,
     Comparison,
@@ -20,14 +21,6 @@ from crmsync.programs.program import (
     Unit,
     Value,
 )
-
-COMPARED = {
-    Comparison.GE: "",
-    Comparison.GT: "more than ",
-    Comparison.LE: "at most ",
-    Comparison.LT: "less than ",
-    Comparison.EQ: "exactly ",
-}
 
 Standing = Mapping[str, Any]
 """One row of the standings table, with nested values as Python lists and dicts."""
@@ -135,10 +128,10 @@ def _required(program: Program, criterion: Criterion, attributes: Attributes) ->
     while isinstance(value, ByAttribute):
         value = value.cases.get(attributes.get(value.column) or "", value.default)
     if isinstance(value, MoneyValue):
-        return COMPARED[criterion.comparison] + f"{_amount(value.amount)} {value.currency}"
+        return NEEDS[criterion.comparison] + f"{_amount(value.amount)} {value.currency}"
     if isinstance(value, OtherMetric):
-        return COMPARED[criterion.comparison] + label_of_metric(program, value.key)
-    return COMPARED[criterion.comparison] + shown(program, criterion.metric, value)
+        return NEEDS[criterion.comparison] + label_of_metric(program, value.key)
+    return NEEDS[criterion.comparison] + shown(program, criterion.metric, value)
 
 
 def measured(program: Program, standing: Standing, tier: Tier, attributes: Attributes) -> str:
