@@ -63,11 +63,69 @@ class Shift:
 
 @dataclass(frozen=True)
 class Last:
-    """`last N units [shift]`: ends with as_of (inclusive), starts the day after the same day N units before."""
+    """`last N units [shift]`: ends with as_of (inclusive), starts the day after the same day N units before.
+
+    In every window `until` is the column of partners whose date ends it instead of as_of (unknown where empty).
+    """
 
     count: int
     period: Period
     shift: Shift | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
+class LastComplete:
+    """`last N complete months|quarters|years`: whole calendar periods; one that ends on as_of is complete.
+
+    A shift moves by whole periods.
+    """
+
+    count: int
+    period: Period  # MONTHS, QUARTERS or YEARS
+    shift: Shift | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
+class ThisAndBefore:
+    """`this and the N months|quarters before`: from the first day of the Nth period before up to as_of."""
+
+    count: int
+    period: Period  # MONTHS or QUARTERS
+    shift: Shift | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
+class CalendarPeriod:
+    """`this|previous month|quarter|year|fiscal quarter|fiscal year`; `this` is up to as_of, `previous` whole.
+
+    A shift of `previous` moves by whole periods.
+    """
+
+    previous: bool
+    period: Period  # MONTHS, QUARTERS or YEARS
+    fiscal: bool = False
+    shift: Shift | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
+class SinceJoining:
+    """`since joining`: from joined_on up to as_of; unknown where joined_on is empty."""
+
+    shift: Shift | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
+class FirstMonths:
+    """`first N months`: from joined_on up to the day before the same day N months later."""
+
+    count: int
+    shift: Shift | None = None
+    until: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,16 +133,27 @@ class Ever:
     """`ever`: every row up to as_of, rows without a main date too."""
 
     shift: Shift | None = None
+    until: str | None = None
 
 
 @dataclass(frozen=True)
 class InForce:
-    """`in force`: rows with issued_on <= D < expires_on (an empty end: for ever)."""
+    """`in force [plus N units]`: rows with issued_on <= D < expires_on (an empty end: for ever) + the tail."""
 
     shift: Shift | None = None
+    tail: Horizon | None = None
+    until: str | None = None
 
 
-Window = Last | Ever | InForce
+@dataclass(frozen=True)
+class Horizon:
+    """A stretch of days, weeks, months, quarters or years."""
+
+    count: int
+    period: Period
+
+
+Window = Last | LastComplete | ThisAndBefore | CalendarPeriod | SinceJoining | FirstMonths | Ever | InForce
 
 
 # --- metric sources
@@ -99,11 +168,14 @@ class Aggregate(StrEnum):
     AVERAGE = "average"
     MINIMUM = "minimum"
     MAXIMUM = "maximum"
+    MEDIAN = "median"
+    FIRST = "first"
+    LAST = "last"
 
 
 @dataclass(frozen=True)
 class FromRows:
-    """sum, count, count_distinct, average, minimum, maximum over one table. `value` is None for count only."""
+    """An aggregate over the rows of one table. `value` is None for count only."""
 
     aggregate: Aggregate
     table: str
@@ -135,7 +207,126 @@ class FromPast:
     when_base_is_zero: Decimal | None = None  # None: unknown
 
 
-Source = FromRows | FromField | FromFormula | FromPast
+@dataclass(frozen=True)
+class GroupCondition:
+    """One condition of `groups.having`: an aggregate over the rows of a table that has the column, per group."""
+
+    source: FromRows
+    at_most: bool  # False: at_least
+    limit: Decimal
+    line: int
+    where: Formula | None = None
+    during: Window | None = None
+    dated_by: str | None = None
+    money: bool = False  # whether the value is money in the program's currency
+
+
+@dataclass(frozen=True)
+class FromGroups:
+    """`groups:` how many values of column `of` meet every condition; `share`: the fraction of those that meet the first
+    condition (0 of 0 is unknown)."""
+
+    of: str
+    having: tuple[GroupCondition, ...]
+    share: bool = False
+
+
+@dataclass(frozen=True)
+class Linear:
+    """`worth` with `full_at`: points in proportion up to full_at, then flat; a yes/no has worth alone (full_at None)."""
+
+    worth: Points
+    full_at: Points | None = None
+
+
+@dataclass(frozen=True)
+class PerUnit:
+    """`each`: points for every `per` of the metric; `whole_units`: fractions of `per` do not count."""
+
+    points: Points
+    per: Points
+    whole_units: bool = False
+
+
+@dataclass(frozen=True)
+class Bands:
+    """`bands:` the points of the highest band reached, below the lowest 0. (from, points), rising."""
+
+    steps: tuple[tuple[Decimal, Points], ...]
+
+
+@dataclass(frozen=True)
+class BestOf:
+    """`best:` the better of parts of the same score or of metrics (keys as in `program.metrics`)."""
+
+    metrics: tuple[str, ...]
+
+
+Earning = Linear | PerUnit | Bands | BestOf
+"""How a part of a score earns its points."""
+
+
+@dataclass(frozen=True)
+class FromPart:
+    """One part of a score: a metric of its own, `score.part`. `of` is None for BestOf."""
+
+    score: str
+    of: str | None
+    earning: Earning
+    max: Points | None = None
+    needs: Formula | None = None
+    allow_negative: bool = False
+
+
+@dataclass(frozen=True)
+class FromParts:
+    """A group of a score (`score.group`) or the score itself: the sum of metrics (`score.part`, `score.group`), capped.
+
+    The score itself adds its groups and the parts outside groups; parts that only feed a `best:` of another part of the
+    same score are not added again.
+    """
+
+    score: str
+    parts: tuple[str, ...]
+    max: Points | None = None
+
+
+@dataclass(frozen=True)
+class FromRank:
+    """`rank_of` / `percentile_of` a metric within a population: those who take part, with a known value, for whom
+    `where` holds and whose columns `within` are equal; with `within_category` the members of the row's category."""
+
+    metric: str
+    percentile: bool
+    within: tuple[str, ...] = ()  # columns of partners
+    within_category: bool = False
+    where: Formula | None = None  # over metrics and partner columns
+
+
+@dataclass(frozen=True)
+class FromTier:
+    """`tier_of:` position of a calculated tier (lowest 1, no tier 0) on a ladder, in a category, or in another program.
+
+    Exactly one of `ladder`, `category` is set, or `program` with an optional `category` of that program.
+    """
+
+    ladder: str | None = None
+    category: str | None = None
+    program: str | None = None
+
+
+@dataclass(frozen=True)
+class FromHeld:
+    """`held_for:` days since the granted tier is `tier` or higher, or `criterion` holds, without a break in the
+    assessed days; 0 where it does not hold and on the first day. `tier` makes the metric one per category."""
+
+    tier: str | None = None
+    criterion: Criterion | None = None
+
+
+Source = (
+    FromRows | FromField | FromFormula | FromPast | FromGroups | FromPart | FromParts | FromRank | FromTier | FromHeld
+)
 
 
 class RollsUp(StrEnum):
@@ -143,6 +334,10 @@ class RollsUp(StrEnum):
 
     OWN = "own"
     SUM = "sum"
+    FAMILY = "family"
+    BEST = "best"
+    FAMILY_BEST = "family best"
+    INHERIT = "inherit"
 
 
 class WhenMissing(StrEnum):
@@ -170,6 +365,8 @@ class Metric:
     when_missing: WhenMissing = WhenMissing.UNKNOWN
     kind: str | None = None  # leading | lagging
     lower_is_better: bool = False  # better: lower
+    rolls_up_where: Formula | None = None  # columns of `partners` (asked account) and `parent` (the one that receives)
+    split_by: str | None = None  # a column of the metric's table, or `partners.column`
 
 
 # --- criteria
@@ -213,7 +410,28 @@ class OtherMetric:
     key: str
 
 
-Value = Scalar | MoneyValue | ByAttribute | OtherMetric
+@dataclass(frozen=True)
+class ThresholdRow:
+    """One row of a threshold sheet: what it asks of partners with these attributes (empty cells are left out)."""
+
+    attributes: Mapping[str, str]  # column of partners -> value
+    value: Value
+    line: int
+
+
+@dataclass(frozen=True)
+class FromSheet:
+    """`from thresholds`: of the rows that fit the partner the one with the most attributes; none, or two such: unknown
+    and reported. `rows` are sorted by number of attributes, most first."""
+
+    rows: tuple[ThresholdRow, ...]
+    file: str
+
+
+Value = Scalar | MoneyValue | ByAttribute | OtherMetric | FromSheet
+
+Points = Decimal | OtherMetric | ByAttribute
+"""A number in a score: literal, another metric, or a table by an attribute (with leaves of the first two)."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +467,143 @@ class Group:
 Requirement = Criterion | Group
 
 
-# --- tiers, categories, movement, risk
+# --- movement
+
+
+@dataclass(frozen=True)
+class ReviewDates:
+    """When something may change: any day, days of the year (month, day), or the yearly return of a partner's date.
+
+    29 February means the 28th where there is no 29th, also for an anniversary.
+    """
+
+    any_day: bool = False
+    days: tuple[tuple[int, int], ...] = ()
+    anniversary: str | None = None  # column of partners
+
+
+class Lag(StrEnum):
+    """When a decided change comes into force."""
+
+    IMMEDIATELY = "immediately"
+    NEXT_MONTH = "first of next month"
+    AFTER = "after"
+
+
+@dataclass(frozen=True)
+class Effective:
+    """`immediately`, `first of next month` (after the decision), or `after 30 days|2 months`."""
+
+    lag: Lag = Lag.IMMEDIATELY
+    after: Horizon | None = None
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """No demotions for those for whom `where` holds (None: all), both days included; an empty end: no bound."""
+
+    line: int
+    where: Formula | None = None
+    start: date | None = None
+    until: date | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What governs promotions or demotions. None: not said here, taken from above (`Program.movement_of`)."""
+
+    on: ReviewDates | None = None
+    effective: Effective | None = None
+    approval: bool | None = None
+    grace: Horizon | None = None  # demotion only; count 0: said to be none
+    steps: int | None = None  # demotion only; 0: said to be no limit
+
+
+@dataclass(frozen=True)
+class Movement:
+    """`movement:` of the program, a category or a tier. None: not said here."""
+
+    promote: Change = Change()
+    demote: Change = Change()
+    newcomers: Horizon | None = None  # hold: count 0: said to be none
+    after_promotion: Horizon | None = None
+    freeze: tuple[Freeze, ...] | None = None
+    qualifies: Window | None = None  # any day of this window; None: today
+    qualifies_today: bool = False  # said to be today, against a window above
+
+
+ANY_DAY = ReviewDates(any_day=True)
+NO_TIME = Horizon(0, Period.DAYS)
+DEFAULT_MOVEMENT = Movement(
+    promote=Change(ANY_DAY, Effective(), False, NO_TIME, 0),
+    demote=Change(ANY_DAY, Effective(), False, NO_TIME, 0),
+    newcomers=NO_TIME,
+    after_promotion=NO_TIME,
+    freeze=(),
+)
+"""Any day, at once, no approval, no grace, no limit of steps, no hold."""
+
+
+def layered(above: Movement, here: Movement) -> Movement:
+    """Each key named `here` replaces the one `above`, inside promote and demote too."""
+    return Movement(
+        _layered_change(above.promote, here.promote),
+        _layered_change(above.demote, here.demote),
+        here.newcomers if here.newcomers is not None else above.newcomers,
+        here.after_promotion if here.after_promotion is not None else above.after_promotion,
+        here.freeze if here.freeze is not None else above.freeze,
+        here.qualifies if here.qualifies is not None or here.qualifies_today else above.qualifies,
+    )
+
+
+def _layered_change(above: Change, here: Change) -> Change:
+    return Change(
+        here.on if here.on is not None else above.on,
+        here.effective if here.effective is not None else above.effective,
+        here.approval if here.approval is not None else above.approval,
+        here.grace if here.grace is not None else above.grace,
+        here.steps if here.steps is not None else above.steps,
+    )
+
+
+# --- tiers, categories, risk
+
+
+@dataclass(frozen=True)
+class Benefit:
+    """What a tier gives. `value` None: `none`, taken away. `by: category` stands as ByAttribute with that column."""
+
+    value: Value | None
+    unit: Unit  # PERCENT, MONEY, NUMBER or TEXT
+    line: int
+
+
+@dataclass(frozen=True)
+class Family:
+    """`family: {tier: floor, from: parent|top, where: …}`: granted is at least the earned tier of that account."""
+
+    line: int
+    from_top: bool = False
+    where: Formula | None = None  # over partner columns (and `parent.column`, the account above)
+
+
+class Take(StrEnum):
+    """How a ladder with `per:` comes to one tier."""
+
+    BEST = "best"
+    ALL = "all"
+    AT_LEAST = "at_least"
+    EACH = "each"
+
+
+@dataclass(frozen=True)
+class Per:
+    """`per: column` with `take`: the ladder is evaluated once per value of its split metrics."""
+
+    column: str
+    take: Take = Take.BEST
+    at_least: int = 0
 
 
 @dataclass(frozen=True)
@@ -262,6 +616,10 @@ class Tier:
     requires: Group | None = None
     keeps: Group | None = None
     rank: int | None = None  # position from the bottom where not given
+    means: str = ""
+    sustained: Horizon | None = None  # to enter: `requires` met that long without a break; to stay: `keeps` alone
+    benefits: Mapping[str, Benefit] = field(default_factory=dict)  # as written; what it does not name comes from below
+    movement: Movement = Movement()
 
 
 @dataclass(frozen=True)
@@ -273,6 +631,8 @@ class Ladder:
     tiers: tuple[Tier, ...]
     label: str = ""
     climb_steps: bool = False  # climb: steps (stop at the first not met); default highest
+    per: Per | None = None
+    family: Family | None = None
 
 
 @dataclass(frozen=True)
@@ -295,14 +655,26 @@ class Category:
     member: Formula | None = None
     observed: Formula | None = None
     starts_from: StartsFrom | None = None
+    movement: Movement = Movement()
 
 
 @dataclass(frozen=True)
-class Horizon:
-    """A stretch of days or months."""
+class Commission:
+    """`commission:` the rate of the highest band that metric `of` reaches (unknown: the lowest), at most `max`."""
 
-    count: int
-    period: Period  # DAYS or MONTHS
+    of: str
+    bands: tuple[tuple[Decimal, Decimal], ...]  # (from, rate), rising
+    max: Decimal | ByAttribute | None = None  # by `tier`, `category` or a column of partners
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Migration:
+    """Until `keep_until` (inclusive) nobody falls below what the version before would give; old tier key -> new."""
+
+    keep_until: date
+    becomes: Mapping[str, str]
+    line: int
 
 
 @dataclass(frozen=True)
@@ -371,6 +743,15 @@ class Program:
     risk: Risk = Risk()
     effective_from: date | None = None
     has_categories: bool = False
+    movement: Movement = Movement()
+    family: Family | None = None  # of every ladder that has none of its own
+    fiscal_start: tuple[int, int] = (1, 1)  # month, day
+    reassess: Horizon | None = None
+    commission: Commission | None = None
+    costs: Mapping[str, Formula] = field(default_factory=dict)  # over benefits (table `benefit`) and metrics
+    migration: Migration | None = None
+    before: Program | None = field(default=None, repr=False)  # the version before this one, where there is one
+    ready_rates: bool = False  # `rates: ecb`: rows were taken from the installed package
 
     @property
     def version(self) -> str:
@@ -380,3 +761,12 @@ class Program:
     def ladder_of(self, category: str) -> Ladder:
         """The ladder that a category climbs."""
         return self.ladders[self.categories[category].ladder]
+
+    def movement_of(self, category: str, tier: Tier | None = None) -> Movement:
+        """What governs a category (and entering or leaving a tier in it), every key filled in but `qualifies`."""
+        found = layered(layered(DEFAULT_MOVEMENT, self.movement), self.categories[category].movement)
+        return found if tier is None else layered(found, tier.movement)
+
+    def family_of(self, ladder: Ladder) -> Family | None:
+        """How standings of other accounts of the tree reach this ladder."""
+        return ladder.family if ladder.family is not None else self.family
