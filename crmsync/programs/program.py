@@ -233,7 +233,7 @@ class FromGroups:
 
 @dataclass(frozen=True)
 class Linear:
-    """`worth` with `full_at`: points in proportion up to full_at, then flat; a yes/no has worth alone (full_at None)."""
+    """`worth` with `full_at`: in proportion up to full_at, then flat; a yes/no has worth alone (full_at None)."""
 
     worth: Points
     full_at: Points | None = None
