@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from crmsync.programs import unbuilt
 from crmsync.programs.expressions import parse_formula
 from crmsync.programs.ladders import read_key
 from crmsync.programs.metrics import Vocabulary, column_kind
+from crmsync.programs.movement import Calendar, read_movement
 from crmsync.programs.names import PARTNERS, Kind, Scope, kind_of_unit, read_label
 from crmsync.programs.program import Category, Formula, Headline, Ladder, StartsFrom
 from crmsync.strict_yaml import Node, nearest
@@ -20,7 +20,7 @@ DECLARED = "declared_categories"
 
 
 def read_categories(
-    node: Node | None, top: Node, words: Vocabulary, ladders: Mapping[str, Ladder]
+    node: Node | None, top: Node, words: Vocabulary, ladders: Mapping[str, Ladder], calendar: Calendar
 ) -> dict[str, Category]:
     """The categories in file order; the one category `all` where the file names none. Errors: ConfigError."""
     if node is None:
@@ -32,7 +32,7 @@ def read_categories(
         return {EVERYBODY: Category(EVERYBODY, EVERYBODY, top.line, next(iter(ladders)))}
     found = {}
     for key, entry in node.mapping().items():
-        found[read_key(node, key)] = _category(key, node.key_lines[key], entry, words, ladders)
+        found[read_key(node, key)] = _category(key, node.key_lines[key], entry, words, ladders, calendar)
     if not found:
         raise node.fail("`categories:` names no category")
     _check_names(node, found)
@@ -48,9 +48,10 @@ def _check_names(node: Node, categories: Mapping[str, Category]) -> None:
                 raise node.fail_at_key(key, f"two categories are called `{name}`: `{names[name]}` and `{key}`")
 
 
-def _category(key: str, line: int, entry: Node, words: Vocabulary, ladders: Mapping[str, Ladder]) -> Category:
-    unbuilt.refuse(entry, unbuilt.CATEGORY)
-    parts = entry.mapping(optional=("label", "means", "member", "observed", "ladder", "starts_from"))
+def _category(
+    key: str, line: int, entry: Node, words: Vocabulary, ladders: Mapping[str, Ladder], calendar: Calendar
+) -> Category:
+    parts = entry.mapping(optional=("label", "means", "member", "observed", "ladder", "starts_from", "movement"))
     ladder = _ladder(entry, parts.get("ladder"), ladders)
     return Category(
         key,
@@ -61,6 +62,7 @@ def _category(key: str, line: int, entry: Node, words: Vocabulary, ladders: Mapp
         _condition(parts.get("member"), words.partner()),
         _condition(parts.get("observed"), words.partner()),
         read_starts_from(parts.get("starts_from"), words, [ladders[ladder]]),
+        read_movement(parts.get("movement"), calendar),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from crmsync.programs import unbuilt
 from crmsync.programs.metrics import Vocabulary
+from crmsync.programs.movement import Calendar, read_movement
 from crmsync.programs.names import read_label
 from crmsync.programs.program import Ladder, Tier
 from crmsync.programs.requirements import read_requirement
@@ -25,20 +26,20 @@ def read_key(node: Node, line_key: str | None = None) -> str:
     return text
 
 
-def read_ladders(node: Node, words: Vocabulary, conversion: Conversion) -> dict[str, Ladder]:
+def read_ladders(node: Node, words: Vocabulary, conversion: Conversion, calendar: Calendar) -> dict[str, Ladder]:
     """The ladders of a program, in file order. Errors: ConfigError."""
     found = {}
     for key, entry in node.mapping().items():
-        found[read_key(node, key)] = _ladder(key, node.key_lines[key], entry, words, conversion)
+        found[read_key(node, key)] = _ladder(key, node.key_lines[key], entry, words, conversion, calendar)
     if not found:
         raise node.fail("`ladders:` names no ladder")
     return found
 
 
-def _ladder(key: str, line: int, entry: Node, words: Vocabulary, conversion: Conversion) -> Ladder:
+def _ladder(key: str, line: int, entry: Node, words: Vocabulary, conversion: Conversion, calendar: Calendar) -> Ladder:
     unbuilt.refuse(entry, unbuilt.LADDER)
     parts = entry.mapping(required=("tiers",), optional=("label", "climb"))
-    tiers = _tiers(parts["tiers"], words, conversion)
+    tiers = _tiers(parts["tiers"], words, conversion, calendar)
     return Ladder(key, line, tiers, read_label(parts, key), "climb" in parts and _climb(parts["climb"]) == "steps")
 
 
@@ -49,11 +50,11 @@ def _climb(node: Node) -> str:
     return text
 
 
-def _tiers(node: Node, words: Vocabulary, conversion: Conversion) -> tuple[Tier, ...]:
+def _tiers(node: Node, words: Vocabulary, conversion: Conversion, calendar: Calendar) -> tuple[Tier, ...]:
     tiers: list[Tier] = []
     names: dict[str, int] = {}
     for place, item in enumerate(node.sequence()):
-        tier = _tier(item, place == 0, words, conversion)
+        tier = _tier(item, place == 0, words, conversion, calendar)
         for name in {tier.key, tier.label}:
             if name in names:
                 raise item.fail(f"two tiers are called `{name}` (the first on line {names[name]})")
@@ -64,12 +65,12 @@ def _tiers(node: Node, words: Vocabulary, conversion: Conversion) -> tuple[Tier,
     return tuple(tiers)
 
 
-def _tier(item: Node, is_first: bool, words: Vocabulary, conversion: Conversion) -> Tier:
+def _tier(item: Node, is_first: bool, words: Vocabulary, conversion: Conversion, calendar: Calendar) -> Tier:
     if item.is_text:
         parts: Mapping[str, Node] = {"key": item}
     else:
         unbuilt.refuse(item, unbuilt.TIER)
-        parts = item.mapping(required=("key",), optional=("label", "means", "requires", "keeps", "rank"))
+        parts = item.mapping(required=("key",), optional=("label", "means", "requires", "keeps", "rank", "movement"))
     key = read_key(parts["key"])
     label = read_label(parts, key)
     for name in (key, label):
@@ -86,4 +87,6 @@ def _tier(item: Node, is_first: bool, words: Vocabulary, conversion: Conversion)
         read_requirement(parts["requires"], words, conversion) if "requires" in parts else None,
         read_requirement(parts["keeps"], words, conversion) if "keeps" in parts else None,
         parts["rank"].integer() if "rank" in parts else None,
+        parts["means"].text() if "means" in parts else "",
+        movement=read_movement(parts.get("movement"), calendar),
     )

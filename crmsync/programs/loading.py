@@ -22,11 +22,13 @@ from crmsync.programs.categories import (
 )
 from crmsync.programs.ladders import read_ladders
 from crmsync.programs.metrics import Vocabulary, money_readers, read_metrics, read_units
-from crmsync.programs.movement import check_movement, read_effort, read_risk
+from crmsync.programs.movement import Calendar, Layer, check_steps, read_movement
 from crmsync.programs.names import Tables, read_label
+from crmsync.programs.outlook import read_effort, read_risk
 from crmsync.programs.program import Metric, Program
 from crmsync.programs.rates import MoneyColumns, check_money, read_currency, read_money, read_rates
 from crmsync.programs.references import read_references
+from crmsync.programs.review_dates import read_every, read_fiscal_start
 from crmsync.programs.thresholds import Conversion
 from crmsync.strict_yaml import Node, read_yaml
 from crmsync.tables import ColumnType
@@ -39,6 +41,7 @@ _REQUIRED = ("program", "metrics", "ladders")
 _OPTIONAL = (
     *("label", "means", "kind", "currency", "rates", "money", "references", "categories", "declared", "headline"),
     *("primary", "takes_part", "movement", "starts_from", "effort", "risk", "effective_from", "cases"),
+    *("fiscal_year", "reassess"),
 )
 
 
@@ -67,10 +70,12 @@ def _program(path: Path, top: Node, parts: Mapping[str, Node], words: Vocabulary
     effective = parts["effective_from"].date() if "effective_from" in parts else None
     metrics = read_metrics(parts["metrics"], words)
     _check_currency(parts, currency, metrics, words.money)
-    ladders = read_ladders(parts["ladders"], words, Conversion.of(currency, rates, effective))
-    categories = read_categories(parts.get("categories"), top, words, ladders)
+    calendar = Calendar(words, read_fiscal_start(parts.get("fiscal_year")))
+    ladders = read_ladders(parts["ladders"], words, Conversion.of(currency, rates, effective), calendar)
+    categories = read_categories(parts.get("categories"), top, words, ladders, calendar)
     primary = read_primary(parts.get("primary"), words, categories)
-    check_movement(parts.get("movement"))
+    movement = read_movement(parts.get("movement"), calendar)
+    check_steps(Layer(movement, parts.get("movement"), "the program"), categories, ladders, top)
     _check_cases(parts.get("cases"))
     return Program(
         key=key,
@@ -93,6 +98,9 @@ def _program(path: Path, top: Node, parts: Mapping[str, Node], words: Vocabulary
         risk=read_risk(parts.get("risk")),
         effective_from=effective,
         has_categories="categories" in parts,
+        movement=movement,
+        fiscal_start=calendar.fiscal_start,
+        reassess=read_every(parts.get("reassess")),
     )
 
 

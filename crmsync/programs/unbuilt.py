@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from crmsync.strict_yaml import Node
 
-PROGRAM = frozenset({"thresholds", "reassess", "fiscal_year", "family", "commission", "costs", "migration"})
+PROGRAM = frozenset({"thresholds", "family", "commission", "costs", "migration"})
 METRIC = frozenset(
     {
         "median", "first", "last", "groups", "score", "rank_of", "percentile_of", "tier_of", "held_for", "within",
@@ -14,10 +14,7 @@ METRIC = frozenset(
     }
 )  # fmt: skip
 LADDER = frozenset({"per", "take", "family", "movement"})
-TIER = frozenset({"sustained", "benefits", "movement"})
-CATEGORY = frozenset({"movement"})
-MOVEMENT = frozenset({"hold", "freeze"})
-CHANGE = frozenset({"grace", "steps"})
+TIER = frozenset({"sustained", "benefits"})
 ROLLS_UP = frozenset({"family", "best", "family best", "inherit"})
 
 

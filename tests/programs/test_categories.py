@@ -116,7 +116,6 @@ def test_mistakes(tmp_path: Path, more: str, fragment: str) -> None:
         ("{label: X, requires: {plan: yes}}", "`key:` is missing"),
         ("{key: x, requires: {plan: yes}, sustained: 6 months}", "`sustained` is not built yet"),
         ("{key: x, requires: {plan: yes}, benefits: {a: 1}}", "`benefits` is not built yet"),
-        ("{key: x, requires: {plan: yes}, movement: {promote: monthly}}", "`movement` is not built yet"),
     ],
 )
 def test_mistakes_in_tiers(tmp_path: Path, tier: str, fragment: str) -> None:
