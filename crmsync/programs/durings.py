@@ -58,8 +58,8 @@ _FORMS = (
 )
 _EXAMPLES = (
     "`last 12 months`, `last 4 complete quarters`, `this and the 5 months before`, `this year`, "
-    "`previous fiscal year`, `since joining`, `first 6 months`, `ever`, `in force`, `in force plus 12 months`; then `1 year earlier`, "
-    "then `until partners.column`"
+    "`previous fiscal year`, `since joining`, `first 6 months`, `ever`, `in force`, `in force plus 12 months`; "
+    "then `1 year earlier`, then `until partners.column`"
 )
 
 

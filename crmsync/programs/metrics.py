@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from crmsync.programs import unbuilt
@@ -19,7 +18,6 @@ from crmsync.programs.names import (
     METRIC,
     PARTNERS,
     Kind,
-    Scope,
     Tables,
     UnknownNameError,
     kind_of_unit,
@@ -34,13 +32,13 @@ from crmsync.programs.program import (
     FromRows,
     InForce,
     Metric,
-    Reference,
     RollsUp,
     Source,
     Unit,
     WhenMissing,
 )
 from crmsync.programs.rates import MoneyColumns, reads_money
+from crmsync.programs.vocabulary import Vocabulary, column_kind
 from crmsync.strict_yaml import Node, nearest
 from crmsync.tables import ColumnType
 
@@ -78,34 +76,6 @@ _OPTIONS = {
     "growth_of": ("versus", "when_base_is_zero"),
     "change_of": ("versus",),
 }
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """What the metrics of one program may name."""
-
-    tables: Tables
-    references: Mapping[str, Reference]
-    money: MoneyColumns
-    units: Mapping[str, Unit]
-
-    def rows(self, table: str) -> Scope:
-        """What an expression over the rows of a table sees."""
-        return Scope(self.tables, table, self.references, self.units)
-
-    def partner(self) -> Scope:
-        """What an expression over metrics and partner columns sees."""
-        return Scope(self.tables, None, self.references, self.units)
-
-    def unit_of(self, node: Node) -> Unit:
-        """The unit of the metric that a value names. Errors: ConfigError."""
-        return self.unit_named(node, node.text())
-
-    def unit_named(self, node: Node, key: str) -> Unit:
-        """The unit of a metric. Errors: ConfigError."""
-        if key not in self.units:
-            raise node.fail(f"unknown metric `{key}`{nearest(key, self.units)}")
-        return self.units[key]
 
 
 def read_units(node: Node) -> dict[str, Unit]:
@@ -246,14 +216,6 @@ def _field(node: Node, parts: Mapping[str, Node], unit: Unit, words: Vocabulary)
     if of_hundred and unit is not Unit.PERCENT:
         raise parts["of_hundred"].fail(f"`of_hundred` is for `unit: percent`, but the unit is {unit}")
     return FromField(column, of_hundred)
-
-
-def column_kind(node: Node, column: str, tables: Tables) -> Kind | None:
-    """What a column of partners holds. Errors: ConfigError where there is none."""
-    try:
-        return tables.kind(PARTNERS, column)
-    except UnknownNameError as error:
-        raise node.fail(str(error)) from None
 
 
 def _past(kind: str, node: Node, parts: Mapping[str, Node], unit: Unit, words: Vocabulary) -> FromPast:

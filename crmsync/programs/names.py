@@ -16,6 +16,7 @@ from crmsync.tables import CANONICAL, ColumnType
 
 PARTNERS = "partners"
 METRIC = "metric"
+PARENT = "parent"
 CLOCK = "clock"
 AS_OF = "as_of"
 
@@ -114,12 +115,16 @@ class Tables:
 
 @dataclass(frozen=True)
 class Scope:
-    """What one expression sees. `table` None: metrics, then partner columns."""
+    """What one expression sees. `table` None: metrics, then partner columns.
+
+    `has_parent`: `parent.column` is the account above, as in `rolls_up_where` and `family`.
+    """
 
     tables: Tables
     table: str | None = None
     references: Mapping[str, Reference] = field(default_factory=dict)
     metrics: Mapping[str, Unit] = field(default_factory=dict)
+    has_parent: bool = False
 
     def is_known(self, word: str) -> bool:
         """Whether an unqualified word surely is a name here (so that a column called `no` beats the word no)."""
@@ -158,14 +163,43 @@ class Scope:
             raise
 
     def _qualified(self, prefix: str, name: str) -> Found:
+        parts = self._parts_of(prefix)
+        if parts:
+            return self._part(f"{prefix}.{name}", parts)
+        if prefix == PARENT:
+            return self._parent(name)
         if prefix in (PARTNERS, self.table):
             return Found(prefix, name, self.tables.kind(prefix, name))
         if prefix in self.references:
             return self._reference(self.references[prefix], name)
-        if prefix == "parent":
-            raise UnknownNameError(f"`parent.{name}` belongs to `rolls_up_where`, which is not built yet")
-        known = {PARTNERS, *self.references, *([self.table] if self.table else [])}
-        raise UnknownNameError(f"unknown table or reference `{prefix}`{nearest(prefix, known)}")
+        raise self._unknown_prefix(prefix)
+
+    def _unknown_prefix(self, prefix: str) -> UnknownNameError:
+        if self.table is None and prefix in self.metrics:
+            return UnknownNameError(f"metric `{prefix}` has no parts; write `{prefix}` alone")
+        scores = {key.split(".")[0] for key in self.metrics if "." in key} if self.table is None else set()
+        known = {PARTNERS, *self.references, *([self.table] if self.table else []), *scores}
+        return UnknownNameError(f"unknown table or reference `{prefix}`{nearest(prefix, known)}")
+
+    def _parts_of(self, prefix: str) -> list[str]:
+        """`score.part` of a score, where metrics can be read."""
+        if self.table is not None:
+            return []
+        return [key for key in self.metrics if key.startswith(f"{prefix}.")]
+
+    def _part(self, key: str, parts: list[str]) -> Found:
+        if key not in parts:
+            raise UnknownNameError(f"unknown part `{key}`{nearest(key, parts)}")
+        return Found(METRIC, key, kind_of_unit(self.metrics[key]))
+
+    def _parent(self, name: str) -> Found:
+        if not self.has_parent:
+            raise UnknownNameError(f"`parent.{name}` is the account above; it stands in `rolls_up_where` and `family`")
+        try:
+            return Found(PARENT, name, self.tables.kind(PARTNERS, name))
+        except UnknownNameError:
+            known = self.tables.columns(PARTNERS)
+            raise UnknownNameError(f"`partners` has no column `{name}`{nearest(name, known)}") from None
 
     def _reference(self, reference: Reference, name: str) -> Found:
         if self.table is None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from crmsync.programs.metrics import Vocabulary
 from crmsync.programs.names import Kind, kind_of_unit
 from crmsync.programs.program import Comparison, Criterion, Group, Junction, Requirement
 from crmsync.programs.thresholds import Conversion, read_threshold
+from crmsync.programs.vocabulary import Vocabulary
 from crmsync.strict_yaml import Node, nearest
 
 _GROUPS = (Junction.ALL, Junction.ANY, Junction.NONE)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from crmsync.errors import ConfigError
-from crmsync.programs.metrics import Vocabulary, column_kind
 from crmsync.programs.names import PARTNERS, Kind, kind_of_unit
 from crmsync.programs.program import ByAttribute, Comparison, MoneyValue, OtherMetric, RateRow, Unit, Value
+from crmsync.programs.vocabulary import Vocabulary, column_kind
 from crmsync.strict_yaml import Node, decimal_of, nearest
 
 _COMPARED = re.compile(r"(>=|<=|>|<|=)\s*(.*)", re.DOTALL)

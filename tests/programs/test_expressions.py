@@ -86,7 +86,7 @@ def test_a_column_may_bear_a_word_of_sql(name: str) -> None:
         ("is_won and regio = 'x'", "position 12 of"),
         ("partners.regio = 'x'", "did you mean `region`?"),
         ("mkts.factor", "unknown table or reference `mkts`"),
-        ("parent.region = 'x'", "not built yet"),
+        ("parent.region = 'x'", "it stands in `rolls_up_where`"),
         ("(select 1)", "`select` is not part of the language"),
         ("exists(select 1)", "`exists(…)` is not a function"),
         ("role in (select 1)", "`select` is not part of the language"),
