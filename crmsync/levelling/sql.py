@@ -208,7 +208,16 @@ def greatest(*values: Sql) -> Sql:
 
 def least_known(*values: Sql) -> Sql:
     """The smallest of values that are never null."""
-    return values[0] if len(values) == 1 else exp.Least(this=values[0], expressions=list(values[1:]))
+    if len(values) == 1:
+        return values[0]
+    return exp.Least(this=values[0], expressions=list(values[1:]), ignore_nulls=True)
+
+
+def greatest_known(*values: Sql) -> Sql:
+    """The largest of values that are never null."""
+    if len(values) == 1:
+        return values[0]
+    return exp.Greatest(this=values[0], expressions=list(values[1:]), ignore_nulls=True)
 
 
 def abs_(value: Sql) -> Sql:
@@ -330,6 +339,17 @@ def first_of(value: Sql, over: Sequence[Sql], order: Sequence[tuple[Sql, bool]])
     """The value of the first row per `over`, by `order` (expression, descending)."""
     ordered = exp.Order(expressions=[exp.Ordered(this=e, desc=desc, nulls_first=False) for e, desc in order])
     return exp.Window(this=exp.FirstValue(this=value), partition_by=list(over), order=ordered)
+
+
+def rank_over(over: Sequence[Sql], order: Sql, descending: bool) -> Sql:
+    """Place of a row per `over`, from 1; rows that are equal share the better place."""
+    ordered = exp.Order(expressions=[exp.Ordered(this=order, desc=descending, nulls_first=False)])
+    return exp.Window(this=exp.Rank(), partition_by=list(over), order=ordered)
+
+
+def count_over(over: Sequence[Sql]) -> Sql:
+    """How many rows there are per `over`."""
+    return exp.Window(this=exp.Count(this=exp.Star()), partition_by=list(over))
 
 
 def running_sum(value: Sql, over: Sequence[Sql], order: Sql) -> Sql:

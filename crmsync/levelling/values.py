@@ -60,6 +60,11 @@ def merged(result: Sql, kind: str, *sides: Value, computed: bool = False) -> Val
     return Value(result, kind, tuple(found.values()), unknown, computed=computed)
 
 
+def exact(value: Value) -> Value:
+    """The value, unknown where it is only a lower bound."""
+    return value if value.lower_bound is None else merged(value.sql, value.kind, value, computed=value.computed)
+
+
 def product(left: Value, right: Value) -> Value:
     """Left times right; money stays exact as long as the factor is below a million."""
     if left.number is not None and right.number is not None:
