@@ -11,16 +11,23 @@ Source: program-language, sections 0, 2 and 3 (unknown).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import date
-from decimal import Decimal
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Protocol
 
 from sqlglot import exp
 
-from crmsync.errors import ConfigError
 from crmsync.levelling import sql
+from crmsync.levelling.arithmetic import (
+    Names,
+    Reader,
+    arithmetic,
+    bound_taken,
+    date_literal,
+    interval,
+    literal,
+    same_kind,
+)
+from crmsync.levelling.comparisons import COMPARISONS, closed, compared
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import (
     COUNT,
@@ -30,7 +37,6 @@ from crmsync.levelling.values import (
     MONEY,
     NOTHING,
     NUMBER,
-    SPAN,
     WORDS,
     YES_NO,
     Value,
@@ -38,42 +44,19 @@ from crmsync.levelling.values import (
     as_exact,
     comparable,
     merged,
-    product,
     rounded,
 )
 from crmsync.programs.program import Formula
 
 
-class Names(Protocol):
-    """Where a formula's names come from."""
-
-    def value(self, table: str, column: str) -> Value:
-        """The column of a table or reference, or the metric (table `metric`)."""
-        ...
-
-    def as_of(self) -> Sql:
-        """The day of the evaluation."""
-        ...
-
-
-@dataclass(frozen=True)
-class _Reader:
-    names: Names
-    formula: Formula
-    file: str
-
-    def refuse(self, why: str) -> ConfigError:
-        return ConfigError(f"`{self.formula.text}`: {why}", file=self.file, line=self.formula.line)
-
-
 def value_of(formula: Formula, names: Names, file: str) -> Value:
     """The formula as a value; its NULL means empty or unknown."""
-    return _value(formula.tree, _Reader(names, formula, file))
+    return _value(formula.tree, Reader(names, formula, file))
 
 
 def condition_of(formula: Formula, names: Names, file: str) -> Sql:
     """The formula as a condition: true, false, or NULL where an unknown decides."""
-    return _condition(formula.tree, _Reader(names, formula, file))
+    return _condition(formula.tree, Reader(names, formula, file))
 
 
 def found_of(formula: Formula, names: Names) -> tuple[Sql, ...]:
@@ -89,109 +72,73 @@ def found_of(formula: Formula, names: Names) -> tuple[Sql, ...]:
 # --- conditions
 
 
-def _condition(node: Sql, reader: _Reader) -> Sql:
+def _condition(node: Sql, reader: Reader) -> Sql:
     maker = _CONDITIONS.get(type(node))
     if maker is not None:
         return maker(node, reader)
-    if isinstance(node, _COMPARISONS):
+    if isinstance(node, COMPARISONS):
         return _comparison(node, reader)
     value = _value(node, reader)
     if value.kind not in (YES_NO, NOTHING):
         raise reader.refuse(f"`{node.sql()}` is a {value.kind}, where a condition is needed")
-    return _closed(value.sql, sql.false(), (value,))
+    return closed(value.sql, sql.false(), (value,))
 
 
-_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
-_MAKERS: Mapping[type[Sql], Callable[[Sql, Sql], Sql]] = MappingProxyType(
-    {exp.EQ: sql.eq, exp.NEQ: sql.ne, exp.LT: sql.lt, exp.LTE: sql.le, exp.GT: sql.gt, exp.GTE: sql.ge}
-)
-_TURNED: Mapping[type[Sql], type[Sql]] = MappingProxyType(
-    {exp.LT: exp.GT, exp.LTE: exp.GTE, exp.GT: exp.LT, exp.GTE: exp.LTE, exp.EQ: exp.EQ, exp.NEQ: exp.NEQ}
-)
-
-
-def _closed(answer: Sql, when_empty: Sql, sides: tuple[Value, ...]) -> Sql:
-    """The answer with empty cells closed and unknowns left open."""
-    closed = sql.coalesce(answer, when_empty)
-    open_when = [sql.is_null(side.sql) for side in sides if side.unknown]
-    open_when += [sql.not_(condition) for side in sides for condition in side.found]
-    return sql.case([(sql.or_(*open_when), sql.null(sql.BOOLEAN))], closed) if open_when else closed
-
-
-def _comparison(node: Sql, reader: _Reader) -> Sql:
+def _comparison(node: Sql, reader: Reader) -> Sql:
     return compared(type(node), _value(node.this, reader), _value(node.expression, reader))
 
 
-def compared(kind: type[Sql], left: Value, right: Value) -> Sql:
-    """`left kind right` (kind: a SQLGlot comparison class) with empty cells closed and unknowns open."""
-    left, right = comparable(left, right)
-    answer = _closed(_MAKERS[kind](left.sql, right.sql), sql.true() if kind is exp.NEQ else sql.false(), (left, right))
-    return _bounded(answer, kind, left, right)
-
-
-def _bounded(answer: Sql, kind: type[Sql], left: Value, right: Value) -> Sql:
-    """A lower bound that reaches a >= is enough; anything else about it is unknown."""
-    if right.lower_bound is not None and left.lower_bound is None:
-        left, right, kind = right, left, _TURNED[kind]
-    if left.lower_bound is None:
-        return answer
-    lost = sql.or_(*(side.lower_bound for side in (left, right) if side.lower_bound is not None))
-    if kind in (exp.GT, exp.GTE) and right.lower_bound is None:
-        lost = sql.and_(lost, sql.not_(sql.coalesce(answer, sql.false())))
-    return sql.case([(lost, sql.null(sql.BOOLEAN))], answer)
-
-
-def _in(node: Sql, reader: _Reader) -> Sql:
+def _in(node: Sql, reader: Reader) -> Sql:
     value = _value(node.this, reader)
     members = [_value(member, reader) for member in node.expressions]
     sides = [comparable(value, member) for member in members]
     first = sides[0][0] if sides else value
     answer = sql.in_(first.sql, [member.sql for _, member in sides])
     lost = [] if value.lower_bound is None else [(value.lower_bound, sql.null(sql.BOOLEAN))]
-    return sql.case(lost, _closed(answer, sql.false(), (value, *members)))
+    return sql.case(lost, closed(answer, sql.false(), (value, *members)))
 
 
-def _between(node: Sql, reader: _Reader) -> Sql:
+def _between(node: Sql, reader: Reader) -> Sql:
     low = exp.GTE(this=node.this.copy(), expression=node.args["low"].copy())
     high = exp.LTE(this=node.this.copy(), expression=node.args["high"].copy())
     return sql.and_(_comparison(low, reader), _comparison(high, reader))
 
 
-def _like(node: Sql, reader: _Reader) -> Sql:
+def _like(node: Sql, reader: Reader) -> Sql:
     value, pattern = _value(node.this, reader), _value(node.expression, reader)
-    return _closed(sql.like(value.sql, pattern.sql), sql.false(), (value, pattern))
+    return closed(sql.like(value.sql, pattern.sql), sql.false(), (value, pattern))
 
 
-def _is(node: Sql, reader: _Reader) -> Sql:
+def _is(node: Sql, reader: Reader) -> Sql:
     if not isinstance(node.expression, exp.Null):
         raise reader.refuse("`is` is followed by `null` or `not null`")
     return sql.is_null(_value(node.this, reader).sql)
 
 
-def _has(node: Sql, reader: _Reader) -> Sql:
+def _has(node: Sql, reader: Reader) -> Sql:
     values, member = (_value(part, reader) for part in node.expressions)
     if values.kind not in (LIST, NOTHING):
         raise reader.refuse("has(list, value) needs a list column first")
-    return _closed(sql.list_contains(values.sql, member.sql), sql.false(), (values, member))
+    return closed(sql.list_contains(values.sql, member.sql), sql.false(), (values, member))
 
 
-def _case_condition(node: Sql, reader: _Reader) -> Sql:
+def _case_condition(node: Sql, reader: Reader) -> Sql:
     default = node.args.get("default")
     branches = [(when, _condition(then, reader)) for when, then in _branches(node, reader)]
     return sql.case(branches, _condition(default, reader) if default is not None else sql.null(sql.BOOLEAN))
 
 
-def _coalesce_condition(node: Sql, reader: _Reader) -> Sql:
+def _coalesce_condition(node: Sql, reader: Reader) -> Sql:
     parts = [_open_condition(part, reader) for part in (node.this, *node.expressions)]
     return sql.coalesce(parts[0], *parts[1:])
 
 
-def _open_condition(node: Sql, reader: _Reader) -> Sql:
+def _open_condition(node: Sql, reader: Reader) -> Sql:
     """Inside coalesce an empty yes/no cell stays empty, so that its default can take over."""
     return _value(node, reader).sql if isinstance(node, exp.Column) else _condition(node, reader)
 
 
-_CONDITIONS: Mapping[type[Sql], Callable[[Sql, _Reader], Sql]] = MappingProxyType(
+_CONDITIONS: Mapping[type[Sql], Callable[[Sql, Reader], Sql]] = MappingProxyType(
     {
         exp.And: lambda node, reader: sql.and_(_condition(node.this, reader), _condition(node.expression, reader)),
         exp.Or: lambda node, reader: sql.or_(_condition(node.this, reader), _condition(node.expression, reader)),
@@ -210,7 +157,7 @@ _CONDITIONS: Mapping[type[Sql], Callable[[Sql, _Reader], Sql]] = MappingProxyTyp
 )
 
 
-def _branches(node: Sql, reader: _Reader) -> list[tuple[Sql, Sql]]:
+def _branches(node: Sql, reader: Reader) -> list[tuple[Sql, Sql]]:
     """WHEN conditions and the nodes after THEN, for both forms of case."""
     subject = node.this
     whens = []
@@ -223,135 +170,62 @@ def _branches(node: Sql, reader: _Reader) -> list[tuple[Sql, Sql]]:
 # --- values
 
 
-def _value(node: Sql, reader: _Reader) -> Value:
+def _value(node: Sql, reader: Reader) -> Value:
     maker = _VALUES.get(type(node))
     if maker is not None:
         return maker(node, reader)
-    if type(node) in _CONDITIONS or isinstance(node, _COMPARISONS):
+    if type(node) in _CONDITIONS or isinstance(node, COMPARISONS):
         # a condition used as a value already carries what it does not know as NULL
         return Value(_condition(node, reader), YES_NO, unknown=True)
     raise reader.refuse(f"`{node.sql()}` is not part of the language")
 
 
-def _column(node: Sql, reader: _Reader) -> Value:
+def _column(node: Sql, reader: Reader) -> Value:
     assert isinstance(node, exp.Column)
     if node.table == "clock":
         return Value(reader.names.as_of(), DAY)
     return reader.names.value(node.table, node.name)
 
 
-def _literal(node: Sql, _reader: _Reader) -> Value:
-    if node.is_string:
-        return Value(sql.text(node.this), WORDS)
-    return Value(sql.double(node.this), LITERAL, number=Decimal(node.this))
+def _arithmetic(node: Sql, reader: Reader) -> Value:
+    return arithmetic(node, _value(node.this, reader), _value(node.expression, reader), reader)
 
 
-def _date(node: Sql, reader: _Reader) -> Value:
-    try:
-        return Value(sql.day(date.fromisoformat(node.this.this)), DAY)
-    except ValueError as error:
-        raise reader.refuse(f"{node.this.this!r} is not a date") from error
-
-
-def _interval(node: Sql, reader: _Reader) -> Value:
-    unit = str(node.args["unit"].this).upper().rstrip("S")
-    count = int(Decimal(node.this.this))
-    months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}.get(unit)
-    days = {"DAY": 1, "WEEK": 7}.get(unit)
-    if months is None and days is None:
-        raise reader.refuse(f"an interval is given in days, weeks, months, quarters or years, not {unit.lower()}")
-    return Value(sql.null(), SPAN, span=(count * months, "MONTH") if months else (count * (days or 1), "DAY"))
-
-
-def _arithmetic(node: Sql, reader: _Reader) -> Value:
-    left, right = _value(node.this, reader), _value(node.expression, reader)
-    if DAY in (left.kind, right.kind) or SPAN in (left.kind, right.kind):
-        return _date_arithmetic(node, left, right, reader)
-    for side in (left, right):
-        if side.kind not in (MONEY, NUMBER, COUNT, LITERAL, NOTHING):
-            raise reader.refuse(f"`{node.sql()}` computes with a {side.kind}")
-    if isinstance(node, exp.Mul):
-        return product(left, right)
-    if isinstance(node, exp.Div):
-        divisor = sql.nullif(as_double(right).sql, sql.double(0))
-        return merged(sql.div(as_double(left).sql, divisor), NUMBER, left, right, computed=True)
-    maker = sql.add if isinstance(node, exp.Add) else sql.sub
-    if MONEY in (left.kind, right.kind):
-        exact_left, exact_right = as_exact(left), as_exact(right)
-        return merged(maker(exact_left, exact_right), MONEY, left, right, computed=True)
-    if left.number is not None and right.number is not None:
-        total = left.number + right.number if isinstance(node, exp.Add) else left.number - right.number
-        return Value(sql.double(total), LITERAL, number=total)
-    return merged(maker(as_double(left).sql, as_double(right).sql), NUMBER, left, right, computed=True)
-
-
-def _unknown_over_empty(maker: Callable[[Sql, _Reader], Value]) -> Callable[[Sql, _Reader], Value]:
+def _unknown_over_empty(maker: Callable[[Sql, Reader], Value]) -> Callable[[Sql, Reader], Value]:
     """Arithmetic, least and greatest over an empty cell are unknown, not empty, as is division by zero."""
 
-    def made(node: Sql, reader: _Reader) -> Value:
+    def made(node: Sql, reader: Reader) -> Value:
         value = maker(node, reader)
         return value if value.number is not None else replace(value, unknown=True)
 
     return made
 
 
-def _date_arithmetic(node: Sql, left: Value, right: Value, reader: _Reader) -> Value:
-    if left.kind == right.kind == DAY and isinstance(node, exp.Sub):
-        return merged(sql.cast(sql.days_between(left.sql, right.sql), sql.BIGINT), COUNT, left, right)
-    if isinstance(node, exp.Add) and left.kind == SPAN:
-        left, right = right, left
-    if left.kind != DAY or right.span is None or not isinstance(node, exp.Add | exp.Sub):
-        raise reader.refuse(f"`{node.sql()}`: a date takes an interval (date - interval '3 months') or another date")
-    count, unit = right.span
-    return merged(sql.plus_interval(left.sql, count if isinstance(node, exp.Add) else -count, unit), DAY, left)
-
-
-def _same_kind(values: list[Value], reader: _Reader, node: Sql) -> tuple[list[Value], str]:
-    kinds = {value.kind for value in values if value.kind not in (NOTHING, LITERAL)}
-    if MONEY in kinds:
-        return [replace(value, sql=as_exact(value), kind=MONEY) for value in values], MONEY
-    if kinds <= {NUMBER, COUNT}:
-        return [as_double(value) if value.kind != NOTHING else value for value in values], NUMBER
-    if len(kinds) > 1:
-        raise reader.refuse(f"`{node.sql()}` mixes {' and '.join(sorted(kinds))}")
-    return values, next(iter(kinds))
-
-
-def _chosen(maker: Callable[..., Sql]) -> Callable[[Sql, _Reader], Value]:
-    def chosen(node: Sql, reader: _Reader) -> Value:
+def _chosen(maker: Callable[..., Sql]) -> Callable[[Sql, Reader], Value]:
+    def chosen(node: Sql, reader: Reader) -> Value:
         parts = [_value(part, reader) for part in (node.this, *node.expressions)]
-        values, kind = _same_kind(parts, reader, node)
+        values, kind = same_kind(parts, reader, node)
         return merged(maker(*(value.sql for value in values)), kind, *values, computed=kind in (NUMBER, MONEY))
 
     return chosen
 
 
-def _coalesce(node: Sql, reader: _Reader) -> Value:
+def _coalesce(node: Sql, reader: Reader) -> Value:
     parts = [_value(part, reader) for part in (node.this, *node.expressions)]
-    values, kind = _same_kind(parts, reader, node)
+    values, kind = same_kind(parts, reader, node)
     result = sql.coalesce(values[0].sql, *(value.sql for value in values[1:]))
     last = parts[-1]  # a known default makes the whole known, but no lower bound exact
     if last.kind == LITERAL or not (last.unknown or last.found):
-        return Value(result, kind, lower_bound=_bound_taken(values), computed=kind in (NUMBER, MONEY))
+        return Value(result, kind, lower_bound=bound_taken(values), computed=kind in (NUMBER, MONEY))
     return merged(result, kind, *values, computed=kind in (NUMBER, MONEY))
 
 
-def _bound_taken(values: list[Value]) -> Sql | None:
-    """Whether the first known of the values is only a lower bound."""
-    taken = [
-        sql.and_(value.lower_bound, sql.not_null(value.sql), *(sql.is_null(earlier.sql) for earlier in values[:at]))
-        for at, value in enumerate(values)
-        if value.lower_bound is not None
-    ]
-    return sql.or_(*taken) if taken else None
-
-
-def _nullif(node: Sql, reader: _Reader) -> Value:
-    (left, right), kind = _same_kind([_value(node.this, reader), _value(node.expression, reader)], reader, node)
+def _nullif(node: Sql, reader: Reader) -> Value:
+    (left, right), kind = same_kind([_value(node.this, reader), _value(node.expression, reader)], reader, node)
     return merged(sql.nullif(left.sql, right.sql), kind, left, right, computed=kind in (NUMBER, MONEY))
 
 
-def _case_value(node: Sql, reader: _Reader) -> Value:
+def _case_value(node: Sql, reader: Reader) -> Value:
     branches = _branches(node, reader)
     default = node.args.get("default")
     thens = [_value(then, reader) for _, then in branches]
@@ -360,7 +234,7 @@ def _case_value(node: Sql, reader: _Reader) -> Value:
     if all(then.kind in (YES_NO, NOTHING) for then in thens):
         return Value(_case_condition(node, reader), YES_NO, unknown=True)
     thens = [then if then.lower_bound is None else merged(then.sql, then.kind, then) for then in thens]
-    values, kind = _same_kind(thens, reader, node)
+    values, kind = same_kind(thens, reader, node)
     otherwise = values[len(branches)].sql if default is not None else None
     whens = [(when, value.sql) for (when, _), value in zip(branches, values, strict=False)]
     found = {condition.sql(): condition for value in values for condition in value.found}
@@ -369,8 +243,8 @@ def _case_value(node: Sql, reader: _Reader) -> Value:
     return Value(sql.case(whens, otherwise), kind, tuple(found.values()), unknown, computed=kind in (NUMBER, MONEY))
 
 
-def _number_call(maker: Callable[[Sql], Sql]) -> Callable[[Sql, _Reader], Value]:
-    def call(node: Sql, reader: _Reader) -> Value:
+def _number_call(maker: Callable[[Sql], Sql]) -> Callable[[Sql, Reader], Value]:
+    def call(node: Sql, reader: Reader) -> Value:
         value = _value(node.this, reader)
         if value.kind == MONEY:
             return merged(maker(value.sql), MONEY, value, computed=True)
@@ -379,7 +253,7 @@ def _number_call(maker: Callable[[Sql], Sql]) -> Callable[[Sql, _Reader], Value]
     return call
 
 
-def _round(node: Sql, reader: _Reader) -> Value:
+def _round(node: Sql, reader: Reader) -> Value:
     value = _value(node.this, reader)
     digits = int(node.args["decimals"].this) if node.args.get("decimals") is not None else 0
     exact = sql.round_(as_exact(value) if value.kind == MONEY else sql.cast(as_double(value).sql, sql.EXACT), digits)
@@ -388,27 +262,27 @@ def _round(node: Sql, reader: _Reader) -> Value:
     return merged(sql.cast(exact, sql.DOUBLE), NUMBER, value)
 
 
-def _word_call(maker: Callable[[Sql], Sql], kind: str) -> Callable[[Sql, _Reader], Value]:
-    def call(node: Sql, reader: _Reader) -> Value:
+def _word_call(maker: Callable[[Sql], Sql], kind: str) -> Callable[[Sql, Reader], Value]:
+    def call(node: Sql, reader: Reader) -> Value:
         value = _value(node.this, reader)
         return merged(sql.cast(maker(value.sql), sql.BIGINT) if kind == COUNT else maker(value.sql), kind, value)
 
     return call
 
 
-def _negative(node: Sql, reader: _Reader) -> Value:
+def _negative(node: Sql, reader: Reader) -> Value:
     value = _value(node.this, reader)
     if value.number is not None:
         return Value(sql.double(-value.number), LITERAL, number=-value.number)
     return merged(exp.Neg(this=sql.paren(value.sql)), value.kind, value, computed=value.computed)
 
 
-_VALUES: Mapping[type[Sql], Callable[[Sql, _Reader], Value]] = MappingProxyType(
+_VALUES: Mapping[type[Sql], Callable[[Sql, Reader], Value]] = MappingProxyType(
     {
         exp.Column: _column,
-        exp.Literal: _literal,
-        exp.Cast: _date,
-        exp.Interval: _interval,
+        exp.Literal: literal,
+        exp.Cast: date_literal,
+        exp.Interval: interval,
         exp.Null: lambda _node, _reader: Value(sql.null(), NOTHING),
         exp.Boolean: lambda node, _reader: Value(sql.true() if node.this else sql.false(), YES_NO),
         exp.Paren: lambda node, reader: _value(node.this, reader),

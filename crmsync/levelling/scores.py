@@ -16,7 +16,9 @@ from decimal import Decimal
 from sqlglot import exp
 
 from crmsync.levelling import sql
-from crmsync.levelling.conditions import Names, compared, condition_of
+from crmsync.levelling.arithmetic import Names
+from crmsync.levelling.comparisons import compared
+from crmsync.levelling.conditions import condition_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import LITERAL, NUMBER, WORDS, YES_NO, Value, as_double, exact, rounded
 from crmsync.programs.program import (
