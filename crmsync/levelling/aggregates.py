@@ -12,10 +12,11 @@ from types import MappingProxyType
 from sqlglot import exp
 
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import NOW, Atom, Days
+from crmsync.levelling.atoms import Atom, Days
 from crmsync.levelling.engine import Engine
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.scans import ROWS_ID, BoundsOf, MetricColumns, RowSource, in_window, is_plain, takes_each_row
+from crmsync.levelling.spots import NOW
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Aggregate, RollsUp, Unit
 

@@ -5,7 +5,7 @@ Pure but for the engine: no clock, no files of its own. Rows are never looped ov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,27 +16,26 @@ import pyarrow.compute as pc
 
 from crmsync.errors import ConfigError, Rejected
 from crmsync.levelling import previous, sql
-from crmsync.levelling.aggregates import TablePass
-from crmsync.levelling.atoms import HORIZON, NOW, PACE, Atom, atoms_needed, days_of
+from crmsync.levelling.atoms import days_of
 from crmsync.levelling.categories import Standing, metrics_struct
-from crmsync.levelling.criteria import LIMITS, Limits, attributes_used, metrics_of, tiers_of
+from crmsync.levelling.criteria import LIMITS, Limits, attributes_used
 from crmsync.levelling.engine import DuckDbEngine, Engine
 from crmsync.levelling.fields import compute_rolled_fields
 from crmsync.levelling.hierarchy import Hierarchy, build_hierarchy
 from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.loss import LOSSES, first_days_of_loss
-from crmsync.levelling.measures import VIEWS, MeasureQuery, Measures, partner_columns_used, with_alias
+from crmsync.levelling.measures import Measures, partner_columns_used, with_alias
+from crmsync.levelling.measuring import MEASURES, compute_measures, wanted_metrics
 from crmsync.levelling.money import money_of
 from crmsync.levelling.overrides import PINS, overrides_in_force
 from crmsync.levelling.references import register_references
-from crmsync.levelling.scans import fixed_bounds, source_of
+from crmsync.levelling.spots import NOW, category_bound, spots_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.summary import standings_query, with_losses
 from crmsync.programs.program import FromRows, Program, RollsUp
 from crmsync.snapshots import Snapshot
 from crmsync.tables import CANONICAL, ColumnType
 
-MEASURES = "measures"
 NOTED = 20
 """How many partners are named, at most, of those that have the same fault."""
 
@@ -74,8 +73,7 @@ def _assess(
     overrides = overrides_in_force(program, snapshot, as_of, engine)
     register_memory(engine, overrides.pins, before)
     levelling.remembers.update({PINS: overrides.pins.num_rows > 0, previous.PREVIOUS: before.num_rows > 0})
-    wanted = wanted_metrics(program)
-    names = compute_measures(levelling, wanted)
+    names = compute_measures(levelling, wanted_metrics(program))
     standings = compute_standings(levelling, names, before)
     carried = [f"partner {one}: its row was rejected; its standing stays as it was" for one in _unread(before)]
     return Assessment(standings, (*notes_of(levelling), *carried), overrides.rejected)
@@ -109,7 +107,10 @@ def prepare(program: Program, snapshot: Snapshot, as_of: date, engine: Engine) -
     limits = Limits(money, program.effective_from, as_of, str(program.file))
     hierarchy = _hierarchy(program, snapshot, engine)
     references = register_references(program, engine)
-    made = Levelling(program, snapshot, days, engine, money, references, hierarchy, limits, frozenset(columns))
+    spots = spots_of(program, category_bound(program))
+    made = Levelling(
+        program, spots, snapshot, days, engine, money, references, hierarchy, limits, frozenset(columns)
+    )  # fmt: skip
     compute_rolled_fields(made)
     return made
 
@@ -137,57 +138,6 @@ def _hierarchy(program: Program, snapshot: Snapshot, engine: Engine) -> Hierarch
     if not hierarchy.flat:
         engine.register("closure", hierarchy.closure)
     return hierarchy
-
-
-def wanted_metrics(program: Program) -> list[tuple[str, str]]:
-    """Every metric today; those that tiers depend on also ahead."""
-    deciding: set[str] = set()
-    for tier in tiers_of(program):
-        deciding |= metrics_of(tier.requires) | metrics_of(tier.keeps)
-    ahead = [(key, view) for key in program.metrics if key in deciding for view in (HORIZON, PACE)]
-    return [(key, NOW) for key in program.metrics] + ahead
-
-
-def compute_measures(levelling: Levelling, wanted: Sequence[tuple[str, str]]) -> dict[str, Measures]:
-    """Compute the table `measures`; returns the names of its columns by view."""
-    program, engine = levelling.program, levelling.engine
-    atoms = atoms_needed(program, wanted, levelling.validity())
-    made, lossy = compute_atoms(levelling, atoms)
-    partners = levelling.rows("partners")
-    views = {NOW: levelling.days.as_of, HORIZON: levelling.days.horizon, PACE: levelling.days.horizon}
-    builder = MeasureQuery(
-        program, levelling.days, partners, levelling.validity(), levelling.file,
-        {view: sql.day(on) for view, on in views.items()},
-    )  # fmt: skip
-    keys = {"partner_id": sql.col("partner_id", "f"), "cyclic": _is_cyclic(levelling)}
-    query = builder.build(wanted, atoms, made, lossy, levelling.partner_columns, keys, partners.source())
-    engine.spread(MEASURES, sql.in_order_of(query, "partner_id"))
-    engine.drop(name for name, _ in made)
-    lossy_columns = frozenset(builder.lossy)
-    return {view: Measures(program, view, builder.as_of_sql[view], builder.kinds, lossy_columns) for view in VIEWS}
-
-
-def compute_atoms(levelling: Levelling, atoms: Mapping[str, Atom]) -> tuple[list[tuple[str, list[str]]], list[str]]:
-    """Run one pass per table; returns the tables made with their columns, and the columns that can lose records."""
-    made: list[tuple[str, list[str]]] = []
-    lossy: list[str] = []
-    limits = fixed_bounds(levelling.days)
-    for table in tables_used(levelling.program):
-        mine = [atom for atom in atoms.values() if atom.source.table == table]
-        if not mine or table not in levelling.snapshot.tables:
-            continue
-        rows = levelling.rows(table)
-        source = source_of(rows, mine, levelling.days, levelling.file, limits)
-        one = TablePass(rows, mine, levelling.days, levelling.engine, source, levelling.flat)
-        made += one.compute(limits)
-        levelling.lost.update(one.lost_records(limits))
-        lossy += [column for column, columns in one.columns.items() if columns.lost is not None]
-    return made, lossy
-
-
-def _is_cyclic(levelling: Levelling) -> Sql:
-    cyclic = levelling.hierarchy.cyclic if levelling.hierarchy else ()
-    return sql.in_(sql.col("partner_id", "f"), [sql.text(one) for one in cyclic]) if cyclic else sql.false()
 
 
 def compute_standings(

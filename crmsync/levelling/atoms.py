@@ -7,34 +7,22 @@ Each of these is an atom with a column of its own; all atoms of a table are comp
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from crmsync.errors import ConfigError
+from crmsync.levelling.spots import HORIZON, PACE, RECENT, Shifts, Spot, Spots, column_of
 from crmsync.levelling.windows import Bounds, after, before, bounds
 from crmsync.programs.program import (
     Aggregate,
     Ever,
-    FromFormula,
-    FromPast,
     FromRows,
     InForce,
     Last,
     Metric,
     Program,
-    Shift,
     Window,
 )
-
-NOW, HORIZON, PACE, RECENT = "now", "horizon", "pace", "recent"
-"""Views: today; nothing more happens until the horizon; business goes on as lately; the stretch of that pace."""
-
-Shifts = tuple[Shift, ...]
-
-
-def column_of(metric: str, view: str, shifts: Shifts = ()) -> str:
-    """Name of the column that holds a metric in a view."""
-    return "@".join([metric, view, *(f"{shift.count}{shift.period.value}" for shift in shifts)])
 
 
 @dataclass(frozen=True)
@@ -44,12 +32,19 @@ class Atom:
     metric: Metric
     source: FromRows
     window: Window
-    view: str
-    shifts: Shifts = ()
+    spot: Spot
+
+    @property
+    def view(self) -> str:
+        return self.spot.view
+
+    @property
+    def shifts(self) -> Shifts:
+        return self.spot.shifts
 
     @property
     def column(self) -> str:
-        return column_of(self.metric.key, self.view, self.shifts)
+        return column_of(self.metric.key, self.spot)
 
     @property
     def lost(self) -> str:
@@ -111,47 +106,36 @@ def window_of(metric: Metric, has_validity: bool) -> Window:
     return InForce() if has_validity else Ever()
 
 
-def atoms_needed(program: Program, wanted: Iterable[tuple[str, str]], validity: Mapping[str, bool]) -> dict[str, Atom]:
-    """All atoms that the (metric, view) pairs are built on, by column."""
+def atoms_needed(spots: Spots, wanted: Iterable[tuple[str, Spot]], validity: Mapping[str, bool]) -> dict[str, Atom]:
+    """All atoms that the wanted metrics are built on, by column."""
     found: dict[str, Atom] = {}
-    seen: set[tuple[str, str, Shifts]] = set()
+    seen: set[tuple[str, Spot]] = set()
 
-    def visit(key: str, view: str, shifts: Shifts) -> None:
-        if (key, view, shifts) in seen:
+    def visit(key: str, spot: Spot) -> None:
+        if (key, spot) in seen:
             return
-        seen.add((key, view, shifts))
-        metric = program.metrics[key]
+        seen.add((key, spot))
+        metric = spots.program.metrics[key]
         if isinstance(metric.source, FromRows):
-            for atom in _atoms_of(metric, metric.source, view, shifts, validity):
+            for atom in _atoms_of(metric, metric.source, replace(spot, category=None), validity):
                 found.setdefault(atom.column, atom)
-        for other, further in inputs_of(metric):
-            visit(other, view, shifts + further)
+        for other, there in spots.inputs(metric, spot):
+            visit(other, there)
 
-    for key, view in wanted:
-        visit(key, view, ())
+    for key, spot in wanted:
+        visit(key, spots.at(key, spot))
     return found
 
 
-def _atoms_of(
-    metric: Metric, source: FromRows, view: str, shifts: Shifts, validity: Mapping[str, bool]
-) -> Iterator[Atom]:
+def _atoms_of(metric: Metric, source: FromRows, spot: Spot, validity: Mapping[str, bool]) -> Iterator[Atom]:
     window = window_of(metric, validity[source.table])
     if isinstance(window, InForce) and not validity[source.table]:
         raise ConfigError(
             f"metric {metric.key}: table {source.table} has no issued_on and expires_on, so nothing is in force"
         )
-    if view != PACE:
-        yield Atom(metric, source, window, view, shifts)
+    if spot.view != PACE:
+        yield Atom(metric, source, window, spot)
         return
-    yield Atom(metric, source, window, HORIZON, shifts)
-    if is_flow(metric, window, shifts):
-        yield Atom(metric, source, window, RECENT, shifts)
-
-
-def inputs_of(metric: Metric) -> list[tuple[str, Shifts]]:
-    """The metrics a derived metric is built on, each with the shift it is taken at."""
-    if isinstance(metric.source, FromPast):
-        return [(metric.source.metric, ()), (metric.source.metric, (metric.source.shift,))]
-    if isinstance(metric.source, FromFormula):
-        return [(key, ()) for key in sorted(metric.source.formula.metrics)]
-    return []
+    yield Atom(metric, source, window, spot.seen(HORIZON))
+    if is_flow(metric, window, spot.shifts):
+        yield Atom(metric, source, window, spot.seen(RECENT))

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from crmsync.levelling import gap, movement, overrides, previous, risk, sql, tiers
-from crmsync.levelling.atoms import HORIZON, NOW, PACE, Days
+from crmsync.levelling.atoms import Days
 from crmsync.levelling.conditions import condition_of
 from crmsync.levelling.criteria import LIMITS, Criteria, Limits, Slots
 from crmsync.levelling.measures import Measures, partner_column, text_column, with_alias, with_shown
 from crmsync.levelling.movement import BEFORE
+from crmsync.levelling.spots import HORIZON, NOW, PACE
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import show
 from crmsync.programs.program import Category, Group, Ladder, Program, Unit

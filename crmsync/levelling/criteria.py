@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
-from crmsync.levelling.conditions import compared
+from crmsync.levelling.comparisons import compared
 from crmsync.levelling.measures import Measures, partner_column
 from crmsync.levelling.money import Money, threshold_factor
 from crmsync.levelling.sql import Sql
@@ -207,7 +207,7 @@ class Slots:
     def met(self, criterion: Criterion, criteria: Criteria) -> Sql:
         """Whether the criterion is met, as a column."""
         spare = "" if criteria.spare is None else f"{criteria.spare:+f}"
-        name = f"met_{self._number(criterion)}@{criteria.names.view}{spare}"
+        name = f"met_{self._number(criterion)}@{criteria.names.spot.view}{spare}"
         if name not in self.met_columns:
             self.met_columns[name] = criteria.computed(criterion)
         return sql.col(name)

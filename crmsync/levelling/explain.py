@@ -13,14 +13,16 @@ from typing import Any
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import gap, previous, sql
-from crmsync.levelling.assess import compute_measures, compute_standings, prepare, register_memory, wanted_metrics
-from crmsync.levelling.atoms import NOW, Atom, atoms_needed, bounds_of, inputs_of
+from crmsync.levelling.assess import compute_standings, prepare, register_memory
+from crmsync.levelling.atoms import Atom, atoms_needed, bounds_of
 from crmsync.levelling.criteria import LIMITS, Criteria
 from crmsync.levelling.engine import DuckDbEngine
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures
+from crmsync.levelling.measuring import compute_measures, wanted_metrics
 from crmsync.levelling.overrides import PINS, overrides_in_force
 from crmsync.levelling.scans import MetricColumns, fixed_bounds, in_window, kept, row_expressions, row_values
+from crmsync.levelling.spots import NOW, Spot, inputs_of
 from crmsync.levelling.standings import json_ready
 from crmsync.programs.program import (
     FromField,
@@ -125,7 +127,7 @@ def _with_inputs(program: Program, keys: Sequence[str] | dict[str, None]) -> lis
     def visit(key: str) -> None:
         if key not in found:
             found[key] = None
-            for other, _ in inputs_of(program.metrics[key]):
+            for other in inputs_of(program, program.metrics[key]):
                 visit(other)
 
     for key in keys:
@@ -176,7 +178,7 @@ def _metric(levelling: Levelling, metric: Metric, partner_id: str, standing: Map
         "unit": metric.unit.value,
         "value": standing["metrics"][metric.key],
         "line": metric.line,
-        "built_on": [other for other, _ in inputs_of(metric)],
+        "built_on": inputs_of(levelling.program, metric),
     }
     match metric.source:
         case FromRows() as source:
@@ -192,7 +194,7 @@ def _metric(levelling: Levelling, metric: Metric, partner_id: str, standing: Map
 
 def _records(levelling: Levelling, metric: Metric, source: FromRows, partner_id: str) -> dict[str, Any]:
     file = levelling.snapshot.tables.get(source.table)
-    atom = atoms_needed(levelling.program, [(metric.key, NOW)], levelling.validity())[f"{metric.key}@{NOW}"]
+    (atom,) = atoms_needed(levelling.spots, [(metric.key, Spot(NOW))], levelling.validity()).values()
     how = f"{source.aggregate.value} of {source.table}" + (f".{source.value.text}" if source.value else "")
     how += f" where {metric.where.text}" if metric.where else ""
     told: dict[str, Any] = {"how": how, "window": _window(levelling, atom), "records": []}

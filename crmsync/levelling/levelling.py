@@ -12,6 +12,7 @@ from crmsync.levelling.hierarchy import Hierarchy
 from crmsync.levelling.money import Money
 from crmsync.levelling.references import RegisteredReference
 from crmsync.levelling.rows import Rows, rows_of
+from crmsync.levelling.spots import Spots
 from crmsync.programs.program import FromRows, Program
 from crmsync.snapshots import Snapshot
 from crmsync.tables import CANONICAL
@@ -22,6 +23,7 @@ class Levelling:
     """The program, the tables and the engine of one assessment, and what all metrics share."""
 
     program: Program
+    spots: Spots
     snapshot: Snapshot
     days: Days
     engine: Engine

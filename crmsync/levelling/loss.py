@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from crmsync.levelling import sql
 from crmsync.levelling.aggregates import TablePass
-from crmsync.levelling.atoms import HORIZON, Atom, atoms_needed
+from crmsync.levelling.atoms import Atom, atoms_needed
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.criteria import LIMITS, Criteria, metrics_of, tiers_of
 from crmsync.levelling.levelling import Levelling, tables_used
@@ -23,6 +23,7 @@ from crmsync.levelling.risk import position_by_keeps
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.running import Rowset, can_run, register_events, running_values
 from crmsync.levelling.scans import MetricColumns, RowSource, kept, row_expressions, row_values
+from crmsync.levelling.spots import HORIZON, Spot
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Aggregate, Formula, FromRows, InForce, RollsUp
 
@@ -38,9 +39,11 @@ def first_days_of_loss(levelling: Levelling) -> bool:
         return False
     engine.run("falling", falling)
     _register_scope(levelling)
-    wanted = sorted({(key, HORIZON) for tier in tiers_of(levelling.program)
-                     for key in metrics_of(tier.requires) | metrics_of(tier.keeps)})  # fmt: skip
-    atoms = atoms_needed(levelling.program, wanted, levelling.validity())
+    deciding = {
+        key for tier in tiers_of(levelling.program) for key in metrics_of(tier.requires) | metrics_of(tier.keeps)
+    }
+    wanted = [(key, Spot(HORIZON)) for key in sorted(deciding)]
+    atoms = atoms_needed(levelling.spots, wanted, levelling.validity())
     calendar = Calendar(levelling.days, list(atoms.values()))
     engine.register(AHEAD, calendar.table())
     steady = _reads_no_clock(levelling)
@@ -224,11 +227,11 @@ def _passes(
 
 
 def _measures(
-    levelling: Levelling, wanted: Sequence[tuple[str, str]], atoms: Mapping[str, Atom],
+    levelling: Levelling, wanted: Sequence[tuple[str, Spot]], atoms: Mapping[str, Atom],
     made: Sequence[tuple[str, list[str]]], lossy: Sequence[str],
 ) -> Measures:  # fmt: skip
     builder = MeasureQuery(
-        levelling.program, levelling.days, levelling.rows("partners"), levelling.validity(), levelling.file,
+        levelling.spots, levelling.days, levelling.rows("partners"), levelling.validity(), levelling.file,
         {HORIZON: sql.col("day")},
     )  # fmt: skip
     match = sql.eq(sql.col("partner_id", "p"), sql.col("partner_id", "d"))
@@ -239,7 +242,7 @@ def _measures(
     keys = {"partner_id": sql.col(KEY, "f"), "day": sql.col("day", "f"), "account": sql.col("partner_id", "f")}
     query = builder.build(wanted, atoms, made, lossy, levelling.partner_columns, keys, sql.subquery(partners, "f"))
     levelling.engine.run("risk_measures", query)
-    return Measures(levelling.program, HORIZON, sql.col("day"), builder.kinds, frozenset(builder.lossy))
+    return Measures(levelling.spots, Spot(HORIZON), sql.col("day"), builder.kinds, frozenset(builder.lossy))
 
 
 def _losses(levelling: Levelling, names: Measures) -> None:

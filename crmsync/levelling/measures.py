@@ -7,21 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import (
-    HORIZON,
-    NOW,
-    PACE,
-    RECENT,
-    Atom,
-    Days,
-    Shifts,
-    column_of,
-    inputs_of,
-    is_flow,
-    window_of,
-)
+from crmsync.levelling.atoms import Atom, Days, is_flow, window_of
 from crmsync.levelling.conditions import condition_of, value_of
 from crmsync.levelling.rows import Rows
+from crmsync.levelling.spots import HORIZON, NOW, PACE, RECENT, Spot, Spots, column_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import COUNT, KIND_OF_UNIT, MONEY, NUMBER, Value, as_double, merged
 from crmsync.levelling.windows import Bounds, bounds
@@ -59,15 +48,14 @@ def rolled_column(metric: str) -> str:
 
 @dataclass(frozen=True)
 class Measures:
-    """The table of measures as formulas see it: one row per partner (and day), a column per metric and view."""
+    """The table of measures as formulas see it from one spot: one row per partner (and day), a column per metric."""
 
-    program: Program
-    view: str
+    spots: Spots
+    spot: Spot
     as_of_sql: Sql
     kinds: Mapping[str, str]  # partner column -> kind
     lossy: frozenset[str]  # columns that have a lost flag
     alias: str | None = None
-    shifts: Shifts = ()
     shown: bool = False  # whether columns hold the texts of the metrics
 
     def as_of(self) -> Sql:
@@ -80,10 +68,10 @@ class Measures:
 
     def metric(self, key: str) -> Value:
         """A metric in this view."""
-        metric = self.program.metrics[key]
-        column = column_of(key, self.view, self.shifts)
+        metric = self.spots.program.metrics[key]
+        column = self.spots.column(key, self.spot)
         lower_bound = sql.col(f"{column}!", self.alias) if column in self.lossy else None
-        kind = kind_of(metric, self.view)
+        kind = kind_of(metric, self.spot.view)
         shown = sql.col(text_column(key), self.alias) if self.shown and metric.unit is not Unit.YES_NO else None
         number = kind == NUMBER
         return Value(
@@ -119,7 +107,7 @@ def formulas_of(program: Program) -> list[Formula]:
 class MeasureQuery:
     """Builds the query of measures; `made` are tables of atoms with their value columns."""
 
-    program: Program
+    spots: Spots
     days: Days
     partners: Rows
     validity: Mapping[str, bool]
@@ -130,7 +118,7 @@ class MeasureQuery:
 
     def build(
         self,
-        wanted: Iterable[tuple[str, str]],
+        wanted: Iterable[tuple[str, Spot]],
         atoms: Mapping[str, Atom],
         made: Sequence[tuple[str, list[str]]],
         lossy_atoms: Iterable[str],
@@ -192,16 +180,16 @@ class MeasureQuery:
 
     # --- what is built on atoms
 
-    def _layers(self, wanted: Iterable[tuple[str, str]], present: set[str]) -> list[dict[str, Sql]]:
+    def _layers(self, wanted: Iterable[tuple[str, Spot]], present: set[str]) -> list[dict[str, Sql]]:
         layers: list[dict[str, Sql]] = []
         level: dict[str, int] = {}
 
-        def visit(key: str, view: str, shifts: Shifts) -> int:
-            column = column_of(key, view, shifts)
+        def visit(key: str, spot: Spot) -> int:
+            column = column_of(key, spot)
             if column in level:
                 return level[column]
-            metric = self.program.metrics[key]
-            below = [visit(other, view, shifts + further) for other, further in inputs_of(metric)]
+            metric = self.spots.program.metrics[key]
+            below = [visit(other, there) for other, there in self.spots.inputs(metric, spot)]
             if column in present:
                 level[column] = 0
                 return 0
@@ -209,21 +197,21 @@ class MeasureQuery:
             level[column] = at
             while len(layers) < at:
                 layers.append({})
-            layers[at - 1] |= self._derived(metric, view, shifts)
+            layers[at - 1] |= self._derived(metric, spot)
             return at
 
-        for key, view in wanted:
-            visit(key, view, ())
+        for key, spot in wanted:
+            visit(key, self.spots.at(key, spot))
         return layers
 
-    def _names(self, view: str, shifts: Shifts) -> Measures:
-        return Measures(self.program, view, self.as_of_sql[view], self.kinds, frozenset(self.lossy), shifts=shifts)
+    def _names(self, spot: Spot) -> Measures:
+        return Measures(self.spots, spot, self.as_of_sql[spot.view], self.kinds, frozenset(self.lossy))
 
-    def _derived(self, metric: Metric, view: str, shifts: Shifts) -> dict[str, Sql]:
-        column = column_of(metric.key, view, shifts)
+    def _derived(self, metric: Metric, spot: Spot) -> dict[str, Sql]:
+        column = column_of(metric.key, spot)
         match metric.source:
             case FromRows() as source:
-                return self._at_pace(metric, source, shifts)
+                return self._at_pace(metric, source, spot)
             case FromField(column=name, of_hundred=of_hundred):
                 if metric.key in self.partners.rolled_fields:
                     money = metric.unit is Unit.MONEY
@@ -232,42 +220,42 @@ class MeasureQuery:
                     value = Value(sql.col(partner_column(name)), self.kinds[name])
                     typed = typed_value(metric, value, of_hundred)
             case FromFormula(formula=formula):
-                names = self._names(view, shifts)
+                names = self._names(spot)
                 if metric.unit is Unit.YES_NO:
                     typed = condition_of(formula, names, self.file)
                 else:
                     typed = typed_value(metric, value_of(formula, names, self.file))
             case FromPast():
-                typed = self._from_past(metric, metric.source, view, shifts)
+                typed = self._from_past(metric, metric.source, spot)
         return {column: _when_missing(metric, typed)}
 
-    def _at_pace(self, metric: Metric, source: FromRows, shifts: Shifts) -> dict[str, Sql]:
-        stays = sql.col(column_of(metric.key, HORIZON, shifts))
-        column = column_of(metric.key, PACE, shifts)
-        lost = column_of(metric.key, HORIZON, shifts)
+    def _at_pace(self, metric: Metric, source: FromRows, spot: Spot) -> dict[str, Sql]:
+        column, lost = column_of(metric.key, spot), column_of(metric.key, spot.seen(HORIZON))
+        recently = column_of(metric.key, spot.seen(RECENT))
+        stays = sql.col(lost)
         flags = {}
         if lost in self.lossy:
             flags[f"{column}!"] = sql.col(f"{lost}!")
             self.lossy.add(column)
         window = window_of(metric, self.validity[source.table])
-        if not is_flow(metric, window, shifts):
+        if not is_flow(metric, window, spot.shifts):
             value = stays if source.aggregate not in COUNTED else sql.cast(stays, sql.DOUBLE)
             return {column: value, **flags}
-        recent = sql.col(column_of(metric.key, RECENT, shifts))
+        recent = sql.col(recently)
         limits: Bounds = bounds(window, self.days.horizon)
         before = limits.start - timedelta(days=1) if limits.start else self.days.as_of
         ahead = (self.days.horizon - max(self.days.as_of, before)).days  # a short window holds its own days only
         if flags:
-            flags[f"{column}!"] = sql.or_(flags[f"{column}!"], sql.col(f"{column_of(metric.key, RECENT, shifts)}!"))
+            flags[f"{column}!"] = sql.or_(flags[f"{column}!"], sql.col(f"{recently}!"))
         # exact where it decides: days x recent first, one division at the end
         added = sql.div(sql.mul(sql.cast(recent, sql.DOUBLE), sql.double(ahead)), sql.double(self.days.pace_days))
         if metric.unit is Unit.MONEY:
             return {column: sql.cast(sql.add(stays, sql.cents(added)), sql.MONEY), **flags}
         return {column: sql.add(sql.cast(stays, sql.DOUBLE), added), **flags}
 
-    def _from_past(self, metric: Metric, source: FromPast, view: str, shifts: Shifts) -> Sql:
-        now = self._names(view, shifts).metric(source.metric)
-        base = self._names(view, (*shifts, source.shift)).metric(source.metric)
+    def _from_past(self, metric: Metric, source: FromPast, spot: Spot) -> Sql:
+        now = self._names(spot).metric(source.metric)
+        base = self._names(spot.earlier((source.shift,))).metric(source.metric)
         if not source.relative:
             return typed_value(metric, _difference(now, base))
         growth = sql.div(as_double(_difference(now, base)).sql, as_double(base).sql)

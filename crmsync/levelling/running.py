@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import NOW, Atom, column_of
+from crmsync.levelling.atoms import Atom
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.scans import MetricColumns, takes_each_row
+from crmsync.levelling.spots import NOW, column_of
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Aggregate, Ever, InForce, Unit
 
@@ -169,7 +170,7 @@ def running_values(levelling: Levelling, sources: Sequence[Rowset], days: str, k
     )  # fmt: skip
     values = {}
     for atom in atoms:
-        today = sql.col(column_of(atom.metric.key, NOW, atom.shifts), "m")
+        today = sql.col(column_of(atom.metric.key, atom.spot.seen(NOW)), "m")
         kind = sql.MONEY if atom.metric.unit is Unit.MONEY else sql.BIGINT
         if atom.metric.unit is not Unit.MONEY and atom.source.aggregate is Aggregate.SUM:
             kind = sql.DOUBLE

@@ -1,0 +1,208 @@
+"""Spots: from where a metric is looked at. One program needs the same metric from several of them.
+
+A view says on which day (today, at the risk horizon, at the recent pace), shifts how much earlier, a split for which
+value of the split column, a category for whose row. A metric that is not split is the same for every split value, and
+one that no category touches the same for every category: `Spots.at` leaves out what does not matter, so that each
+number is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from crmsync.programs.program import (
+    BestOf,
+    ByAttribute,
+    Criterion,
+    FromFormula,
+    FromHeld,
+    FromPart,
+    FromParts,
+    FromPast,
+    FromRank,
+    FromTier,
+    Linear,
+    Metric,
+    OtherMetric,
+    PerUnit,
+    Program,
+    Shift,
+    Value,
+)
+
+NOW, HORIZON, PACE, RECENT = "now", "horizon", "pace", "recent"
+"""Views: today; nothing more happens until the horizon; business goes on as lately; the stretch of that pace."""
+
+Shifts = tuple[Shift, ...]
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a metric is seen from. `split` None: its total; `category` None: the same in every category."""
+
+    view: str
+    shifts: Shifts = ()
+    split: str | None = None
+    category: str | None = None
+
+    def earlier(self, shifts: Shifts) -> Spot:
+        """The same, further back."""
+        return replace(self, shifts=self.shifts + shifts) if shifts else self
+
+    def seen(self, view: str) -> Spot:
+        """The same in another view."""
+        return replace(self, view=view)
+
+
+def column_of(metric: str, spot: Spot) -> str:
+    """Name of the column that holds a metric at a spot: `metric@view@1years[EMEA]~category`."""
+    shifts = (f"{shift.count}{shift.period.value}" for shift in spot.shifts)
+    column = "@".join([metric, spot.view, *shifts])
+    column += "" if spot.split is None else f"[{_apart(spot.split)}]"
+    return column if spot.category is None else f"{column}~{spot.category}"
+
+
+def _apart(value: str) -> str:
+    """A split value that stays apart from others where the engine takes EMEA and emea for one name."""
+    capitals = sum(1 << at for at, letter in enumerate(value) if letter != letter.lower())
+    return f"{value}^{capitals:x}" if capitals else value
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Which metrics are computed per split value too, and which differ from category to category."""
+
+    program: Program
+    split: frozenset[str] = frozenset()
+    bound: frozenset[str] = frozenset()
+
+    def at(self, metric: str, spot: Spot) -> Spot:
+        """The spot without what does not matter to this metric."""
+        if spot.split is not None and metric not in self.split:
+            spot = replace(spot, split=None)
+        if spot.category is not None and metric not in self.bound:
+            spot = replace(spot, category=None)
+        return spot
+
+    def column(self, metric: str, spot: Spot) -> str:
+        """Name of the column that holds a metric as seen from a spot."""
+        return column_of(metric, self.at(metric, spot))
+
+    def inputs(self, metric: Metric, spot: Spot) -> list[tuple[str, Spot]]:
+        """The metrics that a metric at a spot is built on, each at the spot where it is taken."""
+        found = dict.fromkeys(
+            (key, self.at(key, spot.earlier(shifts))) for key, shifts in _inputs(self.program, metric)
+        )
+        return list(found)
+
+
+def spots_of(program: Program, bound: frozenset[str] = frozenset()) -> Spots:
+    """The spots of a program; `bound`: see `category_bound`."""
+    return Spots(program, split_metrics(program), bound)
+
+
+def split_metrics(program: Program) -> frozenset[str]:
+    """Metrics that are split, and those that are built on one."""
+    return _reached(program, (key for key, metric in program.metrics.items() if metric.split_by is not None))
+
+
+def category_bound(program: Program, credited: Iterable[str] = ()) -> frozenset[str]:
+    """Metrics whose value depends on the category, and those built on one. `credited`: those with an override `credit`
+    that names a category."""
+    return _reached(program, [*(key for key, one in program.metrics.items() if _names_category(one)), *credited])
+
+
+def _names_category(metric: Metric) -> bool:
+    match metric.source:
+        case FromRank(within_category=bound):
+            return bound
+        case FromHeld(tier=tier):
+            return tier is not None
+    return False
+
+
+def _reached(program: Program, start: Iterable[str]) -> frozenset[str]:
+    found = set(start)
+    size = -1
+    while found and size != len(found):
+        size = len(found)
+        for key, metric in program.metrics.items():
+            if key not in found and not found.isdisjoint(inputs_of(program, metric)):
+                found.add(key)
+    return frozenset(found)
+
+
+def inputs_of(program: Program, metric: Metric) -> list[str]:
+    """Keys of the metrics that a metric is built on, each once."""
+    return list(dict.fromkeys(key for key, _ in _inputs(program, metric)))
+
+
+def _inputs(program: Program, metric: Metric) -> Iterator[tuple[str, Shifts]]:
+    match metric.source:
+        case FromFormula(formula=formula):
+            yield from ((key, ()) for key in sorted(formula.metrics))
+        case FromPast(metric=other, shift=shift):
+            yield other, ()
+            yield other, (shift,)
+        case FromPart() as part:
+            yield from ((key, ()) for key in _of_part(part))
+        case FromParts(parts=parts, max=most):
+            yield from ((key, ()) for key in (*parts, *metrics_of_value(most)))
+        case FromRank(metric=other, where=where):
+            yield other, ()
+            yield from ((key, ()) for key in sorted(where.metrics if where is not None else ()))
+        case FromTier() as source:
+            yield from ((key, ()) for key in _of_tier(program, source))
+        case FromHeld(criterion=Criterion() as criterion):
+            yield from ((key, ()) for key in (criterion.metric, *metrics_of_value(criterion.value)))
+
+
+def _of_part(part: FromPart) -> Iterator[str]:
+    if part.of is not None:
+        yield part.of
+    match part.earning:
+        case Linear(worth=worth, full_at=full_at):
+            yield from metrics_of_value(worth)
+            yield from metrics_of_value(full_at)
+        case PerUnit(points=points, per=per):
+            yield from metrics_of_value(points)
+            yield from metrics_of_value(per)
+        case BestOf(metrics=metrics):
+            yield from metrics
+        case bands:
+            yield from (key for _, points in bands.steps for key in metrics_of_value(points))
+    yield from metrics_of_value(part.max)
+    yield from sorted(part.needs.metrics if part.needs is not None else ())
+
+
+def _of_tier(program: Program, source: FromTier) -> Iterator[str]:
+    """What the position on a ladder of this program depends on."""
+    if source.program is not None:
+        return
+    category = program.categories.get(source.category) if source.category is not None else None
+    if category is not None and category.member is not None:
+        yield from sorted(category.member.metrics)
+    ladder = category.ladder if category is not None else source.ladder
+    for tier in program.ladders[ladder].tiers if ladder is not None else ():
+        for group in (tier.requires, tier.keeps):
+            yield from _of_requirement(group)
+
+
+def _of_requirement(part: object) -> Iterator[str]:
+    if isinstance(part, Criterion):
+        yield part.metric
+        yield from metrics_of_value(part.value)
+    elif part is not None:
+        for one in part.parts:  # type: ignore[attr-defined]
+            yield from _of_requirement(one)
+
+
+def metrics_of_value(value: Value | None) -> Iterator[str]:
+    """The metrics that a threshold or a number of points is taken from."""
+    match value:
+        case OtherMetric(key=key):
+            yield key
+        case ByAttribute(cases=cases, default=default):
+            for one in (*cases.values(), default):
+                yield from metrics_of_value(one)
