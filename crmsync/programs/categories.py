@@ -8,35 +8,72 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from crmsync.programs.expressions import parse_formula
-from crmsync.programs.ladders import read_key
-from crmsync.programs.metrics import Vocabulary, column_kind
+from crmsync.programs.keys import read_key
 from crmsync.programs.movement import Calendar, read_movement
 from crmsync.programs.names import PARTNERS, Kind, Scope, kind_of_unit, read_label
-from crmsync.programs.program import Category, Formula, Headline, Ladder, StartsFrom
+from crmsync.programs.program import Category, Formula, FromTier, Headline, Ladder, Metric, StartsFrom
+from crmsync.programs.vocabulary import Vocabulary, column_kind
 from crmsync.strict_yaml import Node, nearest
 
 EVERYBODY = "all"
 DECLARED = "declared_categories"
+CATEGORY_KEYS = ("label", "means", "member", "observed", "ladder", "starts_from", "movement")
 
 
 def read_categories(
-    node: Node | None, top: Node, words: Vocabulary, ladders: Mapping[str, Ladder], calendar: Calendar
+    node: Node | None,
+    top: Node,
+    metrics: Mapping[str, Metric],
+    ladders: Mapping[str, Ladder],
+    calendar: Calendar,
 ) -> dict[str, Category]:
     """The categories in file order; the one category `all` where the file names none. Errors: ConfigError."""
+    usual = _usual_ladder(metrics, ladders)
     if node is None:
-        if len(ladders) > 1:
-            second = list(ladders)[1]
+        found = {EVERYBODY: Category(EVERYBODY, EVERYBODY, top.line, usual or next(iter(ladders)))}
+        if usual is None:
             raise top.mapping()["ladders"].fail_at_key(
-                second, "several ladders need `categories:` that say who climbs which"
+                list(ladders)[1],
+                "several ladders need `categories:` that say who climbs which, or a `tier_of` that reads all but one",
             )
-        return {EVERYBODY: Category(EVERYBODY, EVERYBODY, top.line, next(iter(ladders)))}
-    found = {}
-    for key, entry in node.mapping().items():
-        found[read_key(node, key)] = _category(key, node.key_lines[key], entry, words, ladders, calendar)
-    if not found:
-        raise node.fail("`categories:` names no category")
-    _check_names(node, found)
+    else:
+        found = {}
+        for key, entry in node.mapping().items():
+            found[read_key(node, key)] = _category(key, node.key_lines[key], entry, usual, ladders, calendar)
+        if not found:
+            raise node.fail("`categories:` names no category")
+        _check_names(node, found)
+    _check_climbed(top.mapping()["ladders"], found, metrics, ladders)
     return found
+
+
+def category_keys(node: Node | None) -> list[str]:
+    """The keys of the categories, before they are read."""
+    return list(node.mapping()) if node is not None else [EVERYBODY]
+
+
+def _usual_ladder(metrics: Mapping[str, Metric], ladders: Mapping[str, Ladder]) -> str | None:
+    """The ladder that a category climbs which names none: the only one, or the only one that no `tier_of` reads."""
+    first, read = next(iter(ladders)), _read_ladders(metrics)
+    if len(ladders) == 1 or read >= set(ladders) - {first}:
+        return first
+    unread = [key for key in ladders if key not in read]
+    return unread[0] if len(unread) == 1 else None
+
+
+def _read_ladders(metrics: Mapping[str, Metric]) -> set[str]:
+    sources = (metric.source for metric in metrics.values())
+    return {one.ladder for one in sources if isinstance(one, FromTier) and one.ladder is not None}
+
+
+def _check_climbed(
+    node: Node, categories: Mapping[str, Category], metrics: Mapping[str, Metric], ladders: Mapping[str, Ladder]
+) -> None:
+    """Errors: ConfigError for a ladder that no category climbs and no `tier_of` reads."""
+    used = {category.ladder for category in categories.values()} | _read_ladders(metrics)
+    for key in ladders:
+        if key not in used:
+            raise node.fail_at_key(key, f"ladder `{key}` is climbed by no category and read by no `tier_of`")
 
 
 def _check_names(node: Node, categories: Mapping[str, Category]) -> None:
@@ -49,10 +86,10 @@ def _check_names(node: Node, categories: Mapping[str, Category]) -> None:
 
 
 def _category(
-    key: str, line: int, entry: Node, words: Vocabulary, ladders: Mapping[str, Ladder], calendar: Calendar
+    key: str, line: int, entry: Node, usual: str | None, ladders: Mapping[str, Ladder], calendar: Calendar
 ) -> Category:
-    parts = entry.mapping(optional=("label", "means", "member", "observed", "ladder", "starts_from", "movement"))
-    ladder = _ladder(entry, parts.get("ladder"), ladders)
+    parts, words = entry.mapping(optional=CATEGORY_KEYS), calendar.words
+    ladder = _ladder(entry, parts.get("ladder"), usual, ladders)
     return Category(
         key,
         read_label(parts, key),
@@ -66,11 +103,11 @@ def _category(
     )
 
 
-def _ladder(entry: Node, node: Node | None, ladders: Mapping[str, Ladder]) -> str:
+def _ladder(entry: Node, node: Node | None, usual: str | None, ladders: Mapping[str, Ladder]) -> str:
     if node is None:
-        if len(ladders) > 1:
+        if usual is None:
             raise entry.fail(f"`ladder:` is missing; one of {', '.join(ladders)}")
-        return next(iter(ladders))
+        return usual
     if node.text() not in ladders:
         raise node.fail(f"unknown ladder `{node.text()}`{nearest(node.text(), ladders)}")
     return node.text()

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from crmsync.errors import ConfigError
 from crmsync.programs import unbuilt
+from crmsync.programs.benefits import Offer, read_commission, read_costs
 from crmsync.programs.categories import (
+    category_keys,
     read_categories,
     read_declared,
     read_headline,
@@ -20,8 +22,8 @@ from crmsync.programs.categories import (
     read_starts_from,
     read_takes_part,
 )
-from crmsync.programs.ladders import read_ladders
-from crmsync.programs.metrics import Vocabulary, money_readers, read_metrics, read_units
+from crmsync.programs.ladders import Setting, check_splits, read_family, read_ladders
+from crmsync.programs.metrics import money_readers, read_metrics, read_units
 from crmsync.programs.movement import Calendar, Layer, check_steps, read_movement
 from crmsync.programs.names import Tables, read_label
 from crmsync.programs.outlook import read_effort, read_risk
@@ -29,7 +31,9 @@ from crmsync.programs.program import Metric, Program
 from crmsync.programs.rates import MoneyColumns, check_money, read_currency, read_money, read_rates
 from crmsync.programs.references import read_references
 from crmsync.programs.review_dates import read_every, read_fiscal_start
+from crmsync.programs.threshold_table import file_of, read_threshold_table, tier_keys
 from crmsync.programs.thresholds import Conversion
+from crmsync.programs.vocabulary import Vocabulary
 from crmsync.strict_yaml import Node, read_yaml
 from crmsync.tables import ColumnType
 
@@ -39,9 +43,9 @@ Columns = Mapping[str, Mapping[str, ColumnType]]
 _PROGRAM_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _REQUIRED = ("program", "metrics", "ladders")
 _OPTIONAL = (
-    *("label", "means", "kind", "currency", "rates", "money", "references", "categories", "declared", "headline"),
+    *("label", "means", "currency", "rates", "money", "references", "categories", "declared", "headline"),
     *("primary", "takes_part", "movement", "starts_from", "effort", "risk", "effective_from", "cases"),
-    *("fiscal_year", "reassess"),
+    *("fiscal_year", "reassess", "thresholds", "family", "commission", "costs"),
 )
 
 
@@ -71,8 +75,13 @@ def _program(path: Path, top: Node, parts: Mapping[str, Node], words: Vocabulary
     metrics = read_metrics(parts["metrics"], words)
     _check_currency(parts, currency, metrics, words.money)
     calendar = Calendar(words, read_fiscal_start(parts.get("fiscal_year")))
-    ladders = read_ladders(parts["ladders"], words, Conversion.of(currency, rates, effective), calendar)
-    categories = read_categories(parts.get("categories"), top, words, ladders, calendar)
+    conversion = Conversion.of(currency, rates, effective)
+    table = read_threshold_table(parts.get("thresholds"), parts["ladders"], words, conversion)
+    offer = Offer(words, conversion, category_keys(parts.get("categories")), tier_keys(parts["ladders"]))
+    ladders = read_ladders(parts["ladders"], Setting(offer, calendar, table))
+    check_splits(parts["ladders"], ladders, metrics)
+    categories = read_categories(parts.get("categories"), top, metrics, ladders, calendar)
+    commission = read_commission(parts.get("commission"), offer)
     primary = read_primary(parts.get("primary"), words, categories)
     movement = read_movement(parts.get("movement"), calendar)
     check_steps(Layer(movement, parts.get("movement"), "the program"), categories, ladders, top)
@@ -101,13 +110,17 @@ def _program(path: Path, top: Node, parts: Mapping[str, Node], words: Vocabulary
         movement=movement,
         fiscal_start=calendar.fiscal_start,
         reassess=read_every(parts.get("reassess")),
+        family=read_family(parts.get("family"), words),
+        commission=commission,
+        costs=read_costs(parts.get("costs"), words, ladders.values(), commission),
+        means=parts["means"].text() if "means" in parts else "",
     )
 
 
 def load_programs(path: Path, columns: Columns | None = None) -> list[Program]:
     """The program of a file, or those of all YAML files of a folder, by file name. Errors: ConfigError."""
     found: dict[str, Program] = {}
-    for file in _program_files(path):
+    for file in program_files(path):
         program = load_program(file, columns)
         if program.key in found:
             other = found[program.key].file
@@ -121,11 +134,11 @@ def load_programs(path: Path, columns: Columns | None = None) -> list[Program]:
 
 def money_columns(path: Path) -> MoneyColumns:
     """What `money:` names in a program file or a folder of them, readable before the tables are."""
-    named = [read_money(read_yaml(file).mapping().get("money")) for file in _program_files(path)]
+    named = [read_money(read_yaml(file).mapping().get("money")) for file in program_files(path)]
     return frozenset[tuple[str, str]]().union(*named)
 
 
-def _program_files(path: Path) -> list[Path]:
+def program_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml") and file.is_file())
@@ -152,12 +165,17 @@ def _check_currency(
 
 def _check_cases(node: Node | None) -> None:
     """Cases are run by `crmsync test`; here only their shape is looked at."""
-    for case in node.sequence() if node else ():
-        case.mapping(optional=("name", "metrics", "partner", "tables", "as_of", "previous", "expect", "on"))
+    if node is None or node.is_text:
+        return
+    known = ("name", "metrics", "partner", "tables", "as_of", "category", "previous", "expect", "on")
+    for case in node.sequence():
+        case.mapping(optional=known)
 
 
 def _files(path: Path, parts: Mapping[str, Node], words: Vocabulary) -> Iterable[Path]:
     yield from (reference.file for reference in words.references.values())
+    thresholds = file_of(parts.get("thresholds"))
+    yield from [thresholds] if thresholds else ()
     if "rates" in parts and parts["rates"].text() != "crm":
         yield path.parent / parts["rates"].text()
 

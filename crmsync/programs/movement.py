@@ -12,7 +12,6 @@ from datetime import date
 from crmsync.errors import ConfigError
 from crmsync.programs.durings import read_window
 from crmsync.programs.expressions import parse_formula
-from crmsync.programs.metrics import Vocabulary
 from crmsync.programs.names import Kind
 from crmsync.programs.program import (
     DEFAULT_MOVEMENT,
@@ -33,6 +32,7 @@ from crmsync.programs.program import (
     layered,
 )
 from crmsync.programs.review_dates import NOTHING, read_dates, read_effective, read_stretch
+from crmsync.programs.vocabulary import Vocabulary
 from crmsync.strict_yaml import Node
 
 MOVEMENT_KEYS = ("promote", "demote", "effective", "hold", "freeze", "qualifies")

@@ -6,9 +6,9 @@ import re
 from decimal import Decimal
 
 from crmsync.programs.durings import read_horizon
-from crmsync.programs.metrics import Vocabulary
 from crmsync.programs.names import Kind, kind_of_unit
 from crmsync.programs.program import Risk, Unit
+from crmsync.programs.vocabulary import Vocabulary
 from crmsync.strict_yaml import Node, decimal_of
 
 _EFFORT = re.compile(r"(\S+)(?: per (\S+))?")

@@ -633,6 +633,7 @@ class Ladder:
     climb_steps: bool = False  # climb: steps (stop at the first not met); default highest
     per: Per | None = None
     family: Family | None = None
+    means: str = ""
 
 
 @dataclass(frozen=True)
@@ -751,6 +752,7 @@ class Program:
     costs: Mapping[str, Formula] = field(default_factory=dict)  # over benefits (table `benefit`) and metrics
     migration: Migration | None = None
     before: Program | None = field(default=None, repr=False)  # the version before this one, where there is one
+    means: str = ""
     ready_rates: bool = False  # `rates: ecb`: rows were taken from the installed package
 
     @property

@@ -6,13 +6,12 @@ Source: program-language, section 7.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import date
 
 from crmsync.programs.durings import read_horizon
-from crmsync.programs.metrics import column_kind
 from crmsync.programs.names import PARTNERS, Kind, Tables
 from crmsync.programs.program import ANY_DAY, NO_TIME, Effective, Horizon, Lag, Period, ReviewDates
+from crmsync.programs.vocabulary import column_kind
 from crmsync.strict_yaml import Node, nearest
 
 JOINED = "joined_on"
@@ -138,8 +137,3 @@ def read_every(node: Node | None) -> Horizon | None:
 def _counted(found: re.Match[str] | None) -> tuple[int, Period]:
     assert found is not None
     return int(found[1]), Period(found[2] + "s")
-
-
-def shown(words: Sequence[str]) -> str:
-    """Words of a message, each marked."""
-    return ", ".join(f"`{word}`" for word in words)

@@ -36,7 +36,7 @@ def read_sheet(node: Node, needed: Sequence[str] = ()) -> Sheet:
     """The CSV file that a value names, relative to the program file. Errors: ConfigError."""
     name = node.text()
     file = Path(node.file).parent / name
-    if not _is_file(file):
+    if not is_file(file):
         raise node.fail(f"`{name}` is no file beside the program (looked for {file})")
     sheet = _parsed(read_text(file, MAX_SHEET_BYTES), file)
     for column in needed:
@@ -45,7 +45,8 @@ def read_sheet(node: Node, needed: Sequence[str] = ()) -> Sheet:
     return sheet
 
 
-def _is_file(file: Path) -> bool:
+def is_file(file: Path) -> bool:
+    """Whether there is such a file."""
     try:
         return file.is_file()
     except (OSError, ValueError):  # a name that no file can have

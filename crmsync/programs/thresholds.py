@@ -9,10 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from typing import Protocol
 
 from crmsync.errors import ConfigError
 from crmsync.programs.names import PARTNERS, Kind, kind_of_unit
-from crmsync.programs.program import ByAttribute, Comparison, MoneyValue, OtherMetric, RateRow, Unit, Value
+from crmsync.programs.program import ByAttribute, Comparison, FromSheet, MoneyValue, OtherMetric, RateRow, Unit, Value
 from crmsync.programs.vocabulary import Vocabulary, column_kind
 from crmsync.strict_yaml import Node, decimal_of, nearest
 
@@ -20,6 +22,7 @@ _COMPARED = re.compile(r"(>=|<=|>|<|=)\s*(.*)", re.DOTALL)
 _MONEY = re.compile(r"(-?[0-9.]+) ([A-Z]{3})")
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
+FROM_TABLE = "from thresholds"
 _FRACTIONS = (Unit.PERCENT, Unit.NUMBER)
 
 
@@ -53,22 +56,63 @@ class Threshold:
     value: Value
 
 
-def read_threshold(node: Node, metric: str, words: Vocabulary, conversion: Conversion) -> Threshold:
-    """What a criterion asks of a metric. Errors: ConfigError."""
+class Cells(Protocol):
+    """Where the values written `from thresholds` are found."""
+
+    def of(self, node: Node, metric: str) -> FromSheet:
+        """The rows for a criterion on a metric. Errors: ConfigError."""
+        ...
+
+
+def read_threshold(
+    node: Node, metric: str, words: Vocabulary, conversion: Conversion, cells: Cells | None = None
+) -> Threshold:
+    """What a criterion asks of a metric. `cells`: for `from thresholds`, where it may stand. Errors: ConfigError."""
     if node.is_sequence:
         raise node.fail(f"`{metric}` needs one value, not a list")
     if node.is_mapping:
         return _by_attribute(node, metric, words, conversion)
     text = node.text().strip()
-    if text == "from thresholds":
-        raise node.fail("`from thresholds` is not built yet")
     found = _COMPARED.fullmatch(text)
     comparison, rest = (Comparison(found[1]), found[2].strip()) if found else (None, text)
     if not rest:
         raise node.fail(f"`{text}` compares with nothing")
     if rest[0] in "<>=":
         raise node.fail(f"`{text}` is no comparison; write one of >=, >, <=, <, = before the value")
+    if " ".join(rest.split()) == FROM_TABLE:
+        return Threshold(comparison, _from_table(node, comparison, metric, words, cells))
     return Threshold(comparison, _value(node, rest, comparison, metric, words, conversion))
+
+
+def _from_table(
+    node: Node, comparison: Comparison | None, metric: str, words: Vocabulary, cells: Cells | None
+) -> FromSheet:
+    if cells is None:
+        raise node.fail(f"`{FROM_TABLE}` is the whole value of a criterion of a tier; it cannot stand here")
+    kind = kind_of_unit(words.units[metric])
+    if kind is Kind.TEXT and comparison is not Comparison.EQ:
+        raise node.fail(f'`{metric}` is a text: write "= {FROM_TABLE}"')
+    if kind is Kind.CONDITION and comparison not in (None, Comparison.EQ):
+        raise node.fail(f"`{metric}` is yes or no; write `{metric}: {FROM_TABLE}`")
+    return cells.of(node, metric)
+
+
+def read_cell(value: Node, currency: Node | None, metric: str, words: Vocabulary, conversion: Conversion) -> Value:
+    """The value in a row of a threshold table: what fits the metric, and no other metric. Errors: ConfigError."""
+    text, kind = value.text(), kind_of_unit(words.units[metric])
+    if currency is not None:
+        return _money(value, text, _currency(currency), metric, words.units[metric], conversion)
+    if kind is Kind.TEXT:
+        return text
+    if kind is Kind.CONDITION:
+        return _yes_no(value, text, None, metric)
+    return _number(value, text, metric, words, conversion)
+
+
+def _currency(node: Node) -> str:
+    if not re.fullmatch("[A-Z]{3}", node.text()):
+        raise node.fail(f"`{node.text()}` is not a currency; write its three capital letters, like EUR")
+    return node.text()
 
 
 def _value(
@@ -110,6 +154,8 @@ def _yes_no(node: Node, text: str, comparison: Comparison | None, metric: str) -
 
 def _number(node: Node, text: str, metric: str, words: Vocabulary, conversion: Conversion) -> Value:
     unit, number, money = words.units[metric], decimal_of(text), _MONEY.fullmatch(text)
+    if text in words.positions.get(metric, {}):
+        return Decimal(words.positions[metric][text])
     if money:
         return _money(node, money[1], money[2], metric, unit, conversion)
     if number is None:
@@ -128,6 +174,9 @@ def _no_number(node: Node, text: str, metric: str, words: Vocabulary) -> ConfigE
     unit = words.units[metric]
     if text in _YES_NO:
         return node.fail(f"`{metric}` is a number (its unit is {unit}), and `{text}` is none; say `unit: yes_no`?")
+    if metric in words.positions:
+        known = words.positions[metric]
+        return node.fail(f"`{text}` is no tier of `{metric}`{nearest(text, known)}")
     if text in words.units:
         return node.fail(f"`{metric}` (unit {unit}) cannot be compared with `{text}` (unit {words.units[text]})")
     if re.fullmatch(r"-?[0-9][0-9,_' .]*%?", text):
@@ -143,14 +192,20 @@ def _money(node: Node, text: str, currency: str, metric: str, unit: Unit, conver
         raise node.fail(f"`{text} {currency}`: `{metric}` is no money (its unit is {unit})")
     if currency == conversion.currency:
         return amount
+    return convertible(node, amount, currency, conversion)
+
+
+def convertible(node: Node, amount: Decimal, currency: str, conversion: Conversion) -> MoneyValue:
+    """An amount in another currency than the program's. Errors: ConfigError where no rate converts it."""
+    text = f"{amount:f} {currency}"
     if not conversion.has_rates:
-        raise node.fail(f"`{text} {currency}` needs `rates:` to become {conversion.currency}")
+        raise node.fail(f"`{text}` needs `rates:` to become {conversion.currency}")
     if conversion.rated is not None and {currency, conversion.currency} <= conversion.rated:
         return MoneyValue(amount, currency)
     if not conversion.is_dated:
-        raise node.fail(f"`{text} {currency}` is converted at the rate on `effective_from:`, which the program lacks")
+        raise node.fail(f"`{text}` is converted at the rate on `effective_from:`, which the program lacks")
     if conversion.rated is not None:
-        raise node.fail(f"`{text} {currency}`: the rates have no {currency} on the day of `effective_from:`")
+        raise node.fail(f"`{text}`: the rates have no {currency} on the day of `effective_from:`")
     return MoneyValue(amount, currency)
 
 
@@ -166,7 +221,7 @@ def _by_attribute(node: Node, metric: str, words: Vocabulary, conversion: Conver
         raise node.fail(f"`by: {column}` needs a `default:` for an empty or unlisted value")
     leaves = {key: read_threshold(value, metric, words, conversion) for key, value in parts.items() if key != "by"}
     comparison = _common_comparison(node, leaves)
-    values = {_attribute(key, kind): leaf.value for key, leaf in leaves.items() if key != "default"}
+    values = {attribute_text(key, kind): leaf.value for key, leaf in leaves.items() if key != "default"}
     return Threshold(comparison, ByAttribute(column, values, leaves["default"].value))
 
 
@@ -179,6 +234,6 @@ def _common_comparison(node: Node, leaves: Mapping[str, Threshold]) -> Compariso
     return first
 
 
-def _attribute(key: str, kind: Kind | None) -> str:
+def attribute_text(key: str, kind: Kind | None) -> str:
     """The text that the column's value has: `yes` of a yes/no column is `true`."""
     return str(_YES_NO[key]).lower() if kind is Kind.CONDITION and key in _YES_NO else key

@@ -6,15 +6,13 @@ from collections.abc import Collection
 
 from crmsync.strict_yaml import Node
 
-PROGRAM = frozenset({"thresholds", "family", "commission", "costs", "migration"})
+PROGRAM = frozenset({"migration"})
 METRIC = frozenset(
     {
         "median", "first", "last", "groups", "score", "rank_of", "percentile_of", "tier_of", "held_for", "within",
         "split_by", "rolls_up_where",
     }
 )  # fmt: skip
-LADDER = frozenset({"per", "take", "family", "movement"})
-TIER = frozenset({"sustained", "benefits"})
 ROLLS_UP = frozenset({"family", "best", "family best", "inherit"})
 
 

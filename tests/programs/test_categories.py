@@ -114,8 +114,6 @@ def test_mistakes(tmp_path: Path, more: str, fragment: str) -> None:
         ("{key: x, keeps: {plan: yes}}", "needs `requires:`"),
         ("{key: x, requires: {plan: yes}, rank: high}", "is not a whole number"),
         ("{label: X, requires: {plan: yes}}", "`key:` is missing"),
-        ("{key: x, requires: {plan: yes}, sustained: 6 months}", "`sustained` is not built yet"),
-        ("{key: x, requires: {plan: yes}, benefits: {a: 1}}", "`benefits` is not built yet"),
     ],
 )
 def test_mistakes_in_tiers(tmp_path: Path, tier: str, fragment: str) -> None:
@@ -123,12 +121,6 @@ def test_mistakes_in_tiers(tmp_path: Path, tier: str, fragment: str) -> None:
         loaded(tmp_path, HEAD + LADDER + f"      - {tier}\n")
     assert fragment in caught.value.message
     assert caught.value.line == 14
-
-
-@pytest.mark.parametrize("word", ["per", "take", "family", "movement"])
-def test_words_of_ladders_that_are_not_built_are_refused_by_name(tmp_path: Path, word: str) -> None:
-    with pytest.raises(ConfigError, match=f"`{word}` is not built yet"):
-        loaded(tmp_path, HEAD + LADDER + f"    {word}: region\n")
 
 
 def test_several_ladders_need_categories(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_an_empty_folder_and_a_missing_file(tmp_path: Path) -> None:
         load_programs(tmp_path / "missing.yaml")
 
 
-@pytest.mark.parametrize("word", ["thresholds", "family", "commission", "costs", "migration"])
+@pytest.mark.parametrize("word", ["migration"])
 def test_top_level_words_that_are_not_built_are_refused_by_name(tmp_path: Path, word: str) -> None:
     with pytest.raises(ConfigError, match=f"program.yaml:12: `{word}` is not built yet"):
         loaded(tmp_path, f"{SMALLEST}{word}: x\n")

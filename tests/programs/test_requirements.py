@@ -134,7 +134,7 @@ def test_including_may_repeat_a_part_or_bring_one(tmp_path: Path) -> None:
         ("{at_least: two, of: [{revenue: 1}]}", "is not a whole number"),
         ("{at_least: 2, of: [{revenue: 1}]}", "of 1 parts"),
         ("{at_least: 1, of: [{revenue: 1}, {people: 1}], including: [revenue, people]}", "more than `at_least: 1`"),
-        ("{revenue: from thresholds}", "`from thresholds` is not built yet"),
+        ("{revenue: from thresholds}", "`from thresholds` needs `thresholds:`"),
     ],
 )
 def test_mistakes(tmp_path: Path, text: str, fragment: str) -> None:
