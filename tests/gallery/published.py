@@ -1,6 +1,6 @@
-"""How the published program versions are written in the gallery: names of ours for metrics, attributes, figures and tiers.
+"""How the published program versions are written in the gallery: our names for metrics, columns, figures and tiers.
 
-Source: shared/programs/published.json (13 versions). Only names and units stand here; numbers are compared by the tests.
+Source: shared/programs/published.json (13 versions). Names and units stand here; numbers are compared by the tests.
 """
 
 from __future__ import annotations
