@@ -20,7 +20,7 @@ class Ours:
     columns: Mapping[str, str] = field(default_factory=dict)  # published input -> column of the partner
     values: Mapping[str, str] = field(default_factory=dict)  # published text -> ours
     hundredths: frozenset[str] = frozenset()  # published inputs in percent: ours are fractions
-    months_met: str | None = None  # published input that is time: months between first and last day of a timeline
+    months_met: str = ""  # published input that is time: months between first and last day of a timeline
 
 
 PUBLISHED: Mapping[str, Ours] = {
