@@ -19,6 +19,7 @@ AS_OF = date(2026, 6, 30)
 REGIONS = np.array(["AMER", "EMEA", "APAC", "LATAM"])
 CURRENCIES = np.array(["EUR", "USD", "GBP", "CHF", "SEK", "JPY", "BRL", "INR"])
 LINES = np.array(["network", "cloud", "security", "storage"])
+CATEGORIES = np.array(["reseller", "msp", "referral"])
 DAY = np.timedelta64(1, "D")
 TODAY = np.datetime64(AS_OF)
 
@@ -86,7 +87,16 @@ def _partners(draw: np.random.Generator, ids: np.ndarray) -> dict[str, pa.Array]
         "region": pa.array(regions, mask=draw.random(count) < 0.02),
         "joined_on": _dates(TODAY - draw.integers(400, 4000, count) * DAY),
         "currency": pa.array(CURRENCIES[draw.choice(len(CURRENCIES), count)]),
+        "declared_categories": _declared(draw, count),
     }
+
+
+def _declared(draw: np.random.Generator, count: int) -> pa.Array:
+    """One to three categories each, as a list."""
+    belongs = draw.random((count, len(CATEGORIES))) < 0.55
+    belongs[~belongs.any(axis=1), 0] = True
+    offsets = np.concatenate([[0], np.cumsum(belongs.sum(axis=1))]).astype("int32")
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(CATEGORIES[np.nonzero(belongs)[1]]))
 
 
 def _opportunities(draw: np.random.Generator, ids: np.ndarray, count: int) -> dict[str, pa.Array]:
