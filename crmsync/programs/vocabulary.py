@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from crmsync.programs.names import PARTNERS, Kind, Scope, Tables, UnknownNameError
 from crmsync.programs.program import Reference, Unit
 from crmsync.programs.rates import MoneyColumns
+from crmsync.programs.tier_names import TierNames
 from crmsync.strict_yaml import Node, nearest
 
 
@@ -15,13 +16,15 @@ from crmsync.strict_yaml import Node, nearest
 class Vocabulary:
     """What one program may name. `units`: metrics, and the parts and groups of scores as `score.part`.
 
-    `positions`: for each metric that is a `tier_of`, the tier keys it may be compared with and their positions.
+    `tiers`: the names of tiers, ladders and categories. `positions`: for each metric that is a `tier_of`, the tier keys
+    it may be compared with and their positions.
     """
 
     tables: Tables
     references: Mapping[str, Reference]
     money: MoneyColumns
     units: Mapping[str, Unit]
+    tiers: TierNames = field(default_factory=TierNames)
     positions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def rows(self, table: str) -> Scope:

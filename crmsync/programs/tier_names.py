@@ -1,0 +1,113 @@
+"""The names of tiers, ladders and categories, read before anything else so that `tier_of` and `held_for` may use them.
+
+Only looks: what is wrong with a ladder or a category is said where it is read. Source: program-language, section 3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crmsync.errors import ConfigError
+from crmsync.strict_yaml import Node, nearest, read_text, read_yaml
+
+ALONE = "all"  # the category of a program that names none
+
+_PROGRAM = re.compile(r"^program:[ ]*[\"']?([A-Za-z][A-Za-z0-9_-]*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class TierNames:
+    """`ladders`: tier keys of each, lowest first. `categories`: the ladder of each, None where none is known."""
+
+    ladders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    categories: Mapping[str, str | None] = field(default_factory=dict)
+
+    def tiers(self) -> frozenset[str]:
+        """Every tier key."""
+        return frozenset(key for keys in self.ladders.values() for key in keys)
+
+    def of_category(self, category: str) -> tuple[str, ...]:
+        """The tier keys that a category climbs."""
+        return self.ladders.get(self.categories.get(category) or "", ())
+
+
+def read_tier_names(top: Mapping[str, Node]) -> TierNames:
+    """The names in the top level of a program."""
+    ladders = {key: tuple(_tier_keys(entry)) for key, entry in _entries(top.get("ladders")).items()}
+    only = next(iter(ladders)) if len(ladders) == 1 else None
+    if "categories" not in top:
+        return TierNames(ladders, {ALONE: only})
+    categories = {key: _ladder(entry) or only for key, entry in _entries(top["categories"]).items()}
+    return TierNames(ladders, categories)
+
+
+def _entries(node: Node | None) -> Mapping[str, Node]:
+    return node.mapping() if node is not None and node.is_mapping else {}
+
+
+def _tier_keys(ladder: Node) -> Iterable[str]:
+    tiers = _entries(ladder).get("tiers")
+    for item in tiers.sequence() if tiers is not None and tiers.is_sequence else ():
+        key = _entries(item).get("key", item)
+        if key.is_text:
+            yield key.text()
+
+
+def _ladder(category: Node) -> str | None:
+    ladder = _entries(category).get("ladder")
+    return ladder.text() if ladder is not None and ladder.is_text else None
+
+
+def positions(keys: Iterable[str]) -> dict[str, int]:
+    """Tier key -> position, lowest 1."""
+    return {key: place for place, key in enumerate(keys, 1)}
+
+
+def same_positions(ladders: Iterable[tuple[str, ...]]) -> dict[str, int]:
+    """Tier key -> position, for keys that have one position in all of several ladders."""
+    found: dict[str, int] = {}
+    differing: set[str] = set()
+    for ladder in ladders:
+        for key, place in positions(ladder).items():
+            if found.setdefault(key, place) != place:
+                differing.add(key)
+    return {key: place for key, place in found.items() if key not in differing}
+
+
+def own_key(top: Mapping[str, Node]) -> str | None:
+    """The key of the program itself, where it is one word."""
+    node = top.get("program")
+    return node.text() if node is not None and node.is_text else None
+
+
+def other_program(node: Node, key: str) -> list[Mapping[str, Node]]:
+    """The top level of each version of another program of the same folder. Errors: ConfigError where there is none."""
+    files = _programs_beside(Path(node.file))
+    if key not in files:
+        raise node.fail(f"no program `{key}` stands in this folder{nearest(key, files)}")
+    return [read_yaml(file).mapping() for file in files[key]]
+
+
+def _programs_beside(file: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for one in sorted(file.parent.iterdir()) if file.parent.is_dir() else ():
+        if one.suffix not in (".yaml", ".yml") or not one.is_file():
+            continue
+        try:
+            named = _PROGRAM.search(read_text(one))
+        except ConfigError:  # unreadable: said when that program itself is read
+            continue
+        if named:
+            found.setdefault(named[1], []).append(one)
+    return found
+
+
+def programs_read(top: Mapping[str, Node]) -> Iterable[tuple[Node, str]]:
+    """The other programs whose tiers the metrics of a program read: (place, key)."""
+    for metric in _entries(top.get("metrics")).values():
+        node = _entries(_entries(metric).get("tier_of")).get("program")
+        if node is not None and node.is_text:
+            yield node, node.text()
