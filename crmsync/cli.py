@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from crmsync.errors import ConfigError
-from crmsync.exits import DONE, ends_with, guarded
+from crmsync.exits import DONE, FAILED, ends_with, guarded
 
 app = typer.Typer(
     name="crmsync",
@@ -159,6 +159,24 @@ def explain(
         raise ConfigError("explain needs either --run RUN, or all of --program, --tables and --as-of")
     explained = offline.explain_folder(program, tables, as_of.date(), partner, category, previous)
     ends_with(DONE, reports.explain_report(explained, json))
+
+
+@app.command("test")
+def run_tests(
+    programs: Annotated[
+        list[Path], typer.Argument(metavar="PROGRAM", help="Program files, or folders of them.", show_default=False)
+    ],
+    json: Json = False,
+) -> None:
+    """Run the cases that programs carry as their own tests; ends with 1 where one fails."""
+    from crmsync import reports
+    from crmsync.logs import configure_logs
+    from crmsync.settings import load_settings
+    from crmsync.studies.cases import run_cases
+
+    configure_logs(load_settings().log_level)
+    results = [result for path in programs for result in run_cases(path)]
+    ends_with(DONE if all(result.passed for result in results) else FAILED, reports.cases_report(results, json))
 
 
 @sandbox.command("salesforce")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typer import Typer
 
 DONE = 0
+FAILED = 1
 PLAN_WAITS = 2
 PARKED = 3
 USAGE = 4

@@ -29,6 +29,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "connectors": BASE | {"settings"},
     "programs": frozenset({"errors", "tables", "strict_yaml"}),
     "levelling": BASE | {"programs"},
+    "studies": BASE | {"programs", "levelling", "connectors"},
     "ledger": frozenset({"errors", "failpoints"}),
     "sandbox": frozenset(),
     "writeback": BASE | {"levelling", "programs", "ledger", "connectors"},

@@ -3,11 +3,13 @@
 from crmsync.reports.partners import assess_report, explain_report, explained_run_report
 from crmsync.reports.past import approval_report, status_report
 from crmsync.reports.runs import apply_report, plan_report, run_report
+from crmsync.reports.studies import cases_report
 
 __all__ = [
     "apply_report",
     "approval_report",
     "assess_report",
+    "cases_report",
     "explain_report",
     "explained_run_report",
     "plan_report",

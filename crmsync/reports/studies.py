@@ -1,0 +1,34 @@
+"""What `test` prints: the cases of a program, and what came out differently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from crmsync.logs import safe_text
+from crmsync.reports.text import json_text
+
+if TYPE_CHECKING:
+    from crmsync.studies.cases import CaseResult
+
+
+def cases_report(results: Sequence[CaseResult], as_json: bool) -> str:
+    """Every failed case with what differs, then how many passed."""
+    failed = [result for result in results if not result.passed]
+    if as_json:
+        cases = [
+            {"program": one.program, "name": one.name, "file": one.file, "line": one.line, "passed": one.passed,
+             "differences": list(one.differences)}
+            for one in results
+        ]  # fmt: skip
+        return json_text({"passed": len(results) - len(failed), "failed": len(failed), "cases": cases})
+    lines = [
+        line
+        for result in failed
+        for line in (f"FAILED {result.file}:{result.line}: {result.name}", *(f"  {one}" for one in result.differences))
+    ]
+    programs = len({result.program for result in results})
+    told = f"{len(results) - len(failed)} of {len(results)} cases passed, in {programs} programs"
+    return "\n".join(
+        map(safe_text, [*lines, told if results else "no cases: write some under `cases:` of the program"])
+    )
