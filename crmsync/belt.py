@@ -103,10 +103,17 @@ def read_files(config: Path | None) -> Files:
     )
 
 
-def program_of(configuration: Configuration, columns: Mapping[str, Mapping[str, object]] | None = None) -> Program:
-    """The program that the configuration names, checked against `columns` where they are known."""
+def program_of(
+    configuration: Configuration,
+    columns: Mapping[str, Mapping[str, object]] | None = None,
+    as_of: date | None = None,
+) -> Program:
+    """The program that the configuration names, in its version of that day (None: the last).
+
+    `columns`: what the tables really hold, where that is known.
+    """
     programs = load_programs(configuration.program, columns=columns)  # type: ignore[arg-type]
-    return only_program(configuration.program, programs)
+    return only_program(configuration.program, programs, as_of)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ from crmsync.tables import CANONICAL, ColumnType
 if TYPE_CHECKING:
     from crmsync.levelling.explain import Explanation
     from crmsync.programs.program import Program
+from crmsync.programs.versions import all_in_force
 
 ENGINES = ("duckdb",)
 
@@ -62,7 +63,7 @@ def assess_folder(
     _check_request(out, tables, previous, engine)
     with progress_bars() as progress, _opened(program, tables, progress) as (snapshot, report):
         progress("assess", 0, None)
-        found = [assess(one, snapshot, as_of, previous) for one in _programs(program, snapshot)]
+        found = [assess(one, snapshot, as_of, previous) for one in all_in_force(_programs(program, snapshot), as_of)]
         standings = _together([one.standings for one in found])
         write_standings(standings, out)
         progress("assess", standings.num_rows, standings.num_rows)
@@ -87,16 +88,21 @@ def explain_folder(
 
     configure_logs(load_settings().log_level)
     with progress_bars() as progress, _opened(program, tables, progress) as (snapshot, _):
-        one = only_program(program, _programs(program, snapshot))
+        one = only_program(program, _programs(program, snapshot), as_of)
         return explain(one, snapshot, as_of, partner, category, previous=previous)
 
 
-def only_program(path: Path, programs: Sequence[Program]) -> Program:
-    """The one program of a file or folder. Errors: ConfigError when there are several to choose from."""
-    if len(programs) != 1:
-        names = ", ".join(program.key for program in programs)
-        raise ConfigError(f"holds {len(programs)} programs ({names}); name the file of one", file=str(path))
-    return programs[0]
+def only_program(path: Path, programs: Sequence[Program], as_of: date | None = None) -> Program:
+    """The one program of a file or folder, in its version of that day (None: the last).
+
+    Errors: ConfigError when there are several to choose from.
+    """
+    found = all_in_force(programs, as_of or date.max)
+    named = [program for program in found if program.file == path] or found
+    if len(named) != 1:
+        names = ", ".join(program.key for program in named)
+        raise ConfigError(f"holds {len(named)} programs ({names}); name the file of one", file=str(path))
+    return named[0]
 
 
 def record_rejected(out: Path, rejected: Sequence[Rejected]) -> Path | None:

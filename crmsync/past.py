@@ -64,9 +64,10 @@ def explain_run(config: Path | None, run: str, partner: str, category: str | Non
         row = _run(ledger, run)
         snapshot = open_snapshot(settings.state_dir / "snapshots" / row.run_id)
         configuration = load_configuration(config_folder(settings.config_dir))
-        program = program_of(configuration, {name: table.columns for name, table in snapshot.tables.items()})
         assert row.as_of is not None
         as_of = date.fromisoformat(row.as_of)
+        columns = {name: table.columns for name, table in snapshot.tables.items()}
+        program = program_of(configuration, columns, as_of)
         previous = _previous(ledger, as_of)
         explanation = explain(program, snapshot, as_of, partner, category, previous=previous)
         changed = _program_digest(ledger, row.run_id) != program.digest

@@ -120,7 +120,7 @@ def shadow(belt: Belt, as_of: date | None = None, out: Path | None = None) -> Re
 def apply(belt: Belt, wanted: str) -> Result:
     """Write exactly a saved plan. Errors: UnsafePlan while it is blocked, Conflict when it no longer fits."""
     saved = load_plan(wanted, belt.state)
-    program = program_of(belt.configuration)
+    program = program_of(belt.configuration, as_of=saved.as_of)
     check_open(saved, belt.ledger, program_digest=program.digest, config_digest=belt.config_digest)
     with _recorded(belt, "apply") as this:
         assessed = Assessed(saved.as_of, program, read_standings(Path(saved.standings)))
@@ -166,7 +166,8 @@ class _Run:
     def assess(self, extracted: Extracted, previous: Accepted | None) -> Assessed:
         """The standings, saved in the state folder."""
         belt, snapshot = self.belt, extracted.snapshot
-        program = program_of(belt.configuration, {name: table.columns for name, table in snapshot.tables.items()})
+        columns = {name: table.columns for name, table in snapshot.tables.items()}
+        program = program_of(belt.configuration, columns, extracted.as_of)
         belt.ledger.record_config(program.digest, program.file.read_text(encoding="utf-8"))
         belt.ledger.record_facts(self.run_id, RunFacts(program_digest=program.digest))
         belt.progress("assess", 0, None)

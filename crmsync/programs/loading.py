@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from crmsync.errors import ConfigError
-from crmsync.programs import unbuilt
 from crmsync.programs.benefits import Offer, read_commission, read_costs
 from crmsync.programs.categories import (
     category_keys,
@@ -22,20 +21,29 @@ from crmsync.programs.categories import (
     read_starts_from,
     read_takes_part,
 )
+from crmsync.programs.dependence import check_tiers
+from crmsync.programs.ecb import FROM_ECB
 from crmsync.programs.ladders import Setting, check_splits, read_family, read_ladders
 from crmsync.programs.metrics import money_readers, read_metrics, read_units
 from crmsync.programs.movement import Calendar, Layer, check_steps, read_movement
 from crmsync.programs.names import Tables, read_label
 from crmsync.programs.outlook import read_effort, read_risk
 from crmsync.programs.program import Metric, Program
-from crmsync.programs.rates import MoneyColumns, check_money, read_currency, read_money, read_rates
+from crmsync.programs.ranks import check_programs, read_positions
+from crmsync.programs.rates import FROM_CRM, MoneyColumns, check_money, read_currency, read_money, read_rates
 from crmsync.programs.references import read_references
 from crmsync.programs.review_dates import read_every, read_fiscal_start
+from crmsync.programs.sheets import is_file
 from crmsync.programs.threshold_table import file_of, read_threshold_table, tier_keys
 from crmsync.programs.thresholds import Conversion
+from crmsync.programs.tier_names import read_tier_names
+from crmsync.programs.versions import by_key, read_migration
 from crmsync.programs.vocabulary import Vocabulary
 from crmsync.strict_yaml import Node, read_yaml
 from crmsync.tables import ColumnType
+
+CASE_KEYS = ("name", "metrics", "partner", "tables", "as_of", "category", "previous", "expect", "on")
+_CASES_FILE = re.compile(r"^cases:\s+([^\s#\[]+)\s*(?:#.*)?$", re.M)
 
 Columns = Mapping[str, Mapping[str, ColumnType]]
 """Table -> column -> type, as delivered."""
@@ -45,7 +53,7 @@ _REQUIRED = ("program", "metrics", "ladders")
 _OPTIONAL = (
     *("label", "means", "currency", "rates", "money", "references", "categories", "declared", "headline"),
     *("primary", "takes_part", "movement", "starts_from", "effort", "risk", "effective_from", "cases"),
-    *("fiscal_year", "reassess", "thresholds", "family", "commission", "costs"),
+    *("fiscal_year", "reassess", "thresholds", "family", "commission", "costs", "migration"),
 )
 
 
@@ -56,14 +64,14 @@ def load_program(path: Path, columns: Columns | None = None) -> Program:
     columns and tables through that the language does not list. Errors: ConfigError.
     """
     top = read_yaml(path)
-    if top.is_mapping:
-        unbuilt.refuse(top, unbuilt.PROGRAM)
     parts = top.mapping(_REQUIRED, _OPTIONAL)
     tables = Tables(columns)
     money = read_money(parts.get("money"))
     check_money(parts.get("money"), tables)
     references = read_references(parts.get("references"), tables)
-    words = Vocabulary(tables, references, money, read_units(parts["metrics"]))
+    check_programs(parts)
+    tiers, units = read_tier_names(parts), read_units(parts["metrics"])
+    words = Vocabulary(tables, references, money, units, tiers, read_positions(parts["metrics"], tiers))
     return _program(path, top, parts, words)
 
 
@@ -72,15 +80,16 @@ def _program(path: Path, top: Node, parts: Mapping[str, Node], words: Vocabulary
     currency = read_currency(parts.get("currency"))
     rates = read_rates(parts.get("rates"), currency)
     effective = parts["effective_from"].date() if "effective_from" in parts else None
-    metrics = read_metrics(parts["metrics"], words)
+    conversion = Conversion.of(currency, rates, effective)
+    metrics = read_metrics(parts["metrics"], words, conversion)
     _check_currency(parts, currency, metrics, words.money)
     calendar = Calendar(words, read_fiscal_start(parts.get("fiscal_year")))
-    conversion = Conversion.of(currency, rates, effective)
     table = read_threshold_table(parts.get("thresholds"), parts["ladders"], words, conversion)
     offer = Offer(words, conversion, category_keys(parts.get("categories")), tier_keys(parts["ladders"]))
     ladders = read_ladders(parts["ladders"], Setting(offer, calendar, table))
     check_splits(parts["ladders"], ladders, metrics)
     categories = read_categories(parts.get("categories"), top, metrics, ladders, calendar)
+    check_tiers(metrics, ladders, categories, parts["metrics"].file)
     commission = read_commission(parts.get("commission"), offer)
     primary = read_primary(parts.get("primary"), words, categories)
     movement = read_movement(parts.get("movement"), calendar)
@@ -108,6 +117,7 @@ def _program(path: Path, top: Node, parts: Mapping[str, Node], words: Vocabulary
         effective_from=effective,
         has_categories="categories" in parts,
         movement=movement,
+        migration=read_migration(parts.get("migration"), effective, ladders),
         fiscal_start=calendar.fiscal_start,
         reassess=read_every(parts.get("reassess")),
         family=read_family(parts.get("family"), words),
@@ -118,33 +128,81 @@ def _program(path: Path, top: Node, parts: Mapping[str, Node], words: Vocabulary
 
 
 def load_programs(path: Path, columns: Columns | None = None) -> list[Program]:
-    """The program of a file, or those of all YAML files of a folder, by file name. Errors: ConfigError."""
-    found: dict[str, Program] = {}
-    for file in program_files(path):
-        program = load_program(file, columns)
-        if program.key in found:
-            other = found[program.key].file
-            raise ConfigError(
-                f"`program: {program.key}` stands in {other} too: versions of one program are not built yet",
-                file=str(file),
-            )
-        found[program.key] = program
-    return list(found.values())
+    """The programs of a folder, or of a file after those it reads by `tier_of`: each in all versions, oldest first.
+
+    A file alone is the one version of its program; where it has a `migration:`, the versions beside it are only known
+    as those `before` it. Errors: ConfigError.
+    """
+    loaded = [load_program(file, columns) for file in _program_files(path)]
+    found = [program for versions in by_key(loaded).values() for program in versions]
+    return found if path.is_dir() else [one for one in found if one.file == path or one.key != loaded[-1].key]
+
+
+def versions_of(path: Path, columns: Columns | None = None) -> dict[str, tuple[Program, ...]]:
+    """As `load_programs`, by the key of the program. Errors: ConfigError."""
+    return by_key(load_programs(path, columns))
 
 
 def money_columns(path: Path) -> MoneyColumns:
     """What `money:` names in a program file or a folder of them, readable before the tables are."""
-    named = [read_money(read_yaml(file).mapping().get("money")) for file in program_files(path)]
+    named = [read_money(read_yaml(file).mapping().get("money")) for file in _program_files(path)]
     return frozenset[tuple[str, str]]().union(*named)
 
 
-def program_files(path: Path) -> list[Path]:
+def _program_files(path: Path) -> list[Path]:
+    """The files of a folder, or a file after those that it needs beside it."""
     if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix in (".yaml", ".yml") and file.is_file())
+        return _with_needed(path)
+    files = _yaml_files(path)
     if not files:
         raise ConfigError("holds no program: no file that ends in .yaml", file=str(path))
     return files
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    """The YAML files of a folder, but those that hold the cases of another."""
+    files = sorted(file for file in folder.iterdir() if file.suffix in (".yaml", ".yml") and file.is_file())
+    cases = {name for file in files for name in _CASES_FILE.findall(file.read_text("utf-8", errors="replace"))}
+    return [file for file in files if file.name not in cases]
+
+
+def _with_needed(path: Path) -> list[Path]:
+    """The file, after the files beside it whose programs it reads by `tier_of`, and its versions to migrate from."""
+    keys: dict[Path, str] | None = None
+    found, waiting = [path], [path]
+    while waiting:
+        needed = _needed_keys(read_yaml(waiting.pop()))
+        if not needed:
+            continue
+        keys = keys if keys is not None else _keys_beside(path)
+        more = [file for file, key in keys.items() if key in needed and file not in found]
+        found = [*more, *found]
+        waiting += more
+    return found
+
+
+def _needed_keys(top: Node) -> set[str]:
+    """Keys of the programs that a file reads, its own where it has versions to migrate from."""
+    parts = top.mapping()
+    metrics = parts["metrics"].value if "metrics" in parts else {}
+    entries = metrics.values() if isinstance(metrics, dict) else ()
+    reads = [entry.value.get("tier_of") for entry in entries if isinstance(entry.value, dict)]
+    named = [one.value.get("program") for one in reads if one is not None and isinstance(one.value, dict)]
+    own = [parts.get("program")] if "migration" in parts else []
+    return {one.value for one in (*named, *own) if one is not None and isinstance(one.value, str)}
+
+
+def _keys_beside(path: Path) -> dict[Path, str]:
+    """The program key of each other file of the folder that has one; other YAML files are none of ours."""
+    found = {}
+    for file in _yaml_files(path.parent):
+        try:
+            key = read_yaml(file).mapping().get("program") if file != path else None
+        except ConfigError:
+            continue
+        if key is not None and key.is_text:
+            found[file] = key.text()
+    return found
 
 
 def _key(node: Node) -> str:
@@ -159,24 +217,27 @@ def _check_currency(
     """Errors: ConfigError where money is read and no currency says in what."""
     readers = money_readers(metrics, money)
     if currency is None and readers:
-        where = parts["metrics"].mapping()[readers[0].key]
+        where = parts["metrics"].mapping()[readers[0].key.split(".")[0]]
         raise where.fail(f"`currency:` is missing: metric `{readers[0].key}` is money or reads money")
 
 
 def _check_cases(node: Node | None) -> None:
-    """Cases are run by `crmsync test`; here only their shape is looked at."""
-    if node is None or node.is_text:
-        return
-    known = ("name", "metrics", "partner", "tables", "as_of", "category", "previous", "expect", "on")
-    for case in node.sequence():
-        case.mapping(optional=known)
+    """Cases, here or in a file beside the program, are run by `crmsync test`; only their shape is looked at."""
+    if node is not None and node.is_text:
+        file = Path(node.file).parent / node.text()
+        if not is_file(file):
+            raise node.fail(f"`{node.text()}` is no file beside the program (looked for {file})")
+        top = read_yaml(file)
+        node = top.mapping(("cases",))["cases"] if top.is_mapping else top
+    for case in node.sequence() if node else ():
+        case.mapping(optional=CASE_KEYS)
 
 
 def _files(path: Path, parts: Mapping[str, Node], words: Vocabulary) -> Iterable[Path]:
     yield from (reference.file for reference in words.references.values())
     thresholds = file_of(parts.get("thresholds"))
     yield from [thresholds] if thresholds else ()
-    if "rates" in parts and parts["rates"].text() != "crm":
+    if "rates" in parts and parts["rates"].text() not in (FROM_CRM, FROM_ECB):
         yield path.parent / parts["rates"].text()
 
 

@@ -6,7 +6,6 @@ from collections.abc import Collection
 
 from crmsync.strict_yaml import Node
 
-PROGRAM = frozenset({"migration"})
 METRIC = frozenset(
     {
         "median", "first", "last", "groups", "score", "rank_of", "percentile_of", "tier_of", "held_for", "within",

@@ -86,24 +86,11 @@ def test_a_folder_holds_several_programs(tmp_path: Path) -> None:
     assert [program.key for program in load_programs(tmp_path / "a.yml")] == ["resellers"]
 
 
-def test_versions_are_not_built_yet(tmp_path: Path) -> None:
-    for name in ("a.yaml", "b.yaml"):
-        (tmp_path / name).write_text(SMALLEST, encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"b.yaml: `program: resellers` .* versions .* not built yet"):
-        load_programs(tmp_path)
-
-
 def test_an_empty_folder_and_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no program"):
         load_programs(tmp_path)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_programs(tmp_path / "missing.yaml")
-
-
-@pytest.mark.parametrize("word", ["migration"])
-def test_top_level_words_that_are_not_built_are_refused_by_name(tmp_path: Path, word: str) -> None:
-    with pytest.raises(ConfigError, match=f"program.yaml:12: `{word}` is not built yet"):
-        loaded(tmp_path, f"{SMALLEST}{word}: x\n")
 
 
 @pytest.mark.parametrize(
