@@ -9,9 +9,11 @@ import pyarrow as pa
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
+from crmsync.levelling.ecb import ecb_table
 from crmsync.levelling.engine import Engine
 from crmsync.levelling.rates import RateTable, factors_by_day, rate_table, rows_of_table
 from crmsync.levelling.sql import Sql
+from crmsync.programs.ecb import FROM_ECB
 from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
 
@@ -35,6 +37,8 @@ def money_of(program: Program, snapshot: Snapshot, engine: Engine) -> Money:
         return Money(program.currency, None)
     if isinstance(program.rates, tuple):
         return Money(program.currency, rate_table(program.rates))
+    if program.rates == FROM_ECB:
+        return Money(program.currency, ecb_table())
     if "rates" not in snapshot.tables:
         return Money(program.currency, None)
     table = engine.read(sql.select([sql.star()], sql.table("t_rates")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from crmsync.programs.ecb import FROM_ECB, currencies
 from crmsync.programs.names import Kind, Tables, UnknownNameError
 from crmsync.programs.program import RateRow
 from crmsync.programs.sheets import Sheet, read_sheet
@@ -67,14 +68,17 @@ def _is_canonical_money(table: str, column: str) -> bool:
 
 
 def read_rates(node: Node | None, currency: str | None) -> str | tuple[RateRow, ...] | None:
-    """`crm`, the rows of the file, or None. Errors: ConfigError."""
+    """`crm`, `ecb`, the rows of the file, or None. Errors: ConfigError."""
     if node is None:
         return None
     text = node.text()
     if text == FROM_CRM:
         return FROM_CRM
-    if text == "ecb":
-        raise node.fail("`rates: ecb` is not built yet; use `rates: crm` or a CSV file")
+    if text == FROM_ECB:
+        if currency is not None and currency not in currencies():
+            near = nearest(currency, currencies())
+            raise node.fail(f"`ecb` has no rates of the program's currency {currency}{near}")
+        return FROM_ECB
     sheet = read_sheet(node, ("currency", "rate"))
     rows = tuple(_row(sheet, index) for index in range(len(sheet.rows)))
     _check_rates(node, sheet, rows, currency)

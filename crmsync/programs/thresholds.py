@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from crmsync.errors import ConfigError
+from crmsync.programs.ecb import FROM_ECB, currencies
 from crmsync.programs.names import PARTNERS, Kind, kind_of_unit
 from crmsync.programs.program import ByAttribute, Comparison, FromSheet, MoneyValue, OtherMetric, RateRow, Unit, Value
 from crmsync.programs.vocabulary import Vocabulary, column_kind
@@ -38,6 +39,8 @@ class Conversion:
     @classmethod
     def of(cls, currency: str | None, rates: str | tuple[RateRow, ...] | None, effective: date | None) -> Conversion:
         """What the head of the program allows."""
+        if rates == FROM_ECB:
+            return cls(currency, True, effective is not None, currencies() if effective else frozenset())
         if not isinstance(rates, tuple):
             return cls(currency, rates is not None, effective is not None, None)
         rated = frozenset(row.currency for row in rates if _holds(row, effective))

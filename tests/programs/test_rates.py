@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from crmsync.errors import ConfigError
+from crmsync.levelling.ecb import age_note, ecb_table
+from crmsync.programs import ecb
 from crmsync.programs.loading import money_columns
 from crmsync.programs.program import MoneyValue, Program, RateRow
 from tests.programs.texts import HEAD, LADDER, loaded
@@ -109,3 +111,45 @@ def test_money_columns_are_readable_before_the_tables_are(tmp_path: Path) -> Non
     loaded(tmp_path, HEAD + LADDER + "money: [lines.mrr, partners.churn_pct]\n")
     assert money_columns(tmp_path) == {("lines", "mrr"), ("partners", "churn_pct")}
     assert money_columns(tmp_path / "program.yaml") == money_columns(tmp_path)
+
+
+def test_ready_rates_are_read_from_the_installed_package_alone(tmp_path: Path) -> None:
+    assert loaded(tmp_path, HEAD + LADDER + "rates: ecb\n").rates == "ecb"
+    assert {"EUR", "USD", "JPY"} <= ecb.currencies()
+    assert ecb.rates_by_currency()["USD"][0] == (date(1999, 1, 4), "1.1789")
+    assert ecb.rates_by_currency()["USD"][-1][0] == ecb.last_day()
+
+
+def test_a_day_without_a_ready_rate_takes_the_last_before() -> None:
+    table = ecb_table()
+    friday, sunday = date(2020, 1, 3), date(2020, 1, 5)
+    assert table.factor("USD", "EUR", sunday) == table.factor("USD", "EUR", friday) == Decimal("0.897102359379")
+    assert table.factor("USD", "EUR", date(1999, 1, 3)) is None
+    assert table.factor("EUR", "GBP", sunday) == Decimal("0.851150000000")
+    last = ecb.last_day()
+    assert table.factor("USD", "EUR", last + timedelta(days=400)) == table.factor("USD", "EUR", last)
+
+
+def test_a_program_says_when_its_ready_rates_are_old(tmp_path: Path) -> None:
+    program = loaded(tmp_path, HEAD + LADDER + "rates: ecb\n")
+    assert age_note(program, ecb.last_day() + timedelta(days=7)) is None
+    note = age_note(program, ecb.last_day() + timedelta(days=8))
+    assert note is not None
+    assert f"end on {ecb.last_day()}" in note
+    assert age_note(loaded(tmp_path, HEAD + LADDER), date(2099, 1, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEAD.replace("EUR", "EUX") + LADDER + "rates: ecb\n", "no rates of the program's currency EUX"),
+        (HEAD + LADDER.replace("500000", "1 USD") + "rates: ecb\n", "which the program lacks"),
+        (
+            HEAD + LADDER.replace("500000", "1 AED") + "rates: ecb\neffective_from: 2026-01-01\n",
+            "the rates have no AED",
+        ),
+    ],
+)
+def test_ready_rates_must_have_the_currency(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        loaded(tmp_path, text)
