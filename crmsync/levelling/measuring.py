@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import atoms_needed
 from crmsync.levelling.criteria import metrics_of, tiers_of
 from crmsync.levelling.levelling import Levelling
-from crmsync.levelling.measures import VIEWS, MeasureQuery, Measures
+from crmsync.levelling.measures import VIEWS, Measures
 from crmsync.levelling.passes import compute_atoms
 from crmsync.levelling.spots import HORIZON, NOW, PACE, Spot
 from crmsync.levelling.sql import Sql
-from crmsync.programs.program import Program
+from crmsync.levelling.stages import MeasureQuery
 
 MEASURES = "measures"
 
 
-def wanted_metrics(program: Program) -> list[tuple[str, Spot]]:
-    """Every metric today; those that tiers depend on also ahead."""
+def wanted_metrics(levelling: Levelling) -> list[tuple[str, Spot]]:
+    """Every metric today, and what tiers depend on also ahead; each for every split value and category it has."""
+    program = levelling.program
     deciding: set[str] = set()
     for tier in tiers_of(program):
         deciding |= metrics_of(tier.requires) | metrics_of(tier.keeps)
-    ahead = [(key, Spot(view)) for key in program.metrics if key in deciding for view in (HORIZON, PACE)]
-    return [(key, Spot(NOW)) for key in program.metrics] + ahead
+    views = [(key, Spot(NOW)) for key in program.metrics]
+    views += [(key, Spot(view)) for key in program.metrics if key in deciding for view in (HORIZON, PACE)]
+    return [(key, one) for key, spot in views for one in _spots(levelling, key, spot)]
+
+
+def _spots(levelling: Levelling, key: str, spot: Spot) -> Iterator[Spot]:
+    """The spots of a metric in one view: its total and every split value, in every category that makes a difference."""
+    categories = [*levelling.program.categories] if key in levelling.spots.bound else [None]
+    for category in categories:
+        for split in (None, *levelling.splits.get(key, ())):
+            yield replace(spot, split=split, category=category)
 
 
 def compute_measures(levelling: Levelling, wanted: Sequence[tuple[str, Spot]]) -> dict[str, Measures]:
@@ -31,21 +42,14 @@ def compute_measures(levelling: Levelling, wanted: Sequence[tuple[str, Spot]]) -
     engine = levelling.engine
     atoms = atoms_needed(levelling.spots, wanted, levelling.validity())
     made, lossy = compute_atoms(levelling, atoms)
-    partners = levelling.rows("partners")
     views = {NOW: levelling.days.as_of, HORIZON: levelling.days.horizon, PACE: levelling.days.horizon}
-    builder = MeasureQuery(
-        levelling.spots, levelling.days, partners, levelling.validity(), levelling.file,
-        {view: sql.day(on) for view, on in views.items()},
-    )  # fmt: skip
+    builder = MeasureQuery(levelling, {view: sql.day(on) for view, on in views.items()})
     keys = {"partner_id": sql.col("partner_id", "f"), "cyclic": _is_cyclic(levelling)}
-    query = builder.build(wanted, atoms, made, lossy, levelling.partner_columns, keys, partners.source())
+    first = builder.build(wanted, atoms, made, lossy, keys, levelling.rows("partners").source())
+    query, stages = builder.run_barriers(first, MEASURES)
     engine.spread(MEASURES, sql.in_order_of(query, "partner_id"))
-    engine.drop(name for name, _ in made)
-    lossy_columns = frozenset(builder.lossy)
-    return {
-        view: Measures(levelling.spots, Spot(view), builder.as_of_sql[view], builder.kinds, lossy_columns)
-        for view in VIEWS
-    }
+    engine.drop([*(name for name, _ in made), *stages])
+    return {view: builder.names(Spot(view)) for view in VIEWS}
 
 
 def _is_cyclic(levelling: Levelling) -> Sql:
