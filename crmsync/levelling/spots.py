@@ -91,10 +91,32 @@ class Spots:
 
     def inputs(self, metric: Metric, spot: Spot) -> list[tuple[str, Spot]]:
         """The metrics that a metric at a spot is built on, each at the spot where it is taken."""
-        found = dict.fromkeys(
-            (key, self.at(key, spot.earlier(shifts))) for key, shifts in _inputs(self.program, metric)
-        )
-        return list(found)
+        views = _seen(metric, spot)
+        taken = [(key, one.earlier(shifts)) for key, shifts in _inputs(self.program, metric) for one in views]
+        if isinstance(metric.source, FromRank):
+            taken += [(key, spot) for key in _population(self.program, metric.source, spot)]
+        return list(dict.fromkeys((key, self.at(key, one)) for key, one in taken))
+
+
+def _seen(metric: Metric, spot: Spot) -> list[Spot]:
+    """From where a metric looks at what it is built on."""
+    match metric.source:
+        case FromTier(category=str() as category):
+            return [replace(spot, split=None, category=category)]
+        case FromTier():
+            return [replace(spot, split=None)]
+        case FromHeld():
+            # it has held since a day only if it holds today, whatever the view
+            return list(dict.fromkeys([replace(spot, split=None), replace(spot, view=NOW, split=None)]))
+    return [spot]
+
+
+def _population(program: Program, source: FromRank, spot: Spot) -> set[str]:
+    """The metrics that decide who is ranked."""
+    formulas = [program.takes_part]
+    if source.within_category and spot.category is not None:
+        formulas.append(program.categories[spot.category].member)
+    return {key for formula in formulas if formula is not None for key in formula.metrics}
 
 
 def spots_of(program: Program, bound: frozenset[str] = frozenset()) -> Spots:
@@ -103,14 +125,17 @@ def spots_of(program: Program, bound: frozenset[str] = frozenset()) -> Spots:
 
 
 def split_metrics(program: Program) -> frozenset[str]:
-    """Metrics that are split, and those that are built on one."""
-    return _reached(program, (key for key, metric in program.metrics.items() if metric.split_by is not None))
+    """Metrics that are split, and those that are built on one; a position on a ladder and days served are one each."""
+    whole = frozenset(key for key, metric in program.metrics.items() if isinstance(metric.source, FromTier | FromHeld))
+    return _reached(program, (key for key, metric in program.metrics.items() if metric.split_by is not None), whole)
 
 
 def category_bound(program: Program, credited: Iterable[str] = ()) -> frozenset[str]:
     """Metrics whose value depends on the category, and those built on one. `credited`: those with an override `credit`
     that names a category."""
-    return _reached(program, [*(key for key, one in program.metrics.items() if _names_category(one)), *credited])
+    bound = [*(key for key, one in program.metrics.items() if _names_category(one)), *credited]
+    fixed = frozenset(key for key, one in program.metrics.items() if _has_category(one))
+    return _reached(program, bound, fixed)
 
 
 def _names_category(metric: Metric) -> bool:
@@ -122,13 +147,19 @@ def _names_category(metric: Metric) -> bool:
     return False
 
 
-def _reached(program: Program, start: Iterable[str]) -> frozenset[str]:
+def _has_category(metric: Metric) -> bool:
+    """Whether a metric looks at one category, whatever the row it stands in."""
+    return isinstance(metric.source, FromTier) and metric.source.ladder is None
+
+
+def _reached(program: Program, start: Iterable[str], never: frozenset[str]) -> frozenset[str]:
+    """The metrics to start from and those built on one, but for those that never are."""
     found = set(start)
     size = -1
     while found and size != len(found):
         size = len(found)
         for key, metric in program.metrics.items():
-            if key not in found and not found.isdisjoint(inputs_of(program, metric)):
+            if key not in found | never and not found.isdisjoint(inputs_of(program, metric)):
                 found.add(key)
     return frozenset(found)
 
@@ -181,8 +212,8 @@ def _of_tier(program: Program, source: FromTier) -> Iterator[str]:
     if source.program is not None:
         return
     category = program.categories.get(source.category) if source.category is not None else None
-    if category is not None and category.member is not None:
-        yield from sorted(category.member.metrics)
+    for formula in (program.takes_part, category.member) if category is not None else ():
+        yield from sorted(formula.metrics if formula is not None else ())
     ladder = category.ladder if category is not None else source.ladder
     for tier in program.ladders[ladder].tiers if ladder is not None else ():
         for group in (tier.requires, tier.keeps):
