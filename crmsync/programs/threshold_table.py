@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crmsync.errors import ConfigError
 from crmsync.programs.names import PARTNERS, Kind
 from crmsync.programs.program import FromSheet, ThresholdRow, Value
 from crmsync.programs.sheets import Sheet, is_file, read_sheet
@@ -84,7 +83,7 @@ def read_threshold_table(
     """The table that `thresholds:` names or holds. `ladders`: for the tiers that rows may name. Errors: ConfigError."""
     if node is None:
         return None
-    file, found = _rows(node)
+    file, found = _rows(node, words)
     tiers = _tiers_by_ladder(ladders)
     rows = [_row(one, tiers, words, conversion) for one in found]
     if not rows:
@@ -108,7 +107,7 @@ def file_of(node: Node | None) -> Path | None:
     return Path(node.file).parent / node.text() if node is not None and node.is_text else None
 
 
-def _rows(node: Node) -> tuple[Path, list[Node]]:
+def _rows(node: Node, words: Vocabulary) -> tuple[Path, list[Node]]:
     """Rows as mappings with the line of each."""
     file = file_of(node)
     if file is None:
@@ -118,6 +117,10 @@ def _rows(node: Node) -> tuple[Path, list[Node]]:
             raise node.fail(f"`{node.text()}` is no file beside the program (looked for {file})")
         return file, read_yaml(file).sequence()
     sheet = read_sheet(node, REQUIRED)
+    for column in sheet.columns:
+        problem = _column_problem(column, words)
+        if problem:
+            raise sheet.fail_head(problem)
     return file, [_as_mapping(sheet, index) for index in range(len(sheet.rows))]
 
 
@@ -165,17 +168,25 @@ def _one_of(node: Node, what: str, known: Sequence[str] | Mapping[str, object]) 
 
 def _attribute(node: Node, key: str, cell: Node, words: Vocabulary) -> tuple[str, str]:
     """A further column: a column of the partner, with the text it must have."""
+    problem = _column_problem(key, words)
+    if problem:
+        raise node.fail_at_key(key, problem)
     column = key.removeprefix(f"{PARTNERS}.")
-    known = (*REQUIRED, *OPTIONAL, *words.tables.columns(PARTNERS))
-    if words.tables.delivered is None and column not in known and "did you mean" in nearest(column, OPTIONAL):
-        raise _unknown_column(node, column, OPTIONAL)
-    if words.tables.delivered is not None and column not in words.tables.columns(PARTNERS):
-        raise _unknown_column(node, column, known)
     kind = column_kind(cell, column, words.tables)
-    if kind is Kind.LIST:
-        raise cell.fail(f"`{column}` is a list; an attribute needs a column with one value")
     return column, attribute_text(cell.text(), kind)
 
 
-def _unknown_column(node: Node, column: str, known: Sequence[str]) -> ConfigError:
-    return node.fail(f"`{column}` is neither a column of the table nor of `{PARTNERS}`{nearest(column, known)}")
+def _column_problem(key: str, words: Vocabulary) -> str | None:
+    """Why a column can be neither one of the table nor an attribute; None where it can."""
+    column, own = key.removeprefix(f"{PARTNERS}."), (*REQUIRED, *OPTIONAL)
+    known = words.tables.columns(PARTNERS)
+    if key in own:
+        return None
+    if column in known:
+        is_list = words.tables.kind(PARTNERS, column) is Kind.LIST
+        return f"`{column}` is a list; an attribute needs a column with one value" if is_list else None
+    # Where the delivered columns are not known a further name is taken for one of them, unless a word is near.
+    near = nearest(column, (*own, *known))
+    if words.tables.delivered is None and "did you mean" not in near:
+        return None
+    return f"`{column}` is neither a column of the table nor of `{PARTNERS}`{near}"

@@ -35,6 +35,7 @@ class Conversion:
     has_rates: bool
     is_dated: bool
     rated: frozenset[str] | None
+    listed: frozenset[str] | None = None  # currencies with a rate on any day, where known
 
     @classmethod
     def of(cls, currency: str | None, rates: str | tuple[RateRow, ...] | None, effective: date | None) -> Conversion:
@@ -44,7 +45,7 @@ class Conversion:
         if not isinstance(rates, tuple):
             return cls(currency, rates is not None, effective is not None, None)
         rated = frozenset(row.currency for row in rates if _holds(row, effective))
-        return cls(currency, True, effective is not None, rated)
+        return cls(currency, True, effective is not None, rated, frozenset(row.currency for row in rates))
 
 
 def _holds(row: RateRow, effective: date | None) -> bool:
@@ -109,6 +110,8 @@ def read_cell(value: Node, currency: Node | None, metric: str, words: Vocabulary
         return text
     if kind is Kind.CONDITION:
         return _yes_no(value, text, None, metric)
+    if text in words.units:
+        raise value.fail(f"`{text}` is a metric; a threshold table holds values")
     return _number(value, text, metric, words, conversion)
 
 
@@ -205,6 +208,8 @@ def convertible(node: Node, amount: Decimal, currency: str, conversion: Conversi
         raise node.fail(f"`{text}` needs `rates:` to become {conversion.currency}")
     if conversion.rated is not None and {currency, conversion.currency} <= conversion.rated:
         return MoneyValue(amount, currency)
+    if conversion.listed is not None and currency not in conversion.listed:
+        raise node.fail(f"`{text}`: the rates have no {currency}{nearest(currency, conversion.listed)}")
     if not conversion.is_dated:
         raise node.fail(f"`{text}` is converted at the rate on `effective_from:`, which the program lacks")
     if conversion.rated is not None:
