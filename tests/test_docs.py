@@ -14,7 +14,6 @@ from crmsync import errors, exits
 from crmsync.cli import app
 from crmsync.connectors.files_mapping import _TABLE_KEYS as TABLE_KEYS
 from crmsync.connectors.mapping import MANAGED
-from crmsync.programs import unbuilt
 from crmsync.programs.program import Aggregate, RollsUp, Unit, WhenMissing
 from crmsync.settings import variable_names
 from crmsync.writeback.guards import Tripwires, evaluate_guards
@@ -74,12 +73,6 @@ def test_every_metric_source_and_word_of_a_metric_is_in_the_docs(docs: str) -> N
     sources = [f"`{kind.value}: " for kind in Aggregate] + ["`field: ", "`formula: ", "`growth_of: ", "`change_of: "]
     words = [f"`{word.value}`" for kinds in (Unit, RollsUp, WhenMissing) for word in kinds]
     assert [word for word in [*sources, *words] if word not in docs] == []
-
-
-def test_every_word_that_is_not_built_yet_is_named_in_the_docs(project: Path) -> None:
-    page = (project / "docs" / "known-gaps.md").read_text(encoding="utf-8")
-    words = {word for found in vars(unbuilt).values() if isinstance(found, frozenset) for word in found}
-    assert sorted(word for word in words if f"`{word}`" not in page) == []
 
 
 def test_every_written_field_is_in_the_docs(docs: str) -> None:

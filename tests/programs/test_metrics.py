@@ -91,21 +91,47 @@ def test_a_metric_may_bear_the_name_of_the_partner_column_it_reads(tmp_path: Pat
     assert loaded(tmp_path, text).metrics["churn_pct"].source == FromField("churn_pct")
 
 
+@pytest.mark.parametrize("aggregate", [one for one in Aggregate if one is not Aggregate.COUNT])
+def test_every_aggregate_reads_an_expression(tmp_path: Path, aggregate: Aggregate) -> None:
+    found = metric(tmp_path, f"{{{aggregate}: opportunities.amount * share}}").source
+    assert isinstance(found, FromRows)
+    assert found.aggregate is aggregate
+    assert found.value is not None
+    assert found.value.columns == {("opportunities", "amount"), ("opportunities", "share")}
+
+
+def test_first_and_last_may_be_texts_and_yes_or_no(tmp_path: Path) -> None:
+    metric(tmp_path, "{unit: text, last: certifications.level}")
+    metric(tmp_path, "{unit: yes_no, first: activities.verified}")
+    assert "gives a text, but a number is needed" in refused(tmp_path, "{last: certifications.level}")
+    assert "`median` gives a number, but the unit is text" in refused(tmp_path, "{unit: text, median: activities.kind}")
+
+
 @pytest.mark.parametrize(
-    "name", ["median", "first", "last", "groups", "score", "rank_of", "percentile_of", "tier_of", "held_for"]
+    ("column", "found"),
+    [
+        ("product_line", "product_line"),
+        ("opportunities.product_line", "product_line"),
+        ("region", "partners.region"),
+        ("partners.region", "partners.region"),
+        ("partner_id", "partner_id"),
+        ("partners.has_plan", "partners.has_plan"),
+    ],
 )
-def test_sources_that_are_not_built_are_refused_by_name(tmp_path: Path, name: str) -> None:
-    assert refused(tmp_path, f"{{{name}: opportunities.amount}}") == f"`{name}` is not built yet"
+def test_a_split_is_looked_up_in_the_table_first_then_in_partners(tmp_path: Path, column: str, found: str) -> None:
+    assert metric(tmp_path, f"{{sum: opportunities.amount, split_by: {column}}}").split_by == found
 
 
-@pytest.mark.parametrize("name", ["split_by", "rolls_up_where", "within"])
-def test_options_that_are_not_built_are_refused_by_name(tmp_path: Path, name: str) -> None:
-    assert refused(tmp_path, f"{{count: opportunities, {name}: x}}") == f"`{name}` is not built yet"
+@pytest.mark.parametrize("way", list(RollsUp))
+def test_rows_roll_up_in_every_way(tmp_path: Path, way: RollsUp) -> None:
+    assert metric(tmp_path, f"{{count: opportunities, rolls_up: {way}}}").rolls_up is way
 
 
-@pytest.mark.parametrize("name", ["family", "best", "family best", "inherit"])
-def test_roll_ups_that_are_not_built_are_refused_by_name(tmp_path: Path, name: str) -> None:
-    assert refused(tmp_path, f"{{count: opportunities, rolls_up: {name}}}") == f"`rolls_up: {name}` is not built yet"
+def test_rolls_up_where_compares_the_asked_account_with_the_receiving_one(tmp_path: Path) -> None:
+    entry = "{count: opportunities, rolls_up: sum, rolls_up_where: region = parent.region and not has_plan}"
+    where = metric(tmp_path, entry).rolls_up_where
+    assert where is not None
+    assert where.columns == {("partners", "region"), ("parent", "region"), ("partners", "has_plan")}
 
 
 @pytest.mark.parametrize(
@@ -137,6 +163,22 @@ def test_roll_ups_that_are_not_built_are_refused_by_name(tmp_path: Path, name: s
         ("{growth_of: it, versus: 1 year earlier}", "metrics in a circle"),
         ("{change_of: revenue, versus: 1 year earlier, when_base_is_zero: 0}", "unknown key `when_base_is_zero`"),
         ("{count: opportunities, label: ''}", "an empty label"),
+        ("{count: opportunities, split_by: regoin}", "neither `opportunities` nor `partners` has a column `regoin`"),
+        ("{count: opportunities, split_by: declared_categories}", "is a list; `split_by:` needs"),
+        ("{count: opportunities, split_by: lines.plan}", "write one of `opportunities`, or partners.column"),
+        ("{formula: revenue, split_by: region}", "unknown key `split_by`"),
+        ("{formula: revenue, rolls_up: family}", "put `rolls_up: family` on the metrics it reads"),
+        ("{unit: text, field: partners.segment, rolls_up: best}", "a text cannot be added up or ranked; only own"),
+        ("{count: opportunities, rolls_up: familiy best}", "did you mean `family best`?"),
+        ("{count: opportunities, rolls_up_where: region = parent.region}", "needs a `rolls_up` other than own"),
+        (
+            "{count: opportunities, rolls_up: sum, rolls_up_where: region = parent.regoin}",
+            "`partners` has no column `regoin`; did you mean `region`?",
+        ),
+        ("{count: opportunities, where: parent.region = 'x'}", "it stands in `rolls_up_where` and `family`"),
+        ("{count: opportunities, during: last 12 months until partners.region}", "is a text, not a date"),
+        ("{count: opportunities, during: ever until partners.left_on}", "`partners` has no column `left_on`"),
+        ("{growth_of: rated, versus: 1 year earlier}", "unknown metric `rated`; did you mean `rate`?"),
     ],
 )
 def test_mistakes(tmp_path: Path, entry: str, fragment: str) -> None:
