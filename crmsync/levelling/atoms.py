@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 
 from crmsync.errors import ConfigError
+from crmsync.levelling.dates import CALENDAR_YEAR, MonthAndDay, after, before, next_day
 from crmsync.levelling.spots import HORIZON, PACE, RECENT, Shifts, Spot, Spots, column_of
-from crmsync.levelling.windows import Bounds, after, before, bounds
+from crmsync.levelling.windows import NOBODY, Bounds, bounds
 from crmsync.programs.program import (
     Aggregate,
     Ever,
@@ -59,6 +60,7 @@ class Days:
     as_of: date
     horizon: date
     pace_start: date
+    year_starts: MonthAndDay = CALENDAR_YEAR  # of the fiscal year
 
     @property
     def pace_days(self) -> int:
@@ -73,15 +75,18 @@ class Days:
 def days_of(program: Program, as_of: date) -> Days:
     """The days that an assessment of `program` at `as_of` looks at."""
     pace = program.risk.pace
-    start = before(as_of, pace.count, pace.period) + timedelta(days=1)
-    return Days(as_of, after(as_of, program.risk.horizon), start)
+    start = next_day(before(as_of, pace.count, pace.period))
+    return Days(as_of, after(as_of, program.risk.horizon), start, program.fiscal_start)
 
 
-def bounds_of(atom: Atom, on: date, days: Days) -> Bounds:
-    """The days whose rows an atom counts, seen from `on`; nothing dated after as_of is in a window."""
+def bounds_of(atom: Atom, on: date, days: Days, partner: Mapping[str, date] = NOBODY) -> Bounds:
+    """The days whose rows an atom counts, seen from `on`; nothing dated after as_of is in a window.
+
+    `partner`: the partner's dates, all of `partner_dates(atom.window)`.
+    """
     if atom.view == RECENT:
         return Bounds(days.pace_start, days.as_of)
-    limits = bounds(atom.window, on, atom.shifts)
+    limits = bounds(atom.window, on, atom.shifts, days.year_starts, partner)
     if isinstance(atom.window, InForce):
         return limits
     return Bounds(limits.start, min(limits.end, days.as_of), limits.undated)
@@ -95,6 +100,7 @@ def is_flow(metric: Metric, window: Window, shifts: Shifts) -> bool:
         and metric.source.aggregate in counted
         and isinstance(window, Last)
         and window.shift is None
+        and window.until is None
         and not shifts
     )
 

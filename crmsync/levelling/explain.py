@@ -21,6 +21,7 @@ from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures
 from crmsync.levelling.measuring import compute_measures, wanted_metrics
 from crmsync.levelling.overrides import PINS, overrides_in_force
+from crmsync.levelling.reach import subtrees
 from crmsync.levelling.scans import MetricColumns, fixed_bounds, in_window, kept, row_expressions, row_values
 from crmsync.levelling.spots import NOW, Spot, inputs_of
 from crmsync.levelling.standings import json_ready
@@ -97,7 +98,7 @@ def _explained(levelling: Levelling, partner_id: str, category: str | None, befo
     pins = overrides_in_force(program, levelling.snapshot, days.as_of, engine).pins
     register_memory(engine, pins, before)
     levelling.remembers.update({PINS: pins.num_rows > 0, previous.PREVIOUS: before.num_rows > 0})
-    names = compute_measures(levelling, wanted_metrics(program))
+    names = compute_measures(levelling, wanted_metrics(levelling))
     rows = compute_standings(levelling, names, before, keep_measures=True)
     mine = [row for row in rows.to_pylist() if row["partner_id"] == partner_id]
     mine = [row for row in mine if category is None or row["category"] == category]
@@ -232,7 +233,9 @@ def _counting(
     scope = sql.eq(sql.col("partner_id", "f"), sql.text(partner_id))
     joins: list[tuple[str, sql.Sql, sql.Sql]] = []
     if atom.metric.rolls_up is RollsUp.SUM and not levelling.flat:
-        joins = [("inner", sql.table("closure", "c"), sql.eq(sql.col("member", "c"), sql.col("partner_id", "f")))]
+        joins = [
+            ("inner", sql.table(subtrees(levelling), "c"), sql.eq(sql.col("member", "c"), sql.col("partner_id", "f")))
+        ]
         scope = sql.eq(sql.col("ancestor", "c"), sql.text(partner_id))
     query = sql.select(
         sql.columns(shown), sql.subquery(rows, "f"), joins, sql.and_(scope, counts),

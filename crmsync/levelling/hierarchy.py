@@ -1,69 +1,111 @@
 """The tree of partner accounts: who stands above whom, cycles and orphans.
 
 Computed in NumPy level by level, so a chain of any length needs no recursion, and handed to every engine as a table.
+Source: program-language, section 3 (roll-up).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 MAX_LEVELS = 64
+"""An account has at most as many accounts above it; deeper ones are cut off, each on its own, and reported."""
 
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """`closure`: one row per (ancestor, member), every partner its own ancestor. `cyclic`: partners in a broken cycle
-    or deeper than 64 levels. `orphans`: (partner_id, unknown parent_id). `flat`: nobody has a parent."""
+    """Who stands above whom, after cycles and too deep accounts were cut off.
 
-    closure: pa.Table
+    `ids`: the accounts; `parent`: the position of each one's parent, -1 at the top. `cyclic`: accounts in a broken
+    cycle or deeper than 64 levels. `orphans`: (partner_id, unknown parent_id). `flat`: nobody has a parent.
+    """
+
+    ids: pa.Array
+    parent: np.ndarray
     cyclic: tuple[str, ...]
     orphans: tuple[tuple[str, str], ...]
     flat: bool
 
+    @cached_property
+    def closure(self) -> pa.Table:
+        """One row per (ancestor, member), every account its own ancestor."""
+        return self._pairs(*_closure(self.parent))
+
+    @property
+    def tops(self) -> pa.Table:
+        """One row per account: (ancestor, member), the ancestor being the top of its tree."""
+        return self._pairs(_climbed(self.parent, MAX_LEVELS), np.arange(len(self.parent)))
+
+    @property
+    def parents(self) -> pa.Table:
+        """One row per account that has a parent: (ancestor, member), the ancestor being the parent."""
+        members = np.flatnonzero(self.parent >= 0)
+        return self._pairs(self.parent[members], members)
+
+    def _pairs(self, ancestors: np.ndarray, members: np.ndarray) -> pa.Table:
+        return pa.table({"ancestor": self.ids.take(pa.array(ancestors)), "member": self.ids.take(pa.array(members))})
+
 
 def build_hierarchy(partner_ids: pa.ChunkedArray, parent_ids: pa.ChunkedArray) -> Hierarchy:
-    """The closure of `parent_id`. A cycle is cut at the link that closes it, walking up from its smallest id."""
+    """The tree of `parent_id`. A cycle is cut at the link that closes it, walking up from its smallest id."""
     ids = partner_ids.combine_chunks() if isinstance(partner_ids, pa.ChunkedArray) else partner_ids
     parents = parent_ids.combine_chunks() if isinstance(parent_ids, pa.ChunkedArray) else parent_ids
-    found = pc.index_in(parents, value_set=ids)
-    parent = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    parent[pc.is_null(parents).to_numpy(zero_copy_only=False)] = -1
-    orphan_mask = (parent < 0) & pc.is_valid(parents).to_numpy(zero_copy_only=False)
-    orphans = tuple((ids[int(i)].as_py(), parents[int(i)].as_py()) for i in np.flatnonzero(orphan_mask))
+    given = pc.is_valid(parents).to_numpy(zero_copy_only=False)
+    found = pc.fill_null(pc.index_in(parents, value_set=ids), -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    parent = np.where(given, found, -1)  # an empty cell is nobody's child
+    lost = np.flatnonzero((parent < 0) & given)
+    orphans = tuple(zip(_names(ids, lost), _names(parents, lost), strict=True))
     flat = not bool((parent >= 0).any())
     cyclic = _break_cycles(parent, ids)
-    ancestors, members, too_deep = _pairs(parent)
-    names = {ids[int(i)].as_py() for i in (*cyclic, *too_deep)}
-    closure = pa.table({"ancestor": ids.take(pa.array(ancestors)), "member": ids.take(pa.array(members))})
-    return Hierarchy(closure, tuple(sorted(names)), orphans, flat)
+    deep = _cut_too_deep(parent)
+    faulty = tuple(sorted({*_names(ids, cyclic), *_names(ids, deep)}))
+    return Hierarchy(ids, parent, faulty, orphans, flat)
 
 
-def _pairs(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[int]]:
+def _names(ids: pa.Array, positions: np.ndarray | Sequence[int]) -> list[str]:
+    names: list[str] = ids.take(pa.array(positions, pa.int64())).to_pylist()
+    return names
+
+
+def _closure(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every (ancestor, member), level by level; nobody is deeper than 64 levels."""
     nodes = np.arange(len(parent), dtype=np.int64)
     ancestors, members = [nodes], [nodes]
     current, member = parent, nodes
-    for _ in range(MAX_LEVELS):
-        keep = current >= 0
-        if not keep.any():
-            return np.concatenate(ancestors), np.concatenate(members), []
+    while (keep := current >= 0).any():
         current, member = current[keep], member[keep]
         ancestors.append(current)
         members.append(member)
         current = parent[current]
-    deeper = [int(i) for i in np.unique(member[current >= 0])]
-    return np.concatenate(ancestors), np.concatenate(members), deeper
+    return np.concatenate(ancestors), np.concatenate(members)
 
 
-def _break_cycles(parent: np.ndarray, ids: pa.Array) -> list[int]:
-    """Cut every cycle in `parent` (in place); returns the nodes that were in one."""
+def _climbed(parent: np.ndarray, levels: int) -> np.ndarray:
+    """Where each account comes to by climbing at least so many levels, or up to the top. Doubles its step."""
+    nodes = np.arange(len(parent), dtype=np.int64)
+    step = np.where(parent < 0, nodes, parent)
+    while levels > 1 and not np.array_equal(further := step[step], step):
+        step, levels = further, (levels + 1) // 2
+    return step
+
+
+# --- cycles and depth
+
+
+def _break_cycles(parent: np.ndarray, ids: pa.Array) -> np.ndarray:
+    """Cut every cycle in `parent` (in place); returns the positions of the accounts that were in one."""
     in_cycle = _cycle_nodes(parent)
-    left = set(in_cycle)
-    while left:
-        start = min(left, key=lambda i: str(ids[i].as_py()))
+    by_id = in_cycle[pc.sort_indices(ids.take(pa.array(in_cycle))).to_numpy()] if len(in_cycle) else in_cycle
+    left = set(in_cycle.tolist())
+    for start in by_id.tolist():
+        if start not in left:
+            continue
         node = start
         while int(parent[node]) != start:
             left.discard(node)
@@ -74,16 +116,17 @@ def _break_cycles(parent: np.ndarray, ids: pa.Array) -> list[int]:
     return in_cycle
 
 
-def _cycle_nodes(parent: np.ndarray) -> list[int]:
-    # repeatedly taking away nodes without children leaves exactly the nodes on cycles
-    children = np.bincount(parent[parent >= 0], minlength=len(parent))
-    alive = parent >= 0
-    leaves = np.flatnonzero(alive & (children == 0))
-    while len(leaves):
-        alive[leaves] = False
-        above = parent[leaves]
-        np.subtract.at(children, above, 1)
-        candidates = np.unique(above)
-        leaves = candidates[(children[candidates] == 0) & alive[candidates]]
-    # a tree is peeled away whole from its leaves; what stays is cycles
-    return [int(i) for i in np.flatnonzero(alive)]
+def _cycle_nodes(parent: np.ndarray) -> np.ndarray:
+    """Positions of accounts on a cycle: who still climbs after as many steps as there are accounts is on one."""
+    arrived = _climbed(parent, max(len(parent), 2))
+    return np.unique(arrived[parent[arrived] >= 0])
+
+
+def _cut_too_deep(parent: np.ndarray) -> np.ndarray:
+    """Cut off (in place) every account with more than 64 above it, each on its own; returns their positions."""
+    above = parent
+    for _ in range(MAX_LEVELS.bit_length() - 1):  # 64 levels in six doublings
+        above = np.where(above >= 0, above[above], -1)
+    deep = np.flatnonzero((above >= 0) & (parent[above] >= 0))
+    parent[deep] = -1
+    return deep

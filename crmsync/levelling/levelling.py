@@ -34,6 +34,9 @@ class Levelling:
     partner_columns: frozenset[str]
     lost: dict[str, tuple[int, str]] = field(default_factory=dict)  # metric -> records lost today, and one of them
     remembers: dict[str, bool] = field(default_factory=dict)  # which tables of the past hold anything
+    made: dict[str, str] = field(default_factory=dict)  # tables made when first asked for, by what they hold
+    splits: dict[str, tuple[str, ...]] = field(default_factory=dict)  # split metric -> the values of its column
+    credits: frozenset[tuple[str, bool]] = frozenset()  # (metric, whether an override names a category)
     _rows: dict[str, Rows] = field(default_factory=dict)
 
     @property

@@ -18,13 +18,15 @@ from crmsync.levelling.atoms import Atom, atoms_needed
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.criteria import LIMITS, Criteria, metrics_of, tiers_of
 from crmsync.levelling.levelling import Levelling, tables_used
-from crmsync.levelling.measures import MeasureQuery, Measures, formulas_of
+from crmsync.levelling.measures import Measures, formulas_of
+from crmsync.levelling.reach import subtrees
 from crmsync.levelling.risk import position_by_keeps
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.running import Rowset, can_run, register_events, running_values
 from crmsync.levelling.scans import MetricColumns, RowSource, kept, row_expressions, row_values
 from crmsync.levelling.spots import HORIZON, Spot
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.stages import MeasureQuery
 from crmsync.programs.program import Aggregate, Formula, FromRows, InForce, RollsUp
 
 LOSSES, SCOPE, CHANGES, AHEAD = "losses", "risk_scope", "risk_days", "risk_calendar"
@@ -69,7 +71,7 @@ def _register_scope(levelling: Levelling) -> None:
     else:
         match = sql.eq(sql.col("ancestor", "c"), sql.col("partner_id", "a"))
         query = sql.select(
-            [sql.col("ancestor", "c"), sql.col("member", "c")], sql.table("closure", "c"),
+            [sql.col("ancestor", "c"), sql.col("member", "c")], sql.table(subtrees(levelling), "c"),
             [("inner", sql.table("falling", "a"), match)],
         )  # fmt: skip
     levelling.engine.run(SCOPE, query)
@@ -230,19 +232,16 @@ def _measures(
     levelling: Levelling, wanted: Sequence[tuple[str, Spot]], atoms: Mapping[str, Atom],
     made: Sequence[tuple[str, list[str]]], lossy: Sequence[str],
 ) -> Measures:  # fmt: skip
-    builder = MeasureQuery(
-        levelling.spots, levelling.days, levelling.rows("partners"), levelling.validity(), levelling.file,
-        {HORIZON: sql.col("day")},
-    )  # fmt: skip
+    builder = MeasureQuery(levelling, {HORIZON: sql.col("day")})
     match = sql.eq(sql.col("partner_id", "p"), sql.col("partner_id", "d"))
     partners = sql.select(
         [sql.star("p"), sql.col("day", "d"), sql.col(KEY, "d")], sql.table(CHANGES, "d"),
         [("inner", sql.table("t_partners", "p"), match)],
     )  # fmt: skip
     keys = {"partner_id": sql.col(KEY, "f"), "day": sql.col("day", "f"), "account": sql.col("partner_id", "f")}
-    query = builder.build(wanted, atoms, made, lossy, levelling.partner_columns, keys, sql.subquery(partners, "f"))
+    query = builder.build(wanted, atoms, made, lossy, keys, sql.subquery(partners, "f"))
     levelling.engine.run("risk_measures", query)
-    return Measures(levelling.spots, Spot(HORIZON), sql.col("day"), builder.kinds, frozenset(builder.lossy))
+    return builder.names(Spot(HORIZON))
 
 
 def _losses(levelling: Levelling, names: Measures) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from crmsync.levelling.aggregates import TablePass
 from crmsync.levelling.atoms import Atom
 from crmsync.levelling.levelling import Levelling, tables_used
+from crmsync.levelling.reach import subtrees
 from crmsync.levelling.scans import fixed_bounds, source_of
+from crmsync.programs.program import RollsUp
 
 
 def compute_atoms(levelling: Levelling, atoms: Mapping[str, Atom]) -> tuple[list[tuple[str, list[str]]], list[str]]:
@@ -21,6 +23,8 @@ def compute_atoms(levelling: Levelling, atoms: Mapping[str, Atom]) -> tuple[list
             continue
         rows = levelling.rows(table)
         source = source_of(rows, mine, levelling.days, levelling.file, limits)
+        if any(atom.metric.rolls_up is RollsUp.SUM for atom in mine) and not levelling.flat:
+            subtrees(levelling)
         one = TablePass(rows, mine, levelling.days, levelling.engine, source, levelling.flat)
         made += one.compute(limits)
         levelling.lost.update(one.lost_records(limits))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crmsync.levelling.windows import Bounds, after, before, bounds, months_before
+from crmsync.levelling.dates import after, before, months_before
+from crmsync.levelling.windows import Bounds, bounds
 from crmsync.programs.program import Ever, Horizon, InForce, Last, Period, Shift
 
 DAYS = st.dates(date(1900, 1, 1), date(2200, 1, 1))

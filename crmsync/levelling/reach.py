@@ -1,0 +1,124 @@
+"""Reach: whose records count for an account, and who shares what it gets.
+
+`sum` reaches the subtree, `family` the whole tree for everybody in it; `rolls_up_where` leaves accounts out. Every
+answer is a table of pairs (ancestor, member) that is made when first asked for. Source: program-language, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crmsync.levelling import sql
+from crmsync.levelling.conditions import condition_of
+from crmsync.levelling.levelling import Levelling
+from crmsync.levelling.sql import Sql
+from crmsync.levelling.values import Value
+from crmsync.programs.program import Formula, Metric, RollsUp
+
+CLOSURE, TOPS, PARENTS = "closure", "tops", "parents"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """`pairs`: the table (ancestor, member) of whose records count for whom; None: each for its own account only.
+
+    `shared`: what the ancestor gets its members have too, each member having one ancestor.
+    """
+
+    pairs: str | None = None
+    shared: bool = False
+
+
+OWN = Reach()
+
+
+def reach_of(levelling: Levelling, metric: Metric) -> Reach:
+    """Whose records count for a metric; what is best or inherited is taken from own values."""
+    if levelling.flat:
+        return OWN
+    if metric.rolls_up is RollsUp.SUM:
+        return Reach(subtrees(levelling, metric.rolls_up_where))
+    if metric.rolls_up is RollsUp.FAMILY:
+        return Reach(heads(levelling, metric.rolls_up_where), shared=True)
+    return OWN
+
+
+def subtrees(levelling: Levelling, where: Formula | None = None) -> str:
+    """Name of the table of (ancestor, member): every account with itself and those below it for which `where` holds."""
+    if where is None:
+        return _registered(levelling, CLOSURE)
+    holds = sql.or_(sql.eq(sql.col("ancestor", "c"), sql.col("member", "c")), _asked(levelling, where))
+    pairs = [sql.col("ancestor", "c"), sql.col("member", "c")]
+    return _asked_pairs(levelling, CLOSURE, where, pairs, holds)
+
+
+def heads(levelling: Levelling, where: Formula | None = None) -> str:
+    """Name of the table of (ancestor, member): every account once, with the top of its tree, or with itself where
+    `where` does not hold."""
+    if where is None:
+        return _registered(levelling, TOPS)
+    holds = sql.coalesce(_asked(levelling, where), sql.false())
+    head = sql.case([(holds, sql.col("ancestor", "c"))], sql.col("member", "c"))
+    return _asked_pairs(levelling, TOPS, where, [sql.named(head, "ancestor"), sql.col("member", "c")], None)
+
+
+def parents(levelling: Levelling) -> str:
+    """Name of the table of (ancestor, member): every account that has a parent, with that parent."""
+    return _registered(levelling, PARENTS)
+
+
+def _registered(levelling: Levelling, name: str) -> str:
+    hierarchy = levelling.hierarchy
+    assert hierarchy is not None
+    if name not in levelling.made:
+        levelling.made[name] = name
+        tables = {CLOSURE: lambda: hierarchy.closure, TOPS: lambda: hierarchy.tops, PARENTS: lambda: hierarchy.parents}
+        levelling.engine.register(name, tables[name]())
+    return name
+
+
+@dataclass(frozen=True)
+class _Accounts:
+    """The account below (`partners`) and the one that receives (`parent`)."""
+
+    kinds: Mapping[str, str]
+    today: Sql
+
+    def value(self, table: str, column: str) -> Value:
+        return Value(sql.col(column, "asked" if table == "partners" else "above"), self.kinds[column])
+
+    def as_of(self) -> Sql:
+        return self.today
+
+
+def _columns(levelling: Levelling, where: Formula) -> dict[str, Value]:
+    rows = levelling.rows("partners")
+    return {column: rows.value("partners", column) for column in sorted({column for _, column in where.columns})}
+
+
+def _asked(levelling: Levelling, where: Formula) -> Sql:
+    kinds = {column: value.kind for column, value in _columns(levelling, where).items()}
+    return condition_of(where, _Accounts(kinds, sql.day(levelling.days.as_of)), levelling.file)
+
+
+def _asked_pairs(
+    levelling: Levelling, pairs: str, where: Formula, chosen: list[Sql], holds: Sql | None
+) -> str:  # fmt: skip
+    key = f"{pairs} where {where.text}"
+    if key not in levelling.made:
+        name = f"{_registered(levelling, pairs)}_{len(levelling.made)}"
+        levelling.made[key] = name
+        joins = [
+            ("inner", _accounts(levelling, where, alias), sql.eq(sql.col("partner_id", alias), sql.col(side, "c")))
+            for alias, side in (("asked", "member"), ("above", "ancestor"))
+        ]
+        levelling.engine.run(name, sql.select(chosen, sql.table(pairs, "c"), joins, holds))
+    return levelling.made[key]
+
+
+def _accounts(levelling: Levelling, where: Formula, alias: str) -> Sql:
+    rows = levelling.rows("partners")
+    values = {"partner_id": sql.col("partner_id", "f")}
+    values |= {column: value.sql for column, value in _columns(levelling, where).items()}
+    return sql.subquery(sql.select(sql.columns(values), rows.source(), rows.joins()), alias)
