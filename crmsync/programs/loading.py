@@ -43,7 +43,7 @@ from crmsync.strict_yaml import Node, read_yaml
 from crmsync.tables import ColumnType
 
 CASE_KEYS = ("name", "metrics", "partner", "tables", "as_of", "category", "previous", "expect", "on")
-_CASES_FILE = re.compile(r"^cases:\s+([^\s#\[]+)\s*(?:#.*)?$", re.M)
+_BESIDE = re.compile(r"^(?:cases|thresholds):\s+([^\s#\[]+)\s*(?:#.*)?$", re.M)
 
 Columns = Mapping[str, Mapping[str, ColumnType]]
 """Table -> column -> type, as delivered."""
@@ -160,10 +160,10 @@ def _program_files(path: Path) -> list[Path]:
 
 
 def _yaml_files(folder: Path) -> list[Path]:
-    """The YAML files of a folder, but those that hold the cases of another."""
+    """The YAML files of a folder, but those that hold the cases or thresholds of another."""
     files = sorted(file for file in folder.iterdir() if file.suffix in (".yaml", ".yml") and file.is_file())
-    cases = {name for file in files for name in _CASES_FILE.findall(file.read_text("utf-8", errors="replace"))}
-    return [file for file in files if file.name not in cases]
+    beside = {name for file in files for name in _BESIDE.findall(file.read_text("utf-8", errors="replace"))}
+    return [file for file in files if file.name not in beside]
 
 
 def _with_needed(path: Path) -> list[Path]:
