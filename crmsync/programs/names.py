@@ -157,9 +157,8 @@ class Scope:
             if name in self.tables.columns(PARTNERS):
                 raise UnknownNameError(f"`{table}` has no column `{name}`; write `partners.{name}`") from None
             if name in self.metrics:
-                raise UnknownNameError(
-                    f"`{name}` is a metric; the rows of `{table}` are counted before it is known"
-                ) from None
+                why = "only columns of partners are known" if table == PARTNERS else f"the rows of `{table}` are counted"
+                raise UnknownNameError(f"`{name}` is a metric; {why} before it is") from None
             raise
 
     def _qualified(self, prefix: str, name: str) -> Found:
