@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from crmsync.programs.expressions import parse_formula
 from crmsync.programs.keys import read_key
-from crmsync.programs.names import PARTNERS, Found, Kind, Scope, kind_of_unit
+from crmsync.programs.names import PARTNERS, Found, Kind, Scope, UnknownNameError, kind_of_unit
 from crmsync.programs.program import Benefit, ByAttribute, Commission, Formula, Ladder, MoneyValue, Unit, Value
 from crmsync.programs.thresholds import Conversion, attribute_text, convertible
 from crmsync.programs.vocabulary import Vocabulary, column_kind
@@ -222,7 +222,13 @@ class CostScope(Scope):
         """The benefit, metric or column that a name means. Errors: UnknownNameError."""
         if prefix is None and name in self.benefits:
             return Found(BENEFIT, name, self.benefits[name])
-        return super().resolve(prefix, name)
+        try:
+            return super().resolve(prefix, name)
+        except UnknownNameError:
+            if prefix is not None:
+                raise
+            near = nearest(name, (*self.benefits, *self.metrics))
+            raise UnknownNameError(f"unknown benefit, metric or partner column `{name}`{near}") from None
 
 
 def read_costs(

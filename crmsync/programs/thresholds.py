@@ -112,6 +112,8 @@ def read_cell(value: Node, currency: Node | None, metric: str, words: Vocabulary
         return _yes_no(value, text, None, metric)
     if text in words.units:
         raise value.fail(f"`{text}` is a metric; a threshold table holds values")
+    if decimal_of(text) is None and not _MONEY.fullmatch(text) and metric not in words.positions:
+        raise value.fail(f"`{text}` is not a number; write it like 100000, 12.5 or 30%, without separators")
     return _number(value, text, metric, words, conversion)
 
 

@@ -106,7 +106,7 @@ def test_where_the_tables_are_not_known_a_further_column_may_be_one_of_partners(
         ("main,gold,revenue,400000", "mian,gold,revenue,400000", 3, "unknown ladder `mian`; did you mean `main`?"),
         ("gold,revenue,400000", "god,revenue,400000", 3, "unknown tier `god`; did you mean `gold`?"),
         ("revenue,400000", "revenu,400000", 3, "unknown metric `revenu`; did you mean `revenue`?"),
-        ("400000", "400k", 3, "`400k` is neither a number nor a metric"),
+        ("400000", "400k", 3, "`400k` is not a number"),
         ("400000", "people", 3, "`people` is a metric; a threshold table holds values"),
         ("400000", "", 3, "`value` is empty"),
         ("EMEA,", ",", 3, "two rows for main gold requires revenue with no attributes (the first on line 2)"),
