@@ -125,7 +125,7 @@ def assess(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Standings, as .csv, .jsonl or .parquet.")],
     previous: Annotated[Path | None, typer.Option(metavar="FILE", help="The standings before these.")] = None,
-    engine: Annotated[str, typer.Option(metavar="NAME", help="duckdb.")] = "duckdb",
+    engine: Annotated[str, typer.Option(metavar="NAME", help="duckdb or spark.")] = "duckdb",
     json: Json = False,
 ) -> None:
     """Compute the standings of every partner from a folder of tables."""

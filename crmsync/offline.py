@@ -22,17 +22,18 @@ from crmsync.levelling.assess import assess
 from crmsync.levelling.standings import check_ending, read_standings, write_standings
 from crmsync.logs import configure_logs
 from crmsync.programs.loading import load_programs, money_columns
+from crmsync.programs.versions import all_in_force
 from crmsync.progress import progress_bars
-from crmsync.settings import load_settings
+from crmsync.settings import Settings, load_settings
 from crmsync.snapshots import Snapshot
 from crmsync.tables import CANONICAL, ColumnType
 
 if TYPE_CHECKING:
+    from crmsync.levelling.engine import Engine
     from crmsync.levelling.explain import Explanation
     from crmsync.programs.program import Program
-from crmsync.programs.versions import all_in_force
 
-ENGINES = ("duckdb",)
+ENGINES = ("duckdb", "spark")
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,37 @@ def assess_folder(
 
     Errors: ConfigError for the program, the tables as a whole, or the ending of `out`; nothing is written then.
     """
-    configure_logs(load_settings().log_level)
+    settings = load_settings()
+    configure_logs(settings.log_level, settings.secrets())
     _check_request(out, tables, previous, engine)
     with progress_bars() as progress, _opened(program, tables, progress) as (snapshot, report):
         progress("assess", 0, None)
-        found = [assess(one, snapshot, as_of, previous) for one in all_in_force(_programs(program, snapshot), as_of)]
+        found = []
+        for one in all_in_force(_programs(program, snapshot), as_of):
+            with _engine(engine, settings) as chosen:
+                found.append(assess(one, snapshot, as_of, previous, chosen))
         standings = _together([one.standings for one in found])
         write_standings(standings, out)
         progress("assess", standings.num_rows, standings.num_rows)
     rejected = (*report.rejected, *(bad for one in found for bad in one.rejected))
     notes = (*report.notes, *(note for one in found for note in one.notes))
     return AssessedFolder(out, standings, rejected, record_rejected(out, rejected), report.direct, notes)
+
+
+@contextmanager
+def _engine(name: str, settings: Settings) -> Iterator[Engine | None]:
+    """The engine of this name for one program; None is the one that needs no setting."""
+    if name == "duckdb":
+        yield None
+        return
+    from crmsync.levelling.engine_spark import SparkEngine
+
+    token = settings.spark_token.get_secret_value() if settings.spark_token else None
+    engine = SparkEngine(settings.spark_remote, settings.spark_scratch, token)
+    try:
+        yield engine
+    finally:
+        engine.close()
 
 
 def _together(standings: Sequence[pa.Table]) -> pa.Table:
@@ -123,7 +144,7 @@ def record_rejected(out: Path, rejected: Sequence[Rejected]) -> Path | None:
 
 def _check_request(out: Path, tables: Path, previous: Path | None, engine: str) -> None:
     if engine not in ENGINES:
-        raise ConfigError(f"--engine {engine} is not built yet; this version computes with {', '.join(ENGINES)}")
+        raise ConfigError(f"--engine {engine} is not known; choose one of {', '.join(ENGINES)}")
     check_ending(out, "--out")
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: the folder {out.parent} does not exist")

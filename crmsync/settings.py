@@ -24,6 +24,24 @@ NESTED = "__"
 SECRET_FILE_LIMIT = 64 * 1024  # bytes; a key or a token is far below, a wrong path often above
 
 
+def _filled(values: Any, names: Iterable[str]) -> Any:
+    """Fill each secret that is given as a file; giving both forms is a contradiction."""
+    if not isinstance(values, dict):
+        return values
+    filled = dict(values)
+    for name in names:
+        path = filled.get(f"{name}_file")
+        if path in (None, ""):
+            continue
+        if filled.get(name):
+            raise ValueError(f"{name.upper()} is given twice: as itself and as {name.upper()}_FILE")
+        try:
+            filled[name] = _read_secret(Path(str(path)))
+        except ValueError as error:
+            raise ValueError(f"{name.upper()}_FILE: {error}") from None
+    return filled
+
+
 class SalesforceSettings(BaseModel):
     """How to reach and log in to one Salesforce org. Which login is used follows from what is given."""
 
@@ -54,18 +72,7 @@ class SalesforceSettings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _secrets_from_files(cls, values: Any) -> Any:
-        """Fill each secret that is given as a file; giving both forms is a contradiction."""
-        if not isinstance(values, dict):
-            return values
-        filled = dict(values)
-        for name in SECRET_NAMES:
-            path = filled.get(f"{name}_file")
-            if path in (None, ""):
-                continue
-            if filled.get(name):
-                raise ValueError(f"{name} is given twice: as itself and as {name}_file")
-            filled[name] = _read_secret(Path(str(path)))
-        return filled
+        return _filled(values, SECRET_NAMES)
 
 
 SECRET_NAMES = ("access_token", "client_secret", "refresh_token")
@@ -81,7 +88,16 @@ class Settings(BaseSettings):
     config_dir: Path | None = None
     state_dir: Path = Path(".crmsync")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    spark_remote: str = "sc://127.0.0.1:15002"
+    spark_scratch: Path | None = None
+    spark_token: SecretStr | None = None
+    spark_token_file: Path | None = None
     salesforce: SalesforceSettings = SalesforceSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: Any) -> Any:
+        return _filled(values, ("spark_token",))
 
     def secrets(self) -> frozenset[str]:
         """Every loaded secret in clear, for redaction by value."""
@@ -104,7 +120,8 @@ def load_settings(config_dir: Path | None = None, environ: Mapping[str, str] | N
 def _complaints(error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         name = PREFIX + NESTED.join(str(part) for part in fault["loc"]).upper()
-        yield f"environment variable {name}: {fault['msg'].removeprefix('Value error, ')}"
+        message = fault["msg"].removeprefix("Value error, ")
+        yield f"environment variable {name}: {message}" if fault["loc"] else f"environment variable {PREFIX}{message}"
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
