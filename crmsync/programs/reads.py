@@ -52,7 +52,7 @@ def reads_of(program: Program) -> Iterator[Read]:
     """Every place where the program reads a column; references are followed to the columns they are looked up by."""
     for metric in program.metrics.values():
         yield from _of_metric(program, metric)
-    if program.declared:
+    if program.declared and program.has_categories:
         yield "partners", program.declared.removeprefix("partners."), ColumnType.LIST, 0
     for condition in (
         program.takes_part,
@@ -97,7 +97,7 @@ def _dated(table: str, column: str | None, line: int) -> Iterator[Read]:
 
 def _until(window: object, line: int) -> Iterator[Read]:
     until = getattr(window, "until", None)
-    if until:
+    if isinstance(until, str):  # of a freeze it is a date
         yield "partners", until, ColumnType.DATE, line
 
 
