@@ -170,13 +170,30 @@ def run_tests(
 ) -> None:
     """Run the cases that programs carry as their own tests; ends with 1 where one fails."""
     from crmsync import reports
-    from crmsync.logs import configure_logs
-    from crmsync.settings import load_settings
     from crmsync.studies.cases import run_cases
 
-    configure_logs(load_settings().log_level)
+    _quiet_logs()
     results = [result for path in programs for result in run_cases(path)]
     ends_with(DONE if all(result.passed for result in results) else FAILED, reports.cases_report(results, json))
+
+
+@app.command()
+def lint(
+    programs: Annotated[
+        list[Path], typer.Argument(metavar="PROGRAM", help="Program files, or folders of them.", show_default=False)
+    ],
+    tables: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Look for its columns and texts in this folder of tables, too.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Tell what a program allows but hardly means: tiers nobody reaches, dead criteria, cliffs; ends with 0."""
+    from crmsync import reports
+    from crmsync.studies.linting import lint_programs
+
+    _quiet_logs()
+    findings = [finding for path in programs for finding in lint_programs(path, tables)]
+    ends_with(DONE, reports.lint_report(findings, json))
 
 
 @sandbox.command("salesforce")
@@ -208,6 +225,14 @@ def sandbox_salesforce(
         )  # fmt: skip
     except SandboxError as error:
         raise ConfigError(f"the sandbox org cannot be started: {error}") from error
+
+
+def _quiet_logs() -> None:
+    """Logs as the settings ask for, of commands that belong to no run."""
+    from crmsync.logs import configure_logs
+    from crmsync.settings import load_settings
+
+    configure_logs(load_settings().log_level)
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -1,4 +1,4 @@
-"""What `test` prints: the cases of a program, and what came out differently."""
+"""What `test` and `lint` print: cases and what came out differently, and what the author of a program should see."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from crmsync.logs import safe_text
 from crmsync.reports.text import json_text
 
 if TYPE_CHECKING:
+    from crmsync.programs.lint import Finding
     from crmsync.studies.cases import CaseResult
 
 
@@ -32,3 +33,12 @@ def cases_report(results: Sequence[CaseResult], as_json: bool) -> str:
     return "\n".join(
         map(safe_text, [*lines, told if results else "no cases: write some under `cases:` of the program"])
     )
+
+
+def lint_report(findings: Sequence[Finding], as_json: bool) -> str:
+    """One line for each finding, with file and line."""
+    if as_json:
+        found = [{"kind": one.kind, "file": one.file, "line": one.line, "message": one.message} for one in findings]
+        return json_text({"findings": found})
+    told = f"{len(findings)} findings" if findings else "nothing to remark"
+    return "\n".join(safe_text(line) for line in [*(one.text for one in findings), told])
