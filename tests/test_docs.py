@@ -14,7 +14,9 @@ from crmsync import errors, exits
 from crmsync.cli import app
 from crmsync.connectors.files_mapping import _TABLE_KEYS as TABLE_KEYS
 from crmsync.connectors.mapping import MANAGED
-from crmsync.programs.program import Aggregate, RollsUp, Unit, WhenMissing
+from crmsync.programs.loading import load_program
+from crmsync.programs.metrics import SOURCES
+from crmsync.programs.program import RollsUp, Unit, WhenMissing
 from crmsync.settings import variable_names
 from crmsync.writeback.guards import Tripwires, evaluate_guards
 
@@ -70,9 +72,22 @@ def test_every_guard_is_in_the_docs(docs: str) -> None:
 
 
 def test_every_metric_source_and_word_of_a_metric_is_in_the_docs(docs: str) -> None:
-    sources = [f"`{kind.value}: " for kind in Aggregate] + ["`field: ", "`formula: ", "`growth_of: ", "`change_of: "]
+    sources = [f"`{word}: " for word in SOURCES]
     words = [f"`{word.value}`" for kinds in (Unit, RollsUp, WhenMissing) for word in kinds]
     assert [word for word in [*sources, *words] if word not in docs] == []
+
+
+def test_every_example_of_metrics_in_the_docs_is_a_program(project: Path, tmp_path: Path) -> None:
+    page = (project / "docs" / "programs.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(metrics:\n.*?)```", page, re.DOTALL)
+    assert len(examples) >= 3
+    for number, example in enumerate(examples):
+        file = tmp_path / f"example{number}.yaml"
+        ladder = "ladders:\n  main:\n    tiers: [base, {key: gold, requires: {REQUIRED: 1}}]\n"
+        first = re.search(r"^  (\w+):", example, re.MULTILINE)
+        assert first is not None
+        file.write_text(f"program: p\ncurrency: EUR\n{example}{ladder.replace('REQUIRED', first[1])}", encoding="utf-8")
+        load_program(file)
 
 
 def test_every_written_field_is_in_the_docs(docs: str) -> None:

@@ -1,6 +1,6 @@
 """`metrics:`: one number, yes/no or text per partner, each with exactly one source.
 
-A new source is a node in `program.py` and a row in `_SOURCES` with its reader; the compiler gives it its meaning.
+A new source is a node in `program.py` and a row in `SOURCES` with its reader; the compiler gives it its meaning.
 Source: program-language, section 3.
 """
 
@@ -114,10 +114,10 @@ def read_metrics(node: Node, words: Vocabulary, conversion: Conversion) -> dict[
 def _metrics(key: str, line: int, entry: Node, words: Vocabulary, conversion: Conversion) -> list[Metric]:
     """The metric of one key, after the parts and groups where it is a score."""
     word = _source_word(entry)
-    parts = entry.mapping(required=(word,), optional=(*_COMMON, *_SOURCES[word].options))
+    parts = entry.mapping(required=(word,), optional=(*_COMMON, *SOURCES[word].options))
     read = _Entry(key, word, parts, words.units[key], words, conversion)
     _check_unit(read)
-    source, members = _SOURCES[word].read(read)
+    source, members = SOURCES[word].read(read)
     return [*members, _metric(read, line, source)]
 
 
@@ -152,21 +152,21 @@ def _word(node: Node, known: tuple[str, ...] | list[str]) -> str:
 
 
 def _source_word(entry: Node) -> str:
-    given = [key for key in entry.mapping() if key in _SOURCES]
+    given = [key for key in entry.mapping() if key in SOURCES]
     if len(given) == 1:
         return given[0]
     if given:
         raise entry.fail_at_key(given[1], f"two sources, `{given[0]}` and `{given[1]}`; a metric has exactly one")
-    options = {option for source in _SOURCES.values() for option in source.options}
+    options = {option for source in SOURCES.values() for option in source.options}
     for key in entry.mapping():
         if key not in (*_COMMON, *options):
-            raise entry.fail_at_key(key, f"unknown key `{key}`{nearest(key, (*_SOURCES, *_COMMON, *ROWS))}")
-    raise entry.fail(f"a metric needs one source: {', '.join(_SOURCES)}")
+            raise entry.fail_at_key(key, f"unknown key `{key}`{nearest(key, (*SOURCES, *_COMMON, *ROWS))}")
+    raise entry.fail(f"a metric needs one source: {', '.join(SOURCES)}")
 
 
 def _check_unit(read: _Entry) -> None:
     """Errors: ConfigError for a unit that the source cannot give."""
-    source = _SOURCES[read.word]
+    source = SOURCES[read.word]
     if source.units and read.unit not in source.units:
         raise read.parts["unit"].fail(
             f"`{read.word}` gives {source.gives}, but the unit is {read.unit}; write {' or '.join(source.units)}"
@@ -306,7 +306,7 @@ def _held_for(read: _Entry) -> Source:
 
 
 _POPULATION = ("within", "where")
-_SOURCES: Mapping[str, _SourceWord] = {
+SOURCES: Mapping[str, _SourceWord] = {
     **dict.fromkeys(AGGREGATES, _SourceWord(_alone(_rows), (*ROWS, "split_by"))),
     "field": _SourceWord(_alone(_field), ("of_hundred",)),
     "formula": _SourceWord(_alone(_formula)),

@@ -222,9 +222,22 @@ def _most(keys: Mapping[str, Node], words: Vocabulary) -> Points | None:
     if "max" not in keys:
         return None
     found = read_points(keys["max"], words)
-    if isinstance(found, Decimal) and found < 0:
-        raise keys["max"].fail(f"`max: {found}` is below 0")
+    below = [each for each in _literals(found) if each < 0]
+    if below:
+        raise keys["max"].fail(f"`max: {below[0]}` is below 0")
     return found
+
+
+def _literals(points: Points) -> list[Decimal]:
+    """The numbers that stand in a number of points or its table."""
+    if isinstance(points, ByAttribute):
+        return [each for leaf in (*points.cases.values(), points.default) for each in _literals(_as_points(leaf))]
+    return [points] if isinstance(points, Decimal) else []
+
+
+def _as_points(leaf: object) -> Points:
+    assert isinstance(leaf, Decimal | OtherMetric | ByAttribute)
+    return leaf
 
 
 def read_points(node: Node, words: Vocabulary) -> Points:
@@ -298,7 +311,7 @@ def _check_signs(node: Node, name: str, earning: Earning, allow_negative: bool) 
         points = (earning.points,)
     elif isinstance(earning, Bands):
         points = tuple(each for _, each in earning.steps)
-    if not allow_negative and any(isinstance(each, Decimal) and each < 0 for each in points):
+    if not allow_negative and any(number < 0 for each in points for number in _literals(each)):
         raise node.fail(f"part `{name}` gives points below 0, which count as 0; say `allow_negative: yes`")
 
 

@@ -159,6 +159,8 @@ def test_a_part_is_named_in_formulas_and_criteria(tmp_path: Path) -> None:
         ("{of: people, each: 1, full_at: 5}", "`full_at` belongs to `worth`, not to `each`"),
         ("{of: people, bands: {1: 5}, whole_units: yes}", "`whole_units` belongs to `each`"),
         ("{of: people, each: 1, max: -1}", "`max: -1` is below 0"),
+        ("{of: people, each: {by: region, default: 1, EMEA: -1}}", "say `allow_negative: yes`"),
+        ("{of: people, each: 1, max: {by: region, default: 1, EMEA: -1}}", "`max: -1` is below 0"),
         ("{of: people, each: 1, needs: people}", "gives a number, but a condition"),
         ("{of: people, each: 1, needs: poeple > 1}", "did you mean `people`?"),
         ("{of: people, each: 1, need: plan}", "unknown key `need`; did you mean `needs`?"),
