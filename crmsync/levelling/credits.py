@@ -47,7 +47,7 @@ def credited_value(levelling: Levelling, metric: Metric, spot: Spot, value: Sql)
     category = spot.category if (metric.key, True) in levelling.credits else None
     added = sql.col(_column(metric.key, category))
     if metric.unit is Unit.MONEY:
-        return sql.cast(sql.add(value, sql.cents(added)), sql.MONEY)
+        return sql.cast(sql.add(value, sql.money(added)), sql.MONEY)
     return sql.add(sql.cast(value, sql.DOUBLE), sql.cast(added, sql.DOUBLE))
 
 

@@ -7,28 +7,33 @@ value and, where it can be only a lower bound, the flag that says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import is_flow, window_of
 from crmsync.levelling.conditions import condition_of, value_of
+from crmsync.levelling.held_for import before_column, days_since, since, since_column
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import COUNTED, Measures, partner_column
 from crmsync.levelling.populations import place, ranked
 from crmsync.levelling.scores import part_value, sum_value
-from crmsync.levelling.spots import HORIZON, RECENT, Spot
+from crmsync.levelling.spots import HORIZON, NOW, RECENT, Spot
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.standing_before import held_column, stood_column
+from crmsync.levelling.tier_of import TierPosition, criteria_of, other_column
 from crmsync.levelling.values import MONEY, NUMBER, Value, as_double, exact, rounded
 from crmsync.levelling.windows import Bounds, bounds
 from crmsync.programs.program import (
     FromField,
     FromFormula,
+    FromHeld,
     FromPart,
     FromParts,
     FromPast,
     FromRank,
     FromRows,
+    FromTier,
     Metric,
     Unit,
 )
@@ -75,6 +80,10 @@ class Derivations:
                 return _bounded(sum_value(source, self.levelling.program.metrics, names))
             case FromRank() as source:
                 return self._rank(metric, source, spot)
+            case FromTier() as source:
+                return self._tier(metric, source, spot)
+            case FromHeld() as source:
+                return self._held(metric, source, spot)
         raise TypeError(f"metric {metric.key}: {type(metric.source).__name__} is not derived")
 
     # --- fields and flows
@@ -127,20 +136,51 @@ class Derivations:
 
     def _rank(self, metric: Metric, source: FromRank, spot: Spot) -> Derived:
         names, program, file = self.names(spot), self.levelling.program, self.levelling.file
-        member = program.categories[spot.category].member if source.within_category and spot.category else None
-        conditions = [
-            condition_of(formula, names, file)
-            for formula in (program.takes_part, member, source.where)
-            if formula is not None
-        ]
         if source.within_category and spot.category is None:
             return Derived(sql.null(sql.DOUBLE))  # outside of a category there is no such population
+        asked = [source.where] if source.within_category else [program.takes_part, source.where]
+        conditions = [condition_of(formula, names, file) for formula in asked if formula is not None]
+        if source.within_category and spot.category is not None:
+            conditions.append(self._belongs(spot.category, names))
         within = [sql.col(partner_column(column)) for column in source.within]
         value = names.metric(source.metric)
         flag = f"{self.own(metric, spot)}?ranked"
         lower = metric.lower_is_better or program.metrics[source.metric].lower_is_better
         helpers = [{flag: ranked(value, conditions, within)}]
         return Derived(place(source, value, sql.col(flag), within, lower), helpers=helpers)
+
+    # --- tiers, and how long
+
+    def _tier(self, metric: Metric, source: FromTier, spot: Spot) -> Derived:
+        if source.program is not None:
+            return Derived(sql.cast(sql.col(other_column(metric.key)), sql.DOUBLE))
+        one = TierPosition(self.levelling, source, self.own(metric, spot))
+        seen = self.names(replace(spot, split=None, category=source.category or spot.category))
+        helpers, position = one.layers(seen)
+        if source.category is not None:
+            member = self._belongs(source.category, seen)
+            position = sql.case([(sql.coalesce(member, sql.false()), position)], sql.number(0))
+        return Derived(sql.cast(position, sql.DOUBLE), helpers=helpers)
+
+    def _belongs(self, category: str, names: Measures) -> Sql:
+        """Whether a partner belongs to a category: unknown keeps the standing, where there is one."""
+        program, file, stood = self.levelling.program, self.levelling.file, sql.col(stood_column(category))
+        formulas = [one for one in (program.takes_part, program.categories[category].member) if one is not None]
+        return sql.and_(*(sql.coalesce(condition_of(one, names, file), stood) for one in formulas))
+
+    def _held(self, metric: Metric, source: FromHeld, spot: Spot) -> Derived:
+        day = self.names(spot).as_of()
+        if source.criterion is None:
+            if spot.category is None:
+                return Derived(sql.null(sql.DOUBLE))  # outside of a category nothing is granted
+            return Derived(days_since(day, sql.col(held_column(spot.category, metric.key))))
+        holds = criteria_of(self.levelling, self.names(spot)).criterion(source.criterion)
+        first = since_column(metric.key, spot)
+        if spot.view != NOW:
+            served = sql.and_(sql.coalesce(holds, sql.false()), sql.not_null(sql.col(first)))
+            return Derived(sql.case([(served, days_since(day, sql.col(first)))], sql.double(0)))
+        before = sql.col(before_column(metric.key, spot.category))
+        return Derived(days_since(day, sql.col(first)), helpers=[{first: since(holds, before, day)}])
 
 
 def _bounded(value: Value) -> Derived:
@@ -157,8 +197,7 @@ def typed_value(metric: Metric, value: Value, of_hundred: bool = False) -> Sql:
     """A value with the type that the metric's unit asks for; what is built on a lower bound is unknown."""
     value = exact(value)
     if metric.unit is Unit.MONEY:
-        amount = value.sql if value.kind == MONEY else as_double(value).sql
-        return sql.cents(amount)
+        return sql.money(value.sql) if value.kind == MONEY else sql.cents(as_double(value).sql)
     if metric.unit is Unit.TEXT:
         return sql.cast(value.sql, sql.TEXT)
     if metric.unit is Unit.YES_NO:

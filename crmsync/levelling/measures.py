@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from crmsync.levelling import sql
 from crmsync.levelling.scores import numbers_of, points_attributes
-from crmsync.levelling.spots import HORIZON, NOW, PACE, Spot, Spots, column_of
+from crmsync.levelling.spots import HORIZON, NOW, PACE, Spot, Spots, column_of, inputs_of, presence_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import COUNT, KIND_OF_UNIT, NUMBER, Value
 from crmsync.programs.program import (
@@ -72,6 +72,18 @@ class Measures:
         return Value(
             sql.col(column, self.alias), kind, unknown=True, lower_bound=lower_bound, computed=number, shown=shown
         )
+
+    def has_value(self, keys: Iterable[str]) -> Sql:
+        """Whether some record of this split value counts, today, for one of the metrics or what it is built on."""
+        rows: dict[str, None] = {}
+        waiting = list(keys)
+        while waiting:
+            metric = self.spots.program.metrics[waiting.pop()]
+            if metric.split_by is not None:
+                rows[metric.key] = None
+            waiting += [key for key in inputs_of(self.spots.program, metric) if key in self.spots.split]
+        columns = (sql.col(presence_of(key, self.spot.split or ""), self.alias) for key in sorted(rows))
+        return sql.or_(*(sql.coalesce(column, sql.false()) for column in columns))
 
     def at(self, split: str | None = None, category: str | None = None) -> Measures:
         """The same measures for one split value, or for the row of one category."""

@@ -28,7 +28,7 @@ def metrics_struct(names: Measures) -> Sql:
         value = seen.metric(key)
         shown = value.sql if names.spots.program.metrics[key].unit is Unit.YES_NO else show(value)
         if split is not None:
-            shown = sql.case([(seen.has(key), shown)])
+            shown = sql.case([(seen.has_value([key]), shown)])
         fields[shown_name(key, split)] = shown
     return sql.struct(fields)
 

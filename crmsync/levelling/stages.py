@@ -15,12 +15,25 @@ from crmsync.levelling.atoms import Atom
 from crmsync.levelling.credits import credit_joins, credited_value, is_credited
 from crmsync.levelling.derived import Derivations
 from crmsync.levelling.fields import rolled_fields
+from crmsync.levelling.held_for import criteria_joins
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import COUNTED, Measures, partner_column
 from crmsync.levelling.rollups import Barrier, Own, lower_is_best, pairs_of, takes_best
-from crmsync.levelling.spots import Spot, column_of
+from crmsync.levelling.spots import NOW, Spot, column_of
 from crmsync.levelling.sql import Sql
-from crmsync.programs.program import Aggregate, FromField, FromRows, Metric, Unit, WhenMissing
+from crmsync.levelling.standing_before import standing_joins
+from crmsync.levelling.tier_of import TierPosition, other_joins
+from crmsync.programs.program import (
+    Aggregate,
+    Criterion,
+    FromField,
+    FromHeld,
+    FromRows,
+    FromTier,
+    Metric,
+    Unit,
+    WhenMissing,
+)
 
 ZERO_WITHOUT_ROWS = COUNTED | {Aggregate.SUM}
 
@@ -75,7 +88,8 @@ class MeasureQuery:
         of atoms (`made`: each with its value columns). What further stages need is in `run_barriers`."""
         values: dict[str, Sql] = {**keys, **self._partner_values()}
         joins = []
-        for columns, more in (rolled_fields(self.levelling), credit_joins(self.levelling)):
+        for beside in (rolled_fields, credit_joins, standing_joins, criteria_joins, other_joins):
+            columns, more = beside(self.levelling)
             values |= columns
             joins += more
         lossy = set(lossy_atoms)
@@ -166,13 +180,24 @@ class MeasureQuery:
         own = self.own_column(metric, spot)
         if own in self._places:
             return self._places[own]
-        place = max((self._visit(key, there) for key, there in self.spots.inputs(metric, spot)), default=BASE)
+        place = max((self._visit(key, there) for key, there in self._inputs(metric, spot)), default=BASE)
         derived = self._derivations.of(metric, spot)
         for helpers in derived.helpers:
             place = self._put(place, helpers)
         value = derived.value if self._is_adjusted(metric, spot) else when_missing(metric, derived.value)
         self._places[own] = self._put(place, {own: value, **self._flag(own, derived.lost)})
         return self._places[own]
+
+    def _inputs(self, metric: Metric, spot: Spot) -> list[tuple[str, Spot]]:
+        taken = self.spots.inputs(metric, spot)
+        match metric.source:
+            case FromTier(program=None) as source:
+                values = TierPosition(self.levelling, source, "").split_values()
+                split = [(key, there) for key, there in taken if key in self.spots.split]
+                taken += [(key, replace(there, split=value)) for key, there in split for value in values]
+            case FromHeld(criterion=Criterion()) if spot.view != NOW:
+                taken.append((metric.key, spot.seen(NOW)))
+        return taken
 
     def _adjusted(self, metric: Metric, spot: Spot, place: Place) -> Place:
         """The own value after roll-up and override, under the name of the metric itself."""
