@@ -1,7 +1,8 @@
-"""One pass over the rows of a table: every atom of it, per partner and, where asked, per subtree.
+"""One pass over the rows of a table: every atom of it, per partner and, where asked, per subtree or family.
 
-Three groups: plain aggregates add up from partners to their ancestors; distinct things are counted once per scope
-after the rows were reduced to things; opportunities that stand in several rows are first reduced to one row each.
+Four groups: plain aggregates add up from partners to those above them; distinct things are counted once per scope
+after the rows were reduced to things; opportunities that stand in several rows are first reduced to one row each;
+medians, first and last values need the rows themselves (`ordered.py`).
 """
 
 from __future__ import annotations
@@ -9,42 +10,58 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from sqlglot import exp
-
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import Atom, Days
+from crmsync.levelling.atoms import Atom, Days, is_ordered
 from crmsync.levelling.engine import Engine
+from crmsync.levelling.ordered import Ordered
+from crmsync.levelling.partials import aggregate_parts, combining, finished, once, renamed
+from crmsync.levelling.reach import OWN, Reach, over_pairs, spread_over
 from crmsync.levelling.rows import Rows
-from crmsync.levelling.scans import ROWS_ID, BoundsOf, MetricColumns, RowSource, in_window, is_plain, takes_each_row
-from crmsync.levelling.spots import NOW
+from crmsync.levelling.scans import (
+    ROWS_ID,
+    BoundsOf,
+    RowSource,
+    in_window,
+    is_plain,
+    lost_in_window,
+    takes_each_row,
+)
+from crmsync.levelling.spots import NOW, Spot
 from crmsync.levelling.sql import Sql
-from crmsync.programs.program import Aggregate, RollsUp, Unit
+from crmsync.programs.program import Aggregate, Metric
+
+Made = list[tuple[str, list[str]]]
+"""Tables, each with its value columns."""
+
+
+def own_rows(_metric: Metric) -> Reach:
+    """The reach of every metric where rows count for their own account only."""
+    return OWN
 
 
 class TablePass:
-    """The atoms of one table, computed into tables keyed by partner_id. `flat`: nothing is summed over the closure."""
+    """The atoms of one table, computed into tables keyed by partner_id (and by further `keys` of the rows).
+
+    `united`: the source gives each row to every account that it counts for, so nothing is left to put together.
+    """
 
     def __init__(
-        self,
-        rows: Rows,
-        atoms: Sequence[Atom],
-        days: Days,
-        engine: Engine,
-        source: RowSource,
-        flat: bool,
-        tag: str = "",
-    ) -> None:
+        self, rows: Rows, atoms: Sequence[Atom], days: Days, engine: Engine, source: RowSource,
+        reach: Callable[[Metric], Reach] = own_rows, *, united: bool = False, keys: Sequence[str] = (), tag: str = "",
+    ) -> None:  # fmt: skip
         self.rows, self.atoms, self.days, self.engine = rows, list(atoms), days, engine
-        self.source, self.columns, self.flat, self.tag = source, source.columns, flat, tag
+        self.source, self.columns, self.tag = source, source.columns, tag
+        self.reach, self.united, self.keys = reach, united, ("partner_id", *keys)
         self.last_day = rows.file.expires_on_is_last_day if rows.file else False
 
-    def compute(self, limits: BoundsOf) -> list[tuple[str, list[str]]]:
+    def compute(self, limits: BoundsOf) -> Made:
         """Tables made, each with its value columns. Every table has a row per partner that has rows."""
         made = self._plain(limits)
-        for rolled in (False, True):
-            atoms = [atom for atom in self.atoms if self._is_rolled(atom) is rolled]
-            made += self._distinct(atoms, limits, rolled)
-            made += self._reduced(atoms, limits, rolled)
+        for reach in dict.fromkeys(self.reach(atom.metric) for atom in self.atoms):
+            atoms = [atom for atom in self.atoms if self.reach(atom.metric) == reach]
+            made += self._distinct(atoms, limits, reach)
+            made += self._reduced(atoms, limits, reach)
+            made += self._ordered(atoms, limits, reach)
         return made
 
     def lost_records(self, limits: BoundsOf) -> dict[str, tuple[int, str]]:
@@ -53,125 +70,123 @@ class TablePass:
         one = sql.col(ROWS_ID, "f") if ROWS_ID in self.rows.columns else sql.col("partner_id", "f")
         for atom in self.atoms:
             columns = self.columns[atom.column]
-            if columns.lost is None or atom.view != NOW or atom.shifts:
+            if columns.lost is None or atom.spot != Spot(NOW):
                 continue
-            lost = self._lost(atom, columns, limits)
+            lost = self._lost(atom, limits)
+            if self.united and not self.reach(atom.metric).shared:
+                lost = sql.and_(lost, sql.eq(sql.col("member", "f"), sql.col("partner_id", "f")))
             query = sql.select([sql.count(), sql.min_(one)], self.source.relation, where=lost)
             number, example = (column[0].as_py() for column in self.engine.read(query).columns)
             if number:
                 found[atom.metric.key] = (number, str(example))
         return found
 
-    def _is_rolled(self, atom: Atom) -> bool:
-        return not self.flat and atom.metric.rolls_up is not RollsUp.OWN
+    def _pairs(self, reach: Reach) -> str | None:
+        return None if self.united else reach.pairs
+
+    def _counts(self, atom: Atom, limits: BoundsOf) -> Sql:
+        return in_window(atom, self.columns[atom.column], limits, self.last_day, self.days.as_of)
+
+    def _lost(self, atom: Atom, limits: BoundsOf) -> Sql:
+        return lost_in_window(atom, self.columns[atom.column], limits, self.last_day, self.days.as_of)
 
     # --- plain aggregates
 
-    def _plain(self, limits: BoundsOf) -> list[tuple[str, list[str]]]:
-        """One pass for all of them; those that roll up are then added up over the closure."""
-        atoms = [a for a in self.atoms if is_plain(a, self.rows)]
+    def _plain(self, limits: BoundsOf) -> Made:
+        """One pass for all of them; those that roll up are then added up over the accounts they reach."""
+        atoms = [atom for atom in self.atoms if is_plain(atom, self.rows)]
         if not atoms:
             return []
         partials = {atom.column: self._partials(atom, limits) for atom in atoms}
-        everything = {name: value for one in partials.values() for name, value in one.items()}
-        everything, same = _once(everything)
-        key = sql.col("partner_id", "f")
-        name = self._named("plain", False)
-        self.engine.run(name, sql.select([key, *sql.columns(everything)], self.source.relation, group=[key]))
-        made = []
-        for rolled in (False, True):
-            chosen = [atom for atom in atoms if self._is_rolled(atom) is rolled]
-            if not chosen:
-                continue
+        everything, same = once({name: value for one in partials.values() for name, value in one.items()})
+        keys = [sql.col(key, "f") for key in self.keys]
+        name = self._named("plain")
+        self.engine.run(name, sql.select([*keys, *sql.columns(everything)], self.source.relation, group=keys))
+        made: Made = []
+        for reach in dict.fromkeys(self.reach(atom.metric) for atom in atoms):
+            chosen = [atom for atom in atoms if self.reach(atom.metric) == reach]
             wanted = {same.get(key, key) for atom in chosen for key in partials[atom.column]}
-            table = self._over_closure(name, {key: _combining(key) for key in sorted(wanted)}) if rolled else name
-            made.append((self._finished(table, chosen, same), [atom.column for atom in chosen]))
+            table = self._over_pairs(name, {key: combining(key) for key in sorted(wanted)}, reach)
+            made.append(self._finished(table, chosen, reach, same))
         return made
 
     def _partials(self, atom: Atom, limits: BoundsOf) -> dict[str, Sql]:
-        columns = self.columns[atom.column]
-        counts = in_window(atom, columns, limits, self.last_day, self.days.as_of)
+        columns, counts = self.columns[atom.column], self._counts(atom, limits)
         partial = aggregate_parts(atom, columns.value, counts)
         if columns.lost is not None:
-            partial[f"{atom.column}?lost"] = sql.any_true(self._lost(atom, columns, limits))
+            partial[f"{atom.column}?lost"] = sql.any_true(self._lost(atom, limits))
             if atom.source.aggregate is Aggregate.SUM and columns.value is not None:
                 partial[f"{atom.column}?negative"] = sql.any_true(sql.lt(columns.value, sql.number(0)), counts)
-        return partial
+        return partial | self._some(atom, counts, limits)
 
-    def _lost(self, atom: Atom, columns: MetricColumns, limits: BoundsOf) -> Sql:
-        anywhere = MetricColumns(None, None, None, columns.day, columns.expires)
-        window = in_window(atom, anywhere, limits, self.last_day, self.days.as_of)
-        return sql.and_(columns.lost or sql.false(), window)
+    def _some(self, atom: Atom, counts: Sql, limits: BoundsOf) -> dict[str, Sql]:
+        """Whether some row counts for a split value."""
+        if atom.presence is None:
+            return {}
+        lost = [self._lost(atom, limits)] if self.columns[atom.column].lost is not None else []
+        return {f"{atom.column}?some": sql.any_true(sql.or_(counts, *lost))}
 
     # --- distinct things
 
-    def _distinct(self, atoms: Sequence[Atom], limits: BoundsOf, rolled: bool) -> list[tuple[str, list[str]]]:
+    def _distinct(self, atoms: Sequence[Atom], limits: BoundsOf, reach: Reach) -> Made:
         by_thing: dict[str, list[Atom]] = {}
         for atom in atoms:
             value = self.columns[atom.column].value
             if atom.source.aggregate is Aggregate.COUNT_DISTINCT and value is not None:
                 by_thing.setdefault(value.sql(), []).append(atom)
-        return [self._distinct_of(group, limits, rolled, number) for number, group in enumerate(by_thing.values())]
+        return [self._distinct_of(group, limits, reach, number) for number, group in enumerate(by_thing.values())]
 
-    def _distinct_of(self, atoms: Sequence[Atom], limits: BoundsOf, rolled: bool, number: int) -> tuple[str, list[str]]:
+    def _distinct_of(self, atoms: Sequence[Atom], limits: BoundsOf, reach: Reach, number: int) -> tuple[str, list[str]]:
         thing = self.columns[atoms[0].column].value
         assert thing is not None
         flags: dict[str, Sql] = {}
         for atom in atoms:
-            columns = self.columns[atom.column]
-            flags[atom.column] = sql.any_true(in_window(atom, columns, limits, self.last_day, self.days.as_of))
-            if columns.lost is not None:
-                flags[f"{atom.column}?lost"] = sql.any_true(self._lost(atom, columns, limits))
-        keys = {"partner_id": sql.col("partner_id", "f"), "thing": thing}
-        relation = self.source.relation
-        things = sql.select([*sql.columns(keys), *sql.columns(flags)], relation, group=list(keys.values()))
-        name = self.engine.run(self._named(f"things{number}", rolled), things)
-        if rolled:
-            name = self._over_closure(name, dict.fromkeys(flags, sql.any_true), "thing")
+            counts = self._counts(atom, limits)
+            flags[atom.column] = sql.any_true(counts)
+            if self.columns[atom.column].lost is not None:
+                flags[f"{atom.column}?lost"] = sql.any_true(self._lost(atom, limits))
+            flags |= self._some(atom, counts, limits)
+        keys = {**{key: sql.col(key, "f") for key in self.keys}, "thing": thing}
+        things = sql.select([*sql.columns(keys), *sql.columns(flags)], self.source.relation, group=list(keys.values()))
+        name = self.engine.run(self._named(f"things{number}", reach), things)
+        name = self._over_pairs(name, dict.fromkeys(flags, sql.any_true), reach, ("thing",))
         counted = {
-            flag: sql.any_true(sql.col(flag))
-            if flag.endswith("?lost")
-            else sql.count_of(sql.col("thing"), sql.col(flag))
+            flag: sql.any_true(sql.col(flag)) if "?" in flag else sql.count_of(sql.col("thing"), sql.col(flag))
             for flag in flags
         }
-        query = sql.select(
-            [sql.col("partner_id"), *sql.columns(counted)], sql.table(name), group=[sql.col("partner_id")]
-        )
-        counts = self.engine.run(self._named(f"counts{number}", rolled), query)
-        return self._finished(counts, atoms), [atom.column for atom in atoms]
+        counts_of = self._grouped(self._named(f"counts{number}", reach), name, counted)
+        return self._finished(counts_of, atoms, reach)
 
     # --- opportunities that stand in several rows
 
-    def _reduced(self, atoms: Sequence[Atom], limits: BoundsOf, rolled: bool) -> list[tuple[str, list[str]]]:
+    def _reduced(self, atoms: Sequence[Atom], limits: BoundsOf, reach: Reach) -> Made:
         chosen = [
-            a for a in atoms if a.source.aggregate is not Aggregate.COUNT_DISTINCT and not takes_each_row(a, self.rows)
+            atom
+            for atom in atoms
+            if atom.source.aggregate is not Aggregate.COUNT_DISTINCT
+            and not is_ordered(atom)
+            and not takes_each_row(atom, self.rows)
         ]
         if not chosen:
             return []
         per_id, some = self._per_id(chosen, limits)
-        keys = [sql.col("partner_id", "f"), sql.col(ROWS_ID, "f")]
-        name = self._named("ids", rolled)
+        keys = [*(sql.col(key, "f") for key in self.keys), sql.col(ROWS_ID, "f")]
+        name = self._named("ids", reach)
         self.engine.run(name, sql.select([*keys, *sql.columns(per_id)], self.source.relation, where=some, group=keys))
-        made = [name]
-        if rolled:
-            combining = {key: sql.max_ if key.endswith("?value") else sql.any_true for key in per_id}
-            name = self._over_closure(name, combining, ROWS_ID)
-            made.append(name)
+        largest = {key: sql.max_ if key.endswith("?value") else sql.any_true for key in per_id}
+        put_together = self._over_pairs(name, largest, reach, (ROWS_ID,))
         partial: dict[str, Sql] = {}
         for atom in chosen:
             value = sql.col(f"{atom.column}?value") if atom.source.value is not None else None
             counted = sql.col(f"{atom.column}?counts") if value is None else sql.not_null(value)
             partial |= aggregate_parts(atom, value, counted)
-            if f"{atom.column}?lost" in per_id:
-                partial[f"{atom.column}?lost"] = sql.any_true(sql.col(f"{atom.column}?lost"))
-                if value is not None and atom.source.aggregate is Aggregate.SUM:
-                    partial[f"{atom.column}?negative"] = sql.any_true(sql.lt(value, sql.number(0)))
-        query = sql.select(
-            [sql.col("partner_id"), *sql.columns(partial)], sql.table(name), group=[sql.col("partner_id")]
-        )
-        reduced = self.engine.run(self._named("reduced", rolled), query)
-        self.engine.drop(made)
-        return [(self._finished(reduced, chosen), [atom.column for atom in chosen])]
+            flags = [f"{atom.column}?{flag}" for flag in ("lost", "some")]
+            partial |= {flag: sql.any_true(sql.col(flag)) for flag in flags if flag in per_id}
+            if flags[0] in per_id and value is not None and atom.source.aggregate is Aggregate.SUM:
+                partial[f"{atom.column}?negative"] = sql.any_true(sql.lt(value, sql.number(0)))
+        reduced = self._grouped(self._named("reduced", reach), put_together, partial)
+        self.engine.drop(dict.fromkeys((name, put_together)))
+        return [self._finished(reduced, chosen, reach)]
 
     def _per_id(self, atoms: Sequence[Atom], limits: BoundsOf) -> tuple[dict[str, Sql], Sql]:
         """What is kept of each opportunity, and which rows are looked at: those that count or are lost to some atom.
@@ -181,119 +196,89 @@ class TablePass:
         per_id: dict[str, Sql] = {}
         some: list[Sql] = []
         for atom in atoms:
-            columns = self.columns[atom.column]
-            counts = in_window(atom, columns, limits, self.last_day, self.days.as_of)
+            columns, counts = self.columns[atom.column], self._counts(atom, limits)
             some.append(counts)
             if columns.value is None:
                 per_id[f"{atom.column}?counts"] = sql.any_true(counts)
             else:
                 per_id[f"{atom.column}?value"] = sql.max_(columns.value, counts)
             if columns.lost is not None:
-                some.append(self._lost(atom, columns, limits))
+                some.append(self._lost(atom, limits))
                 per_id[f"{atom.column}?lost"] = sql.any_true(some[-1])
+            per_id |= self._some(atom, counts, limits)
         return per_id, sql.or_(*some)
+
+    # --- medians, first and last values
+
+    def _ordered(self, atoms: Sequence[Atom], limits: BoundsOf, reach: Reach) -> Made:
+        made: Made = []
+        for each_row in (True, False):
+            chosen = [atom for atom in atoms if is_ordered(atom) and takes_each_row(atom, self.rows) is each_row]
+            if not chosen:
+                continue
+            one = Ordered(
+                self.engine, self.source.relation, self.keys, chosen, self.columns,
+                {atom.column: self._counts(atom, limits) for atom in chosen},
+                {a.column: self._lost(a, limits) for a in chosen if self.columns[a.column].lost is not None},
+                self._named("rows" if each_row else "one_each", reach),
+            )  # fmt: skip
+            made += [self._finished(name, [atom], reach) for name, atom in one.compute(self._pairs(reach), each_row)]
+        return made
 
     # --- shared
 
-    def _over_closure(self, name: str, combining: Mapping[str, Callable[[Sql], Sql]], thing: str | None = None) -> str:
-        """The same columns per ancestor, combined over its subtree."""
-        keys = {"partner_id": sql.col("ancestor", "c")}
-        if thing is not None:
-            keys[thing] = sql.col(thing, "m")
-        values = {key: combine(sql.col(key, "m")) for key, combine in combining.items()}
-        match = sql.eq(sql.col("member", "c"), sql.col("partner_id", "m"))
-        query = sql.select(
-            [*sql.columns(keys), *sql.columns(values)],
-            sql.table(name, "m"),
-            [("inner", sql.table("closure", "c"), match)],
-            group=list(keys.values()),
-        )
-        return self.engine.run(f"{name}_up", query)
+    def _over_pairs(
+        self, name: str, values: Mapping[str, Callable[[Sql], Sql]], reach: Reach, things: Sequence[str] = ()
+    ) -> str:
+        """The same columns per account that the rows reach, combined."""
+        pairs = self._pairs(reach)
+        if pairs is None:
+            return name
+        return self.engine.run(f"{name}_{pairs}", over_pairs(name, pairs, values, [*self.keys[1:], *things]))
 
-    def _finished(self, name: str, atoms: Sequence[Atom], same: Mapping[str, str] = MappingProxyType({})) -> str:
-        """Partial columns turned into the value of each atom and, where records can be lost, its flag.
+    def _grouped(self, made: str, name: str, values: Mapping[str, Sql]) -> str:
+        keys = [sql.col(key) for key in self.keys]
+        return self.engine.run(made, sql.select([*keys, *sql.columns(values)], sql.table(name), group=keys))
+
+    def _finished(
+        self, name: str, atoms: Sequence[Atom], reach: Reach, same: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[str, list[str]]:
+        """Partial columns turned into the value of each atom and its flags, for every account that has a share in it.
 
         `same`: partial columns that another one holds already.
         """
         values: dict[str, Sql] = {}
         for atom in atoms:
             can_lose = self.columns[atom.column].lost is not None
-            values[atom.column] = _renamed(finished(atom, can_lose), same)
-            if can_lose:
-                lost = sql.coalesce(sql.col(f"{atom.column}?lost"), sql.false())
-                values[atom.lost] = _renamed(lost, same)
-        query = sql.select([sql.col("partner_id"), *sql.columns(values)], sql.table(name))
-        return self.engine.run(f"{name}_done", query)
+            value = sql.col(f"{atom.column}?value") if is_ordered(atom) else finished(atom, can_lose)
+            values[atom.column] = renamed(value, same)
+            flags = [("lost", atom.lost)] if can_lose else []
+            flags += [("some", atom.presence)] if atom.presence is not None else []
+            for partial, flag in flags:
+                found = sql.coalesce(sql.col(f"{atom.column}?{partial}"), sql.false())
+                values[flag] = renamed(found, same)
+        query: Sql = sql.select([*(sql.col(key) for key in self.keys), *sql.columns(values)], sql.table(name))
+        if not self.keys[1:] and any(atom.column in self.source.spans for atom in atoms):
+            query = self._unknown_without_span(query, atoms, list(values))
+        if reach.shared and reach.pairs is not None:
+            query = spread_over(query, reach.pairs, [*self.keys[1:], *values])
+        return self.engine.run(f"{name}_done", query), [atom.column for atom in atoms]
 
-    def _named(self, kind: str, rolled: bool) -> str:
-        return f"{self.rows.table}_{kind}{'_sub' if rolled else ''}{self.tag}"
+    def _unknown_without_span(self, query: Sql, atoms: Sequence[Atom], columns: Sequence[str]) -> Sql:
+        """One row per partner: unknown where the partner has no such window, what no rows give where it has no rows."""
+        spans = {atom.column: span for atom in atoms if (span := self.source.spans.get(atom.column)) is not None}
+        nothing = sql.is_null(sql.col("partner_id", "d"))
+        values: dict[str, Sql] = {name: sql.col(name, "d") for name in columns}
+        for atom in atoms:
+            value = sql.case([(nothing, atom.without_rows())], sql.col(atom.column, "d"))
+            if atom.column in spans:
+                value = sql.case([(sql.is_null(spans[atom.column].last), sql.null(atom.kind))], value)
+            values[atom.column] = value
+        match = sql.eq(sql.col("partner_id", "d"), sql.col("partner_id", "sp"))
+        joins = [("left", sql.subquery(query, "d"), match)]
+        joins += [span.join("sp") for span in {span.table: span for span in spans.values()}.values()]
+        return sql.select([sql.col("partner_id", "sp"), *sql.columns(values)], sql.table("t_partners", "sp"), joins)
 
-
-def _once(values: Mapping[str, Sql]) -> tuple[dict[str, Sql], dict[str, str]]:
-    """Equal aggregates computed once: those to compute, and for each other name the one that holds it."""
-    kept_by_text: dict[str, str] = {}
-    same: dict[str, str] = {}
-    for name, value in values.items():
-        first = kept_by_text.setdefault(value.sql() + name.rpartition("?")[2], name)
-        if first != name:
-            same[name] = first
-    return {name: value for name, value in values.items() if name not in same}, same
-
-
-def _renamed(value: Sql, same: Mapping[str, str]) -> Sql:
-    for column in list(value.find_all(exp.Column)):
-        if column.name in same:
-            column.set("this", sql.name(same[column.name]))
-    return value
-
-
-def _combining(partial: str) -> Callable[[Sql], Sql]:
-    ending = partial.rpartition("?")[2]
-    return {"lost": sql.any_true, "negative": sql.any_true, "min": sql.min_, "max": sql.max_}.get(ending, sql.sum_)
-
-
-def aggregate_parts(atom: Atom, value: Sql | None, counts: Sql) -> dict[str, Sql]:
-    """The partial aggregates of an atom: parts that add up (or take the extreme) over groups of rows."""
-    column = atom.column
-    match atom.source.aggregate:
-        case Aggregate.COUNT:
-            return {f"{column}?n": sql.count(counts)}
-        case Aggregate.SUM:
-            return {f"{column}?sum": sql.sum_(value or sql.null(), counts)}
-        case Aggregate.AVERAGE:
-            return {
-                f"{column}?sum": sql.sum_(value or sql.null(), counts),
-                f"{column}?n": sql.count_of(value or sql.null(), counts),
-            }
-        case Aggregate.MINIMUM:
-            return {f"{column}?min": sql.min_(value or sql.null(), counts)}
-        case _:
-            return {f"{column}?max": sql.max_(value or sql.null(), counts)}
-
-
-def finished(atom: Atom, can_lose: bool) -> Sql:
-    """The value of an atom from its partial aggregates, with the type its metric declares."""
-    column, money = atom.column, atom.metric.unit is Unit.MONEY
-    lost = sql.coalesce(sql.col(f"{column}?lost"), sql.false())
-    kind = sql.MONEY if money else sql.TEXT if atom.metric.unit is Unit.TEXT else sql.DOUBLE
-    match atom.source.aggregate:
-        case Aggregate.COUNT:
-            return sql.cast(sql.col(f"{column}?n"), sql.BIGINT)
-        case Aggregate.COUNT_DISTINCT:
-            return sql.cast(sql.col(column), sql.BIGINT)
-        case Aggregate.SUM:
-            total = sql.cast(sql.coalesce(sql.col(f"{column}?sum"), sql.number(0)), kind)
-            if not can_lose:
-                return total
-            negative = sql.coalesce(sql.col(f"{column}?negative"), sql.false())
-            return sql.case([(sql.and_(lost, negative), sql.null(kind))], total)
-        case Aggregate.AVERAGE:
-            count = sql.nullif(sql.cast(sql.col(f"{column}?n"), sql.DOUBLE), sql.double(0))
-            mean = sql.div(sql.cast(sql.col(f"{column}?sum"), sql.DOUBLE), count)
-            mean = sql.cents(mean) if money else mean
-            return sql.case([(lost, sql.null(kind))], mean) if can_lose else mean
-        case Aggregate.MINIMUM:
-            lowest = sql.cast(sql.col(f"{column}?min"), kind)
-            return sql.case([(lost, sql.null(kind))], lowest) if can_lose else lowest
-        case _:
-            return sql.cast(sql.col(f"{column}?max"), kind)
+    def _named(self, kind: str, reach: Reach = OWN) -> str:
+        pairs = self._pairs(reach)
+        return f"{self.rows.table}_{kind}{f'_of_{pairs}' if pairs else ''}{self.tag}"

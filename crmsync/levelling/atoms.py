@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from types import MappingProxyType
 
 from crmsync.errors import ConfigError
+from crmsync.levelling import sql
 from crmsync.levelling.dates import CALENDAR_YEAR, MonthAndDay, after, before, next_day
-from crmsync.levelling.spots import HORIZON, PACE, RECENT, Shifts, Spot, Spots, column_of
+from crmsync.levelling.spots import HORIZON, NOW, PACE, RECENT, Shifts, Spot, Spots, column_of, presence_of
+from crmsync.levelling.sql import Sql
 from crmsync.levelling.windows import NOBODY, Bounds, bounds
 from crmsync.programs.program import (
     Aggregate,
@@ -22,8 +25,13 @@ from crmsync.programs.program import (
     Last,
     Metric,
     Program,
+    Unit,
     Window,
 )
+
+ORDERED = frozenset({Aggregate.MEDIAN, Aggregate.FIRST, Aggregate.LAST})
+COUNTED = frozenset({Aggregate.COUNT, Aggregate.COUNT_DISTINCT})
+_KINDS = MappingProxyType({Unit.MONEY: sql.MONEY, Unit.TEXT: sql.TEXT, Unit.YES_NO: sql.BOOLEAN})
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,31 @@ class Atom:
     def lost(self) -> str:
         """Name of the flag column: some record was lost to it."""
         return f"{self.column}!"
+
+    @property
+    def presence(self) -> str | None:
+        """Name of the flag column: some record of the split value counts today."""
+        seen = self.spot
+        if seen.split is None or seen.view != NOW or seen.shifts:
+            return None
+        return presence_of(self.metric.key, seen.split)
+
+    @property
+    def kind(self) -> str:
+        """The SQL type of the column."""
+        if self.source.aggregate in COUNTED:
+            return sql.BIGINT
+        return _KINDS.get(self.metric.unit, sql.DOUBLE)
+
+    def without_rows(self) -> Sql:
+        """What a partner has for whom no row counts: 0 for sums and counts, else unknown."""
+        zero = self.source.aggregate in COUNTED or self.source.aggregate is Aggregate.SUM
+        return sql.cast(sql.number(0), self.kind) if zero else sql.null(self.kind)
+
+
+def is_ordered(atom: Atom) -> bool:
+    """Whether an atom needs its rows in order."""
+    return atom.source.aggregate in ORDERED
 
 
 @dataclass(frozen=True)

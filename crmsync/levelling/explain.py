@@ -21,10 +21,12 @@ from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures
 from crmsync.levelling.measuring import compute_measures, wanted_metrics
 from crmsync.levelling.overrides import PINS, overrides_in_force
-from crmsync.levelling.reach import subtrees
-from crmsync.levelling.scans import MetricColumns, fixed_bounds, in_window, kept, row_expressions, row_values
+from crmsync.levelling.reach import head_of, reach_of
+from crmsync.levelling.rows import TIE
+from crmsync.levelling.scans import fixed_bounds, in_window, source_of
 from crmsync.levelling.spots import NOW, Spot, inputs_of
 from crmsync.levelling.standings import json_ready
+from crmsync.levelling.windows import partner_dates
 from crmsync.programs.program import (
     FromField,
     FromFormula,
@@ -34,10 +36,8 @@ from crmsync.programs.program import (
     Metric,
     Period,
     Program,
-    RollsUp,
 )
 from crmsync.snapshots import Snapshot
-from crmsync.tables import CANONICAL
 
 SHOWN_RECORDS = 20
 
@@ -198,58 +198,61 @@ def _records(levelling: Levelling, metric: Metric, source: FromRows, partner_id:
     (atom,) = atoms_needed(levelling.spots, [(metric.key, Spot(NOW))], levelling.validity()).values()
     how = f"{source.aggregate.value} of {source.table}" + (f".{source.value.text}" if source.value else "")
     how += f" where {metric.where.text}" if metric.where else ""
-    told: dict[str, Any] = {"how": how, "window": _window(levelling, atom), "records": []}
+    told: dict[str, Any] = {"how": how, "window": _window(levelling, atom, partner_id), "records": []}
     if file is None:
         return told
-    rows = levelling.rows(source.table)
-    expressions = row_expressions(rows, [atom], levelling.days, levelling.file)
-    values = row_values(rows)
-    values |= _identity(levelling, source.table, values)
-    columns = kept(expressions[atom.column], values)
-    counted = sql.select(sql.columns(values), rows.source(), rows.joins(), rows.visible())
-    return told | {"records": _counting(levelling, atom, columns, counted, partner_id, file.expires_on_is_last_day)}
+    return told | {"records": _counting(levelling, atom, partner_id, file.expires_on_is_last_day)}
 
 
-def _identity(levelling: Levelling, table: str, values: Mapping[str, sql.Sql]) -> dict[str, sql.Sql]:
-    canonical = CANONICAL.get(table)
-    delivered = levelling.snapshot.tables[table].columns
-    known = [canonical.id_column] if canonical and canonical.id_column else []
-    ids = [*known, *(column for column in delivered if column.endswith("_id") and column != "partner_id"), "name", "id"]
-    chosen = next((column for column in ids if column in delivered), None)
-    return {"record_id": sql.col(chosen, "f") if chosen else values["partner_id"]}
-
-
-def _counting(
-    levelling: Levelling, atom: Atom, columns: MetricColumns, rows: sql.Sql, partner_id: str, last_day: bool
-) -> list[dict[str, Any]]:
-    counts = in_window(atom, columns, fixed_bounds(levelling.days), last_day, levelling.days.as_of)
+def _counting(levelling: Levelling, atom: Atom, partner_id: str, last_day: bool) -> list[dict[str, Any]]:
+    """The records that count for an account: its own, or those of all accounts that it gets them from."""
+    rows, limits, reach = (
+        levelling.rows(atom.source.table),
+        fixed_bounds(levelling.days),
+        reach_of(levelling, atom.metric),
+    )
+    more = {TIE: rows.identity(), "member": sql.col("partner_id", "f")}
+    source = source_of(
+        rows, [atom], levelling.days, levelling.file, limits, levelling.spans, pairs=reach.pairs, more=more
+    )
+    columns = source.columns[atom.column]
     shown = {
         "table": sql.text(atom.source.table),
-        "id": sql.cast(sql.col("record_id", "f"), sql.TEXT),
-        "partner_id": sql.col("partner_id", "f"),
+        "id": sql.col(TIE, "f"),
+        "partner_id": sql.col("member", "f"),
         "date": columns.day,
         "value": sql.cast(columns.value, sql.TEXT) if columns.value is not None else sql.null(sql.TEXT),
     }
-    scope = sql.eq(sql.col("partner_id", "f"), sql.text(partner_id))
-    joins: list[tuple[str, sql.Sql, sql.Sql]] = []
-    if atom.metric.rolls_up is RollsUp.SUM and not levelling.flat:
-        joins = [
-            ("inner", sql.table(subtrees(levelling), "c"), sql.eq(sql.col("member", "c"), sql.col("partner_id", "f")))
-        ]
-        scope = sql.eq(sql.col("ancestor", "c"), sql.text(partner_id))
-    query = sql.select(
-        sql.columns(shown), sql.subquery(rows, "f"), joins, sql.and_(scope, counts),
-        order=[sql.col("date"), sql.col("id")],
-    )  # fmt: skip
+    counts = in_window(atom, columns, limits, last_day, levelling.days.as_of)
+    account = head_of(levelling, partner_id, reach)
+    mine = sql.and_(sql.eq(sql.col("partner_id", "f"), sql.text(account)), counts)
+    query = sql.select(sql.columns(shown), source.relation, where=mine, order=[sql.col("date"), sql.col("id")])
     records: list[dict[str, Any]] = levelling.engine.read(query).to_pylist()
     return records
 
 
-def _window(levelling: Levelling, atom: Atom) -> dict[str, Any]:
-    limits = bounds_of(atom, levelling.days.as_of, levelling.days)
+def _window(levelling: Levelling, atom: Atom, partner_id: str) -> dict[str, Any]:
+    dates = _dates_of(levelling, atom, head_of(levelling, partner_id, reach_of(levelling, atom.metric)))
+    if dates is None:
+        return {}
+    limits = bounds_of(atom, levelling.days.as_of, levelling.days, dates)
     if isinstance(atom.window, InForce):
         return {"in_force_on": limits.end}
     return {"from": limits.start, "until": limits.end}
+
+
+def _dates_of(levelling: Levelling, atom: Atom, account: str) -> dict[str, date] | None:
+    """The dates of the account that the window depends on; None where it lacks one."""
+    columns = partner_dates(atom.window)
+    delivered = levelling.snapshot.tables["partners"].columns
+    if not columns or any(column not in delivered for column in columns):
+        return None if columns else {}
+    match = sql.eq(sql.col("partner_id"), sql.text(account))
+    found = levelling.engine.read(
+        sql.select([sql.col(column) for column in columns], sql.table("t_partners"), where=match)
+    )
+    dates: dict[str, date] = found.to_pylist()[0]
+    return None if None in dates.values() else dates
 
 
 # --- as text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from crmsync.levelling.atoms import Days
 from crmsync.levelling.criteria import Limits
@@ -12,6 +13,7 @@ from crmsync.levelling.hierarchy import Hierarchy
 from crmsync.levelling.money import Money
 from crmsync.levelling.references import RegisteredReference
 from crmsync.levelling.rows import Rows, rows_of
+from crmsync.levelling.spans import Spans
 from crmsync.levelling.spots import Spots
 from crmsync.programs.program import FromRows, Program
 from crmsync.snapshots import Snapshot
@@ -37,6 +39,7 @@ class Levelling:
     made: dict[str, str] = field(default_factory=dict)  # tables made when first asked for, by what they hold
     splits: dict[str, tuple[str, ...]] = field(default_factory=dict)  # split metric -> the values of its column
     credits: frozenset[tuple[str, bool]] = frozenset()  # (metric, whether an override names a category)
+    others: dict[str, Program] = field(default_factory=dict)  # programs whose standings are there, by key
     _rows: dict[str, Rows] = field(default_factory=dict)
 
     @property
@@ -48,6 +51,11 @@ class Levelling:
     def flat(self) -> bool:
         """Whether nothing rolls up."""
         return self.hierarchy is None or self.hierarchy.flat
+
+    @cached_property
+    def spans(self) -> Spans:
+        """Windows that depend on a date of the partner."""
+        return Spans(self.engine, self.snapshot.tables["partners"], self.days)
 
     def rows(self, table: str) -> Rows:
         """The visible rows of a table."""

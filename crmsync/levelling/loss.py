@@ -175,7 +175,7 @@ def _changes(number: int, atom: Atom, columns: MetricColumns, calendar: Calendar
     end, end_before = sql.col(f"end_{number}", "g"), sql.col(f"end_{number}_before", "g")
     if isinstance(atom.window, InForce):
         # the day after the last valid day is looked at too: either reading of expires_on is covered
-        gone = sql.and_(sql.lt(end_before, _next(columns.expires)), sql.le(columns.expires, end))
+        gone = sql.and_(sql.lt(start_before, _next(columns.expires)), sql.le(columns.expires, start))
         return [gone, sql.and_(sql.lt(end_before, columns.day), sql.le(columns.day, end))]
     comes = sql.and_(sql.lt(end_before, columns.day), sql.le(columns.day, end))
     moves = [comes] if atom.shifts or atom.window.shift else []
@@ -221,8 +221,8 @@ def _passes(
             values, sql.table(f"risk_rows_{rows.table}", "f"),
             [("inner", sql.table(CHANGES, "d"), days), ("inner", sql.table(AHEAD, "g"), ahead)],
         )  # fmt: skip
-        source = RowSource(sql.subquery(query, "f"), columns)
-        one = TablePass(rows, rowset.atoms, levelling.days, levelling.engine, source, flat=True, tag="_ahead")
+        source = RowSource(sql.subquery(query, "f"), columns, {})
+        one = TablePass(rows, rowset.atoms, levelling.days, levelling.engine, source, tag="_ahead")
         made += one.compute(calendar.limits())
         lossy += [column for column, known in columns.items() if known.lost is not None]
     return made, lossy

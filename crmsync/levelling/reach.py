@@ -6,7 +6,7 @@ answer is a table of pairs (ancestor, member) that is made when first asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crmsync.levelling import sql
@@ -66,6 +66,47 @@ def heads(levelling: Levelling, where: Formula | None = None) -> str:
 def parents(levelling: Levelling) -> str:
     """Name of the table of (ancestor, member): every account that has a parent, with that parent."""
     return _registered(levelling, PARENTS)
+
+
+def head_of(levelling: Levelling, partner_id: str, reach: Reach) -> str:
+    """The account that a partner's value is computed for: where it is shared the head of its family, else itself."""
+    if not reach.shared or reach.pairs is None:
+        return partner_id
+    match = sql.eq(sql.col("member"), sql.text(partner_id))
+    found = levelling.engine.read(sql.select([sql.col("ancestor")], sql.table(reach.pairs), where=match))
+    return str(found.column(0)[0].as_py()) if found.num_rows else partner_id
+
+
+# --- rows and values over pairs
+
+
+def over_pairs(name: str, pairs: str, values: Mapping[str, Callable[[Sql], Sql]], keys: Sequence[str]) -> Sql:
+    """Columns of the table `name` per account that they reach, combined; `keys`: what they are grouped by besides."""
+    group = {"partner_id": sql.col("ancestor", "c"), **{key: sql.col(key, "m") for key in keys}}
+    combined = {key: combine(sql.col(key, "m")) for key, combine in values.items()}
+    joins = [("inner", sql.table(pairs, "c"), _given_by("m"))]
+    shown = [*sql.columns(group), *sql.columns(combined)]
+    return sql.select(shown, sql.table(name, "m"), joins, group=list(group.values()))
+
+
+def united_rows(name: str, pairs: str, columns: Sequence[str]) -> Sql:
+    """Every row of the table `name` once for each account that it reaches."""
+    shown = [sql.named(sql.col("ancestor", "c"), "partner_id"), *(sql.col(column, "m") for column in columns)]
+    return sql.select(shown, sql.table(name, "m"), [("inner", sql.table(pairs, "c"), _given_by("m"))])
+
+
+def spread_over(query: Sql, pairs: str, columns: Sequence[str]) -> Sql:
+    """What each ancestor has, for all its members."""
+    shown = [sql.named(sql.col("member", "c"), "partner_id"), *(sql.col(column, "d") for column in columns)]
+    match = sql.eq(sql.col("partner_id", "d"), sql.col("ancestor", "c"))
+    return sql.select(shown, sql.table(pairs, "c"), [("inner", sql.subquery(query, "d"), match)])
+
+
+def _given_by(alias: str) -> Sql:
+    return sql.eq(sql.col("member", "c"), sql.col("partner_id", alias))
+
+
+# --- pairs
 
 
 def _registered(levelling: Levelling, name: str) -> str:

@@ -35,6 +35,10 @@ ENGINE_TYPES: Mapping[ColumnType, str] = MappingProxyType(
 )
 
 
+TIE = "record"
+"""Name of the column that holds the id of a record, where rows are put in order or listed."""
+
+
 @dataclass
 class Rows:
     """A table of the snapshot as a formula sees it; collects the joins that the formulas asked for.
@@ -120,6 +124,14 @@ class Rows:
         canonical = CANONICAL.get(self.table)
         return canonical.columns[column] if canonical and column in canonical.columns else ColumnType.TEXT
 
+    def identity(self) -> Sql:
+        """The id of a record; the partner's where the table has none."""
+        canonical = CANONICAL.get(self.table)
+        known = [canonical.id_column] if canonical and canonical.id_column else []
+        others = [column for column in self.columns if column.endswith("_id") and column != "partner_id"]
+        chosen = next((column for column in (*known, *others, "name", "id") if column in self.columns), "partner_id")
+        return sql.cast(sql.col(chosen, "f"), sql.TEXT)
+
     def main_date(self) -> str | None:
         """Name of the column that windows, rates and references ask for."""
         if self.file is not None and self.file.main_date is not None:
@@ -147,7 +159,7 @@ class Rows:
 
     def _credited_amount(self) -> Sql:
         share = sql.coalesce(self.cell("share"), sql.double(1))
-        computed = sql.money_times_rate(self.cell("amount"), share)
+        computed = sql.money_times_rate(self.cell("amount"), sql.exact(share, sql.RATE))
         if "credited_amount" not in self.columns:
             return computed
         return sql.coalesce(sql.cast(self.cell("credited_amount"), sql.MONEY), computed)
@@ -160,7 +172,7 @@ class Rows:
         money = self._converted(sql.cast(sql.round_(cell, 2), sql.AMOUNT))
         found = tuple(sql.or_(plain, condition) for condition in money.found)  # a plain number needs no rate
         if self.money_unit:
-            return Value(sql.case([(plain, sql.cents(cell))], money.sql), MONEY, found)
+            return Value(sql.case([(plain, sql.money(cell))], money.sql), MONEY, found)
         number = sql.case([(plain, sql.cast(cell, sql.DOUBLE))], sql.cast(money.sql, sql.DOUBLE))
         return Value(number, NUMBER, found)
 

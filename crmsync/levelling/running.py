@@ -49,7 +49,8 @@ def _can_run(atom: Atom, source: Rowset) -> bool:
     if source.columns[atom.column].lost is not None or not takes_each_row(atom, source.rows):
         return False
     if atom.source.aggregate is Aggregate.COUNT_DISTINCT:
-        return not _is_shifted(atom)
+        has_tail = isinstance(atom.window, InForce) and atom.window.tail is not None
+        return not (_is_shifted(atom) or has_tail)
     return atom.source.aggregate in (Aggregate.SUM, Aggregate.COUNT) and not isinstance(atom.window, InForce)
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from types import MappingProxyType
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import Atom, Days, bounds_of
+from crmsync.levelling.atoms import Atom, Days, bounds_of, is_ordered
 from crmsync.levelling.conditions import condition_of, found_of, value_of
-from crmsync.levelling.rows import Rows
+from crmsync.levelling.rows import TIE, Rows
+from crmsync.levelling.spans import Join, Span, Spans
 from crmsync.levelling.sql import Sql
-from crmsync.levelling.values import MONEY, Value, as_double
-from crmsync.programs.program import Aggregate, Ever, InForce, Last, Unit
+from crmsync.levelling.values import MONEY, WORDS, Value, as_double, show
+from crmsync.levelling.windows import partner_dates
+from crmsync.programs.program import Aggregate, Ever, InForce, Metric, Unit
 
 CREDIT_COLUMNS = frozenset({("opportunities", "share"), ("opportunities", "credited_amount")})
 ROWS_ID = "opportunity_id"
+ADDING = frozenset({Aggregate.SUM, Aggregate.COUNT, Aggregate.AVERAGE, Aggregate.MINIMUM, Aggregate.MAXIMUM})
+NOTHING_MORE: Mapping[str, Sql] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class MetricColumns:
     lost: Sql | None
     day: Sql
     expires: Sql
+    span: tuple[Sql | None, Sql] | None = None  # first and last day, where they depend on the partner
 
 
 BoundsOf = Callable[[Atom], tuple[Sql | None, Sql]]
@@ -54,9 +60,9 @@ def row_columns(rows: Rows, atom: Atom, file: str) -> MetricColumns:
             line=metric.line,
         )
     rows.money_unit = False
-    # a window that ends today leaves out what closes later: such a row need not be shown as open
+    # a window that asks for the close leaves out what closes later: such a row need not be shown as open
     rows.closed_in_window = (
-        isinstance(atom.window, Last)
+        not isinstance(atom.window, Ever | InForce)
         and rows.table == "opportunities"
         and (metric.dated_by or rows.main_date()) == "closed_on"
     )
@@ -69,17 +75,38 @@ def row_columns(rows: Rows, atom: Atom, file: str) -> MetricColumns:
     if value is not None and value.found:
         unknown = sql.and_(sql.is_null(value.sql), sql.not_(sql.and_(*value.found)))
         lost.append(sql.and_(condition, unknown) if condition is not None else unknown)
-    return MetricColumns(
+    found_columns = MetricColumns(
         condition,
         typed,
         sql.or_(*lost) if lost else None,
         rows.dated(metric.dated_by),
         rows.cell("expires_on") if rows.has_validity else sql.null(sql.DATE),
     )
+    return found_columns if atom.spot.split is None else _of_split(found_columns, rows, metric, atom.spot.split)
+
+
+def _of_split(columns: MetricColumns, rows: Rows, metric: Metric, split: str) -> MetricColumns:
+    """The same for rows of one split value."""
+    same = sql.eq(split_words(rows, metric), sql.text(split))
+    condition = same if columns.condition is None else sql.and_(same, columns.condition)
+    return replace(
+        columns, condition=condition, lost=sql.and_(same, columns.lost) if columns.lost is not None else None
+    )
+
+
+def split_words(rows: Rows, metric: Metric) -> Sql:
+    """The column that a metric is split by, as text."""
+    table, _, column = (metric.split_by or "").rpartition(".")
+    return as_words(rows.value(table or rows.table, column))
+
+
+def as_words(value: Value) -> Sql:
+    """A cell as the text that a split or a group is known by."""
+    return value.sql if value.kind == WORDS else show(value)
 
 
 def _undated(atom: Atom) -> bool:
-    return isinstance(atom.window, Ever) and atom.window.shift is None and not atom.shifts
+    return isinstance(atom.window, Ever) and not partner_dates(atom.window) and not (atom.window.shift or atom.shifts)
 
 
 def _typed(value: Value, aggregate: Aggregate, unit: Unit) -> Sql:
@@ -87,6 +114,8 @@ def _typed(value: Value, aggregate: Aggregate, unit: Unit) -> Sql:
         return sql.cast(value.sql, sql.TEXT)
     if unit is Unit.TEXT:
         return sql.cast(value.sql, sql.TEXT)
+    if unit is Unit.YES_NO:
+        return value.sql
     if unit is Unit.MONEY:
         if value.kind != MONEY:
             return sql.cents(value.sql)
@@ -96,12 +125,15 @@ def _typed(value: Value, aggregate: Aggregate, unit: Unit) -> Sql:
 
 def in_window(atom: Atom, columns: MetricColumns, limits: BoundsOf, last_day: bool, as_of: date) -> Sql:
     """Whether a row counts for an atom."""
-    start, end = limits(atom)
+    start, end = columns.span if columns.span is not None else limits(atom)
     day = columns.day
     conditions = [] if columns.condition is None else [columns.condition]
     if isinstance(atom.window, InForce):
-        issued = sql.le(day, sql.least(end, sql.day(as_of)) if atom.shifts or atom.window.shift else sql.day(as_of))
-        expired = sql.ge(columns.expires, end) if last_day else sql.gt(columns.expires, end)
+        today = sql.day(as_of)
+        moved = columns.span is not None or atom.shifts or atom.window.shift
+        issued = sql.le(day, sql.least(end, today) if moved else today)
+        ended = start if start is not None else end
+        expired = sql.ge(columns.expires, ended) if last_day else sql.gt(columns.expires, ended)
         conditions += [sql.or_(sql.is_null(day), issued), sql.or_(sql.is_null(columns.expires), expired)]
     elif start is None:
         conditions.append(sql.or_(sql.is_null(day), sql.le(day, end)))
@@ -112,7 +144,7 @@ def in_window(atom: Atom, columns: MetricColumns, limits: BoundsOf, last_day: bo
 
 def is_plain(atom: Atom, rows: Rows) -> bool:
     """Whether an atom adds up (or takes the extreme) over rows as they are."""
-    return atom.source.aggregate is not Aggregate.COUNT_DISTINCT and takes_each_row(atom, rows)
+    return atom.source.aggregate in ADDING and takes_each_row(atom, rows)
 
 
 def takes_each_row(atom: Atom, rows: Rows) -> bool:
@@ -123,12 +155,22 @@ def takes_each_row(atom: Atom, rows: Rows) -> bool:
     return any(formula.columns & CREDIT_COLUMNS for formula in formulas)
 
 
+def lost_in_window(atom: Atom, columns: MetricColumns, limits: BoundsOf, last_day: bool, as_of: date) -> Sql:
+    """Whether a row was lost to an atom, its day being in the window."""
+    anywhere = replace(columns, condition=None, value=None, lost=None)
+    return sql.and_(columns.lost or sql.false(), in_window(atom, anywhere, limits, last_day, as_of))
+
+
+# --- where the rows of a pass come from
+
+
 @dataclass(frozen=True)
 class RowSource:
     """Where the rows of a pass come from (alias f, with partner_id), and the row expressions of each atom."""
 
     relation: Sql
     columns: Mapping[str, MetricColumns]  # by atom column
+    spans: Mapping[str, Span]  # by atom column, where the window depends on the partner
 
 
 def row_expressions(rows: Rows, atoms: Sequence[Atom], days: Days, file: str) -> dict[str, MetricColumns]:
@@ -151,24 +193,52 @@ def kept(columns: MetricColumns, values: dict[str, Sql]) -> MetricColumns:
             values[name] = value
         return sql.col(name, "f")
 
+    def keep_some(value: Sql | None) -> Sql | None:
+        return keep(value) if value is not None else None
+
     return MetricColumns(
-        keep(columns.condition) if columns.condition is not None else None,
-        keep(columns.value) if columns.value is not None else None,
-        keep(columns.lost) if columns.lost is not None else None,
+        keep_some(columns.condition),
+        keep_some(columns.value),
+        keep_some(columns.lost),
         keep(columns.day),
         keep(columns.expires),
+        (keep_some(columns.span[0]), keep(columns.span[1])) if columns.span is not None else None,
     )
 
 
-def source_of(rows: Rows, atoms: Sequence[Atom], days: Days, file: str, limits: BoundsOf) -> RowSource:
-    """The visible rows of a table of the snapshot, no further back than the earliest window."""
+def source_of(
+    rows: Rows, atoms: Sequence[Atom], days: Days, file: str, limits: BoundsOf, spans: Spans,
+    *, pairs: str | None = None, more: Mapping[str, Sql] = NOTHING_MORE,
+) -> RowSource:  # fmt: skip
+    """The visible rows of a table of the snapshot, no further back than the earliest window.
+
+    `pairs`: a table (ancestor, member); each row then stands once for every ancestor, as its partner_id, and windows
+    are those of the ancestor. `more`: further columns of the rows.
+    """
     expressions = row_expressions(rows, atoms, days, file)
-    values = row_values(rows)
+    account = sql.col("partner_id", "f") if pairs is None else sql.col("ancestor", "c")
+    found = {atom.column: span for atom in atoms if (span := spans.of(atom)) is not None}
+    expressions |= {column: replace(expressions[column], span=span.bounds) for column, span in found.items()}
+    values = {**row_values(rows), **more, "partner_id": account}
+    if any(is_ordered(atom) for atom in atoms):
+        values[TIE] = rows.identity()
     columns = {column: kept(known, values) for column, known in expressions.items()}
     conditions = [one for one in (rows.visible(), _earliest(atoms, expressions, limits)) if one is not None]
     where = sql.and_(*conditions) if conditions else None
-    query = sql.select(sql.columns(values), rows.source(), rows.joins(), where)
-    return RowSource(sql.subquery(query, "f"), columns)
+    joins = [] if pairs is None else [("inner", sql.table(pairs, "c"), _is_member())]
+    joins += [*rows.joins(), *_span_joins(found, account)]
+    return RowSource(sql.subquery(sql.select(sql.columns(values), rows.source(), joins, where), "f"), columns, found)
+
+
+def _is_member() -> Sql:
+    return sql.eq(sql.col("member", "c"), sql.col("partner_id", "f"))
+
+
+def _span_joins(spans: Mapping[str, Span], account: Sql) -> list[Join]:
+    if not spans:
+        return []
+    partner: Join = ("left", sql.table("t_partners", "sp"), sql.eq(sql.col("partner_id", "sp"), account))
+    return [partner, *(span.join("sp") for span in {span.table: span for span in spans.values()}.values())]
 
 
 def row_values(rows: Rows) -> dict[str, Sql]:
@@ -180,9 +250,12 @@ def row_values(rows: Rows) -> dict[str, Sql]:
 
 
 def _earliest(atoms: Sequence[Atom], columns: Mapping[str, MetricColumns], limits: BoundsOf) -> Sql | None:
-    days = {columns[atom.column].day.sql() for atom in atoms}
-    starts = [limits(atom)[0] for atom in atoms]
-    if len(days) != 1 or any(start is None for start in starts) or any(isinstance(a.window, InForce) for a in atoms):
+    """No row before the first day of any window is needed, where all windows ask the same date."""
+    if len({columns[atom.column].day.sql() for atom in atoms}) != 1:
         return None
-    first = min((start for start in starts if start is not None), key=lambda start: str(start.this.this))
-    return sql.ge(columns[atoms[0].column].day, first)
+    if any(isinstance(atom.window, InForce) or columns[atom.column].span is not None for atom in atoms):
+        return None
+    starts = [start for start in (limits(atom)[0] for atom in atoms) if start is not None]
+    if len(starts) < len(atoms):
+        return None
+    return sql.ge(columns[atoms[0].column].day, min(starts, key=lambda start: str(start.this.this)))

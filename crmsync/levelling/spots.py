@@ -63,6 +63,11 @@ def column_of(metric: str, spot: Spot) -> str:
     return column if spot.category is None else f"{column}~{spot.category}"
 
 
+def presence_of(metric: str, split: str) -> str:
+    """Name of the column that says whether some record of a split value counts for a partner today."""
+    return f"{column_of(metric, Spot(NOW, split=split))}#"
+
+
 def _apart(value: str) -> str:
     """A split value that stays apart from others where the engine takes EMEA and emea for one name."""
     capitals = sum(1 << at for at, letter in enumerate(value) if letter != letter.lower())

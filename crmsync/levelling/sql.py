@@ -283,9 +283,15 @@ def empty_array(kind: str) -> Sql:
     return cast(exp.Array(expressions=[]), f"ARRAY<{kind}>")
 
 
+def starts_with(value: Sql, beginning: Sql) -> Sql:
+    """Whether a text begins with another."""
+    return exp.StartsWith(this=value, expression=beginning)
+
+
 def joined(values: Sequence[Sql], separator: str) -> Sql:
-    """Texts joined with a separator; nulls are left out."""
-    return exp.ArrayToString(this=array(values), expression=text(separator))
+    """Texts joined with a separator; nulls are left out, null where nothing is left."""
+    # DuckDB gives null where there is nothing to join, Spark an empty text
+    return nullif(exp.ArrayToString(this=array(values), expression=text(separator)), text(""))
 
 
 def struct(fields: Mapping[str, Sql]) -> Sql:
@@ -350,6 +356,17 @@ def rank_over(over: Sequence[Sql], order: Sql, descending: bool) -> Sql:
 def count_over(over: Sequence[Sql]) -> Sql:
     """How many rows there are per `over`."""
     return exp.Window(this=exp.Count(this=exp.Star()), partition_by=list(over))
+
+
+def row_number(over: Sequence[Sql], order: Sequence[tuple[Sql, bool]]) -> Sql:
+    """The place of a row within `over`, from 1, by `order` (expression, descending); nulls come last."""
+    ordered = exp.Order(expressions=[exp.Ordered(this=e, desc=desc, nulls_first=False) for e, desc in order])
+    return exp.Window(this=exp.RowNumber(), partition_by=list(over), order=ordered)
+
+
+def known_within(value: Sql, over: Sequence[Sql]) -> Sql:
+    """How many rows within `over` have the value."""
+    return exp.Window(this=exp.Count(this=value), partition_by=list(over))
 
 
 def running_sum(value: Sql, over: Sequence[Sql], order: Sql) -> Sql:
@@ -425,22 +442,50 @@ def distinct(values: Sequence[Sql], source: Sql, where: Sql | None = None) -> ex
 # --- numbers
 
 
-def cents(value: Sql, digits_kind: str = EXACT) -> Sql:
-    """A number rounded half away from zero to cents, as MONEY.
+def cents(value: Sql) -> Sql:
+    """A DOUBLE rounded half away from zero to cents, as MONEY.
 
-    A DOUBLE goes through nine decimals first, so that 10.01 / 2 is 5.005 and becomes 5.01 on every engine.
+    It goes through nine decimals first, so that 10.01 / 2 is 5.005 and becomes 5.01 on every engine.
     """
-    return cast(round_(cast(value, digits_kind), 2), MONEY)
+    return money(exact(value))
+
+
+def money(value: Sql) -> Sql:
+    """A decimal rounded half away from zero to cents, as MONEY."""
+    return cast(round_(value, 2), MONEY)
+
+
+def exact(value: Sql, kind: str = EXACT) -> Sql:
+    """A DOUBLE as EXACT or RATE, rounded half away from zero to its last digit, or to the last that a DOUBLE has.
+
+    The cast alone rounds what is stored on one engine and what is shown on the other. Scaled down to a whole number and
+    up again it is the same on both while the DOUBLE has that digit; beyond, its shortest text is.
+    """
+    branches = []
+    for digits in (_DIGITS[kind], _DIGITS[kind] - 3):
+        small = lt(abs_(value), double(_LAST_DIGIT * 10 ** (15 - digits)))
+        branches.append((small, cast(cast(_scaled(value, digits), f"DECIMAL(38, {digits})"), kind)))
+    return case([(is_null(value), null(kind)), *branches], cast(cast(value, TEXT), kind))
+
+
+_DIGITS = {EXACT: 9, RATE: 12}
+_LAST_DIGIT = 4  # below 4 x 10^(15 - n) neighbouring DOUBLEs differ by less than 10^-n
+
+
+def _scaled(value: Sql, digits: int) -> Sql:
+    """A DOUBLE rounded half away from zero to digits that it has; without a decimal, whose cast engines round apart."""
+    scale = double(10**digits)
+    return div(round_(mul(value, scale), 0), scale)
 
 
 def money_times_rate(amount: Sql, rate: Sql) -> Sql:
     """The only place where money meets a rate: DECIMAL(19,2) x DECIMAL(18,12), rounded to cents."""
-    return cast(round_(mul(cast(amount, AMOUNT), cast(rate, RATE)), 2), MONEY)
+    return money(mul(cast(amount, AMOUNT), cast(rate, RATE)))
 
 
 def nine_digits(value: Sql) -> Sql:
     """A DOUBLE rounded half away from zero to 9 decimals; beyond 4 million a DOUBLE has no ninth decimal to round."""
-    return case([(lt(abs_(value), double(4_000_000)), cast(cast(value, EXACT), DOUBLE))], value)
+    return case([(lt(abs_(value), double(4_000_000)), _scaled(value, 9))], value)
 
 
 def without_zeros(value: Sql) -> Sql:
@@ -452,16 +497,13 @@ def without_zeros(value: Sql) -> Sql:
 def number_text(value: Sql) -> Sql:
     """A DOUBLE as decimal text without exponent or trailing zeros, at most 9 decimals and 15 significant digits."""
     size = abs_(value)
-    exact = case(
-        [
-            (is_null(value), null(TEXT)),
-            (lt(size, double(1_000_000)), cast(cast(value, "DECIMAL(38, 9)"), TEXT)),
-            (lt(size, double(1_000_000_000)), cast(cast(value, "DECIMAL(38, 6)"), TEXT)),
-            (lt(size, double(1_000_000_000_000)), cast(cast(value, "DECIMAL(38, 3)"), TEXT)),
-        ],
-        cast(cast(value, "DECIMAL(38, 1)"), TEXT),
-    )
-    return without_zeros(exact)
+    steps = [
+        (lt(size, double(10 ** (15 - digits))), cast(cast(_scaled(value, digits), f"DECIMAL(38, {digits})"), TEXT))
+        for digits in (9, 6, 3)
+    ]
+    # larger ones by their shortest text, which only serves as a number here: engines write 1e16 differently
+    plain = cast(cast(cast(value, TEXT), "DECIMAL(38, 1)"), TEXT)
+    return without_zeros(case([(is_null(value), null(TEXT)), *steps], plain))
 
 
 def without_nulls(values: Sql) -> Sql:
