@@ -13,11 +13,9 @@ from crmsync.programs.expressions import parse_formula
 from crmsync.programs.names import PARTNERS, Kind, Tables, UnknownNameError, kind_of_unit
 from crmsync.programs.program import (
     Aggregate,
-    FirstMonths,
     Formula,
     FromRows,
     InForce,
-    SinceJoining,
     Unit,
     Window,
 )
@@ -110,8 +108,6 @@ def read_during(parts: Mapping[str, Node], rows: FromRows, tables: Tables) -> Wi
     window = read_window(node)
     if isinstance(window, InForce):
         _check_in_force(parts, rows, tables)
-    if isinstance(window, SinceJoining | FirstMonths) and not tables.is_delivered(PARTNERS, "joined_on"):
-        raise node.fail(f"`{node.text()}` needs partners.joined_on, which is not delivered")
     if window.until is not None and column_kind(node, window.until, tables) not in (Kind.DATE, None):
         raise node.fail(f"`until partners.{window.until}` is a {column_kind(node, window.until, tables)}, not a date")
     return window
