@@ -11,6 +11,7 @@ from crmsync.levelling.criteria import metrics_of, tiers_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import VIEWS, Measures
 from crmsync.levelling.passes import compute_atoms
+from crmsync.levelling.splits import find_splits
 from crmsync.levelling.spots import HORIZON, NOW, PACE, Spot
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.stages import MeasureQuery
@@ -20,6 +21,7 @@ MEASURES = "measures"
 
 def wanted_metrics(levelling: Levelling) -> list[tuple[str, Spot]]:
     """Every metric today, and what tiers depend on also ahead; each for every split value and category it has."""
+    find_splits(levelling)
     program = levelling.program
     deciding: set[str] = set()
     for tier in tiers_of(program):

@@ -136,6 +136,9 @@ class MeasureQuery:
         own, value = self.own_column(atom.metric, atom.spot), _of_table(atom, where)
         adjusted = self._is_adjusted(atom.metric, atom.spot)
         values = {own: value if adjusted else when_missing(atom.metric, value)}
+        if atom.presence is not None:
+            present = sql.col(atom.presence, where[0]) if where is not None else sql.false()
+            values[atom.presence] = sql.coalesce(present, sql.false())
         if lossy:
             self.lossy.add(own)
             flag = sql.col(atom.lost, where[0]) if where is not None else sql.false()
