@@ -131,8 +131,9 @@ def _formulas(source: Source) -> Iterable[Formula | None]:
 
 def check_circles(metrics: Mapping[str, Metric], file: str) -> None:
     """Errors: ConfigError for a metric that is computed from itself."""
+    before = {key: sorted(inputs(metric)) for key, metric in metrics.items()}
     for key, metric in metrics.items():
-        path = _circle(key, lambda one: sorted(inputs(metrics[one])))
+        path = _circle(key, before.__getitem__)
         if path:
             raise ConfigError(f"metrics in a circle: {' -> '.join(path)}", file=file, line=metric.line)
 
