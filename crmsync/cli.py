@@ -196,6 +196,19 @@ def lint(
     ends_with(DONE, reports.lint_report(findings, json))
 
 
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to this file instead.")] = None,
+) -> None:
+    """Print the JSON Schema of a program file, for completion and help texts in an editor."""
+    from crmsync.programs.schema import save_schema, schema_text
+
+    if out is None:
+        ends_with(DONE, schema_text())
+    save_schema(out)
+    ends_with(DONE, f"schema of program files: {out}", to_stderr=True)
+
+
 @sandbox.command("salesforce")
 def sandbox_salesforce(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0: any free one.")] = 0,
