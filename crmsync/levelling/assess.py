@@ -5,8 +5,8 @@ Pure but for the engine: no clock, no files of its own. Rows are never looped ov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -14,30 +14,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crmsync.errors import ConfigError, Rejected
-from crmsync.levelling import previous, sql
-from crmsync.levelling.atoms import days_of
-from crmsync.levelling.categories import Standing, metrics_struct
-from crmsync.levelling.criteria import LIMITS, Limits, attributes_used
+from crmsync.errors import Rejected
+from crmsync.levelling import previous, sql, versions
+from crmsync.levelling.categories import Standing
+from crmsync.levelling.criteria import LIMITS
 from crmsync.levelling.engine import DuckDbEngine, Engine
-from crmsync.levelling.fields import compute_rolled_fields
-from crmsync.levelling.hierarchy import Hierarchy, build_hierarchy
-from crmsync.levelling.levelling import Levelling, tables_used
+from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.loss import LOSSES, first_days_of_loss
-from crmsync.levelling.measures import Measures, partner_columns_used, with_alias
+from crmsync.levelling.measures import Measures, with_alias
 from crmsync.levelling.measuring import MEASURES, compute_measures, wanted_metrics
-from crmsync.levelling.money import money_of
-from crmsync.levelling.overrides import PINS, overrides_in_force
-from crmsync.levelling.references import register_references
-from crmsync.levelling.spots import NOW, category_bound, spots_of
+from crmsync.levelling.notes import NOTED, notes_of
+from crmsync.levelling.override_entries import with_entries, without_measured
+from crmsync.levelling.overrides import MEASURED, Overrides
+from crmsync.levelling.preparing import prepare
+from crmsync.levelling.previous import Previous
+from crmsync.levelling.remembered import Remembered, partner_dates, register_remembered
+from crmsync.levelling.review_days import reviewed
+from crmsync.levelling.shown import metrics_struct
+from crmsync.levelling.spots import NOW
 from crmsync.levelling.sql import Sql
-from crmsync.levelling.summary import standings_query, with_losses
-from crmsync.programs.program import FromRows, Program, RollsUp
+from crmsync.levelling.summary import light_query, standings_query, with_losses
+from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
-from crmsync.tables import CANONICAL, ColumnType
-
-NOTED = 20
-"""How many partners are named, at most, of those that have the same fault."""
 
 
 @dataclass(frozen=True)
@@ -50,115 +48,154 @@ class Assessment:
 
 
 def assess(
-    program: Program, snapshot: Snapshot, as_of: date, previous_file: Path | None = None, engine: Engine | None = None
+    program: Program,
+    snapshot: Snapshot,
+    as_of: date,
+    previous_file: Path | pa.Table | None = None,
+    engine: Engine | None = None,
+    *,
+    light: bool = False,
 ) -> Assessment:
     """Standings of `program` at `as_of`. Shape: one row per partner and category, columns of `standings.COLUMNS`.
 
-    Errors: ConfigError (a name that the tables do not have, previous standings that do not fit), DataError, StoreError.
+    `previous_file`: standings of an earlier day, a file or what `assess` gave. `light`: tiers and movement alone; gap,
+    risk, metrics and benefits are empty. Errors: ConfigError (a name that the tables do not have, previous standings
+    that do not fit), DataError, StoreError.
     """
     own = engine is None
     engine = engine or DuckDbEngine(rows=sum(table.rows for table in snapshot.tables.values()))
     try:
-        return _assess(program, snapshot, as_of, previous_file, engine)
+        spine = Spine(snapshot, engine)
+        before = previous.previous_standings(program, previous_file, as_of, snapshot.rejected_partners)
+        return spine.assessed(program, before, as_of, light)
     finally:
         if own:
             engine.close()
 
 
-def _assess(
-    program: Program, snapshot: Snapshot, as_of: date, previous_file: Path | None, engine: Engine
-) -> Assessment:
-    before = previous.previous_standings(program, previous_file, as_of, snapshot.rejected_partners)
-    levelling = prepare(program, snapshot, as_of, engine)
-    overrides = overrides_in_force(program, snapshot, as_of, engine)
-    register_memory(engine, overrides.pins, before)
-    levelling.remembers.update({PINS: overrides.pins.num_rows > 0, previous.PREVIOUS: before.num_rows > 0})
-    names = compute_measures(levelling, wanted_metrics(program))
-    standings = compute_standings(levelling, names, before)
-    carried = [f"partner {one}: its row was rejected; its standing stays as it was" for one in _unread(before)]
-    return Assessment(standings, (*notes_of(levelling), *carried), overrides.rejected)
+@dataclass(frozen=True)
+class Spine:
+    """One snapshot on one engine, on which day after day can be assessed."""
+
+    snapshot: Snapshot
+    engine: Engine
+
+    def assessed(self, program: Program, before: Previous, as_of: date, light: bool = False) -> Assessment:
+        """The standings of a day, after the review days between what was before and it."""
+        day = self.today(program, before, as_of)
+        standings = day.light() if light else day.whole()
+        carried = [
+            f"partner {one}: its row was rejected; its standing stays as it was"
+            for one in previous.unread_partners(before)[:NOTED]
+        ]
+        notes = (*notes_of(day.levelling), *carried)
+        standings = with_entries(standings, day.overrides, self._tiers_without(day))
+        return Assessment(standings, notes, day.overrides.rejected)
+
+    def today(self, program: Program, before: Previous, as_of: date) -> Day:
+        """The day of as_of, opened after the review days on the way to it."""
+        before = reviewed(program, before, as_of, self._turned, self._partner_dates)
+        return self.opened(versions.on_day(program, as_of), before, as_of)
+
+    def opened(self, version: Program, before: Previous, as_of: date, without: Sequence[str] = ()) -> Day:
+        """One day, with everything that it remembers registered and measured."""
+        floor = self._version_before(version, before, as_of)
+        levelling, overrides = prepare(version, self.snapshot, as_of, self.engine, without)
+        register_remembered(levelling, Remembered(before, overrides, floor))
+        return Day(levelling, before, overrides)
+
+    def _turned(self, version: Program, before: Previous, day: date) -> pa.Table:
+        return self.opened(version, before, day).turned()
+
+    def _partner_dates(self, column: str) -> Sequence[date]:
+        if column not in self.snapshot.tables["partners"].columns:
+            return ()
+        self.engine.register("t_partners", self.snapshot.tables["partners"].path)
+        return partner_dates(self.engine, column)
+
+    def _version_before(self, version: Program, before: Previous, as_of: date) -> pa.Table | None:
+        """What the version before would give, in today's tier keys, while the migration keeps it."""
+        if versions.before_floor(version, as_of) is None:
+            return None
+        assert version.before is not None
+        rows = self._turned(version.before, previous.in_version_before(before), as_of)
+        return versions.floor_of(rows, version)
+
+    def _tiers_without(self, day: Day) -> pa.Table | None:
+        """The calculated tiers without exempt, credit and category; None where nobody has such an override."""
+        if not any(entry.kind in MEASURED for entry in day.overrides.entries):
+            return None
+        version, as_of = day.levelling.program, day.levelling.days.as_of
+        return without_measured(self.opened(version, day.before, as_of, without=MEASURED).turned())
 
 
-def register_memory(engine: Engine, pins: pa.Table, before: pa.Table) -> None:
-    """Register what is remembered of each partner and category.
+@dataclass
+class Day:
+    """One opened day. The standings are computed when they are asked for."""
 
-    An empty table becomes one row of nulls: put beside every partner without a join, which would lose their order.
-    """
-    for name, table in ((PINS, pins), (previous.PREVIOUS, before)):
-        nothing = pa.table([pa.nulls(1, field.type) for field in table.schema], schema=table.schema)
-        engine.register(name, table if table.num_rows else nothing)
+    levelling: Levelling
+    before: Previous
+    overrides: Overrides
+    names: Mapping[str, Measures] = field(default_factory=dict)
 
+    def turned(self) -> pa.Table:
+        """What each row is after the day: columns of `StandingRow.light`, in no order."""
+        self.measure(light=True)
+        parts = self._parts(light=True)
+        self.levelling.engine.drop([MEASURES])
+        return self.levelling.engine.read(sql.union_all(parts))
 
-def _unread(before: pa.Table) -> list[str]:
-    return previous.unread_partners(before)[:NOTED]
+    def light(self) -> pa.Table:
+        """The standings without gap, risk, metrics and benefits."""
+        self.measure(light=True)
+        self.levelling.engine.define("standing", sql.union_all(self._parts(light=True)))
+        query = light_query(self.levelling.program, self.levelling.days)
+        return in_order(self.levelling.engine.read(query))
 
+    def whole(self, keep_measures: bool = False) -> pa.Table:
+        """The standings; their overrides are still to be filled in."""
+        self.measure()
+        return compute_standings(self.levelling, self.names, self.before, keep_measures)
 
-def prepare(program: Program, snapshot: Snapshot, as_of: date, engine: Engine) -> Levelling:
-    """Register the tables and compute what all metrics share. Errors: ConfigError."""
-    _check_tables(program, snapshot)
-    for name, table in snapshot.tables.items():
-        engine.register(f"t_{name}", table.path)
-    days = days_of(program, as_of)
-    money = money_of(program, snapshot, engine)
-    columns = partner_columns_used(program) | attributes_used(program)
-    declared = program.declared or "declared_categories"
-    if program.has_categories and declared in snapshot.tables["partners"].columns:
-        columns |= {declared}
-    limits = Limits(money, program.effective_from, as_of, str(program.file))
-    hierarchy = _hierarchy(program, snapshot, engine)
-    references = register_references(program, engine)
-    spots = spots_of(program, category_bound(program))
-    made = Levelling(
-        program, spots, snapshot, days, engine, money, references, hierarchy, limits, frozenset(columns)
-    )  # fmt: skip
-    compute_rolled_fields(made)
-    return made
+    def measure(self, light: bool = False) -> None:
+        """Compute the table of measures."""
+        self.names = compute_measures(self.levelling, wanted_metrics(self.levelling, light))
 
-
-def _check_tables(program: Program, snapshot: Snapshot) -> None:
-    file = str(program.file)
-    if "partners" not in snapshot.tables:
-        raise ConfigError("the tables hold no partners: nobody can be levelled", file=str(snapshot.folder))
-    for metric in program.metrics.values():
-        table = metric.source.table if isinstance(metric.source, FromRows) else "partners"
-        if table not in snapshot.tables and table not in CANONICAL:
-            there = ", ".join(sorted(set(snapshot.tables) | set(CANONICAL)))
-            raise ConfigError(
-                f"metric {metric.key}: there is no table {table}; there are {there}", file=file, line=metric.line
-            )
+    def _parts(self, light: bool) -> list[Sql]:
+        return standing_parts(self.levelling, self.names, light)
 
 
-def _hierarchy(program: Program, snapshot: Snapshot, engine: Engine) -> Hierarchy | None:
-    rolls = any(metric.rolls_up is not RollsUp.OWN for metric in program.metrics.values())
-    if not rolls or "parent_id" not in snapshot.tables["partners"].columns:
-        return None
-    wanted = [sql.col("partner_id"), sql.col("parent_id")]
-    table = engine.read(sql.select(wanted, sql.table("t_partners"), order=[sql.col("partner_id")]))
-    hierarchy = build_hierarchy(table.column("partner_id"), table.column("parent_id"))
-    if not hierarchy.flat:
-        engine.register("closure", hierarchy.closure)
-    return hierarchy
-
-
-def compute_standings(
-    levelling: Levelling, names: Mapping[str, Measures], before: pa.Table, keep_measures: bool = False
-) -> pa.Table:
-    """The standings table from the measures, all categories together; the measures are freed unless kept."""
-    engine, program = levelling.engine, levelling.program
-    queries = standing_queries(levelling, names)
-    engine.register(LIMITS, levelling.limits.table())
+def standing_parts(levelling: Levelling, names: Mapping[str, Measures], light: bool = False) -> list[Sql]:
+    """The rows of each category, computed into a table of its own."""
+    engine = levelling.engine
+    queries = [
+        Standing(
+            levelling.program, category, order, names, levelling.limits, levelling.days, levelling.file,
+            levelling.partner_columns, levelling.remembers, light=light,
+        ).query(MEASURES)
+        for order, category in enumerate(levelling.program.categories.values())
+    ]  # fmt: skip
+    engine.register(LIMITS, levelling.limits.table())  # compiling the queries has collected the thresholds
     parts: list[Sql] = []
     while queries:  # one at a time, each let go: planning all categories at once would cost the memory of all
         part = engine.run(f"standing_{len(parts)}", queries.pop(0))
         parts.append(sql.select([sql.star()], sql.table(part)))
-    engine.define("standing", sql.union_all(parts))
+    return parts
+
+
+def compute_standings(
+    levelling: Levelling, names: Mapping[str, Measures], before: Previous, keep_measures: bool = False
+) -> pa.Table:
+    """The standings table from the measures, all categories together; the measures are freed unless kept."""
+    engine, program = levelling.engine, levelling.program
+    engine.define("standing", sql.union_all(standing_parts(levelling, names)))
     losses = None
     if first_days_of_loss(levelling):
         losses = engine.read(sql.select([sql.star()], sql.table(LOSSES)))
-    if before.num_rows == 0 and not keep_measures:
+    if not before.stands and not keep_measures:
         engine.drop([MEASURES])
-    metrics = metrics_struct(program, with_alias(names[NOW], "m"))
-    standings = in_order(engine.read(standings_query(program, levelling.days, metrics, before.num_rows > 0)))
+    metrics = metrics_struct(with_alias(names[NOW], "m"))
+    standings = in_order(engine.read(standings_query(program, levelling.days, metrics, before.stands)))
     return with_losses(standings, losses) if losses is not None else standings
 
 
@@ -171,54 +208,3 @@ def in_order(standings: pa.Table) -> pa.Table:
     order = pc.sort_indices(standings, [("partner_id", "ascending"), ("category", "ascending")])
     in_order_already = pc.all(pc.equal(order, pa.array(np.arange(len(order), dtype=np.uint64)))).as_py()
     return standings if in_order_already is not False else standings.take(order)
-
-
-def standing_queries(levelling: Levelling, names: Mapping[str, Measures]) -> list[Sql]:
-    """One query per category; compiling them collects the thresholds."""
-    return [
-        Standing(
-            levelling.program, category, order, names, levelling.limits, levelling.days, levelling.file,
-            levelling.partner_columns, levelling.remembers,
-        ).query(MEASURES)
-        for order, category in enumerate(levelling.program.categories.values())
-    ]  # fmt: skip
-
-
-def notes_of(levelling: Levelling) -> Iterable[str]:
-    """What the program reads and nobody delivered, and faults of the hierarchy; each said once."""
-    snapshot, starts = levelling.snapshot, levelling.program.effective_from
-    if starts is not None and starts > levelling.days.as_of:
-        yield f"program {levelling.program.key} is in force from {starts} on; it was asked for {levelling.days.as_of}"
-    for table in tables_used(levelling.program):
-        if table not in snapshot.tables:
-            yield f"table {table} was not delivered: it is empty"
-    for table, column in sorted(_columns_read(levelling.program)):
-        listed: Mapping[str, ColumnType] = CANONICAL[table].columns if table in CANONICAL else {}
-        file = snapshot.tables.get(table)
-        if file is not None and column in listed and column not in file.columns and column not in COMPUTED:
-            yield f"column {table}.{column} was not delivered: it is empty"
-    for metric, (number, example) in levelling.lost.items():
-        line = levelling.program.metrics[metric].line
-        lost = f"1 record ({example})" if number == 1 else f"{number} records ({example} among them)"
-        yield (
-            f"{levelling.program.file}:{line}: metric {metric} lost {lost} for want of an exchange rate or a reference "
-            "row; it keeps the rest as a lower bound"
-        )
-    if levelling.hierarchy is not None:
-        for partner, parent in levelling.hierarchy.orphans[:NOTED]:
-            why = "names a row that was rejected" if parent in snapshot.rejected_partners else "is not a partner"
-            yield f"partner {partner}: its parent_id {parent} {why}; it stands at the top of its tree"
-        for partner in levelling.hierarchy.cyclic[:NOTED]:
-            yield f"partner {partner}: parent_id runs in a circle or is deeper than 64 levels; it is provisional"
-
-
-COMPUTED = frozenset({"credited_amount", "share", "role"})
-
-
-def _columns_read(program: Program) -> set[tuple[str, str]]:
-    read: set[tuple[str, str]] = set()
-    for metric in program.metrics.values():
-        formulas = [metric.where, metric.source.value if isinstance(metric.source, FromRows) else None]
-        for formula in formulas:
-            read |= set(formula.columns) if formula is not None else set()
-    return read

@@ -19,12 +19,15 @@ from crmsync.levelling import sql
 from crmsync.levelling.comparisons import compared
 from crmsync.levelling.measures import Measures, partner_column
 from crmsync.levelling.money import Money, threshold_factor
+from crmsync.levelling.sheets import choices
+from crmsync.levelling.spots import HORIZON, PACE
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import MONEY, NUMBER, WORDS, YES_NO, Value, show
 from crmsync.programs.program import (
     ByAttribute,
     Comparison,
     Criterion,
+    FromSheet,
     Group,
     Junction,
     MoneyValue,
@@ -48,6 +51,11 @@ COMPARISONS: Mapping[Comparison, type[Sql]] = MappingProxyType(
         Comparison.EQ: exp.EQ,
     }
 )
+
+
+def exempt_column(metric: str, view: str) -> str:
+    """Name of the column that says whether a partner is exempt from a metric's criteria in a view."""
+    return f"exempt:{metric}@{view}"
 
 
 @dataclass
@@ -100,6 +108,8 @@ class Criteria:
     limits: Limits
     spare: Decimal | None = None  # ask for this fraction more than required (risk: near)
     slots: Slots | None = None  # columns that hold what was computed once for all tiers
+    exempt: frozenset[str] = frozenset()  # columns that say who is exempt from a metric's criteria
+    turned: bool = False  # inside `none`: what counts for the partner is that a criterion is not met
 
     def tier_holds(self, requirement: Group | None) -> Sql:
         """Whether a tier's requirement holds: true, false or NULL (undecided)."""
@@ -123,7 +133,11 @@ class Criteria:
 
     def _turned(self) -> Criteria:
         # inside `none` a criterion is spared by missing it more widely
-        return replace(self, spare=-self.spare) if self.spare is not None else self
+        return replace(self, spare=-self.spare if self.spare is not None else None, turned=not self.turned)
+
+    def as_turned(self, turned: bool) -> Criteria:
+        """The same criteria, asked for whether they hold, or for whether they do not."""
+        return self if turned == self.turned else replace(self, turned=turned)
 
     def criterion(self, criterion: Criterion) -> Sql:
         """One comparison; a metric with `when_missing: fail` is unmet where it is unknown."""
@@ -137,8 +151,20 @@ class Criteria:
         if self.spare is not None:
             required = self._with_spare(criterion, required)
         answer = compared(COMPARISONS[criterion.comparison], self.value(criterion), required)
-        fails = self.program.metrics[criterion.metric].when_missing is WhenMissing.FAIL
-        return sql.coalesce(answer, sql.false()) if fails else answer
+        if self.program.metrics[criterion.metric].when_missing is WhenMissing.FAIL:
+            answer = sql.coalesce(answer, sql.false())
+        exempt = self.exempt_column(criterion)
+        if exempt is None:
+            return answer
+        return sql.case(
+            [(sql.coalesce(sql.col(exempt), sql.false()), sql.false() if self.turned else sql.true())], answer
+        )
+
+    def exempt_column(self, criterion: Criterion) -> str | None:
+        """Name of the column that says who is exempt from a criterion in this view; None where nobody is."""
+        view = self.names.spot.view
+        column = exempt_column(criterion.metric, HORIZON if view == PACE else view)
+        return column if column in self.exempt else None
 
     def _with_spare(self, criterion: Criterion, required: Value) -> Value:
         if required.kind not in (MONEY, NUMBER) or criterion.comparison is Comparison.EQ or self.spare is None:
@@ -163,6 +189,8 @@ class Criteria:
             return self.names.metric(value.key)
         if isinstance(value, ByAttribute):
             return self._by_attribute(value, criterion)
+        if isinstance(value, FromSheet):
+            return self._from_sheet(value, criterion)
         if isinstance(value, bool):
             return Value(sql.true() if value else sql.false(), YES_NO)
         if isinstance(value, str):
@@ -181,6 +209,17 @@ class Criteria:
         sides = [then for _, then in branches] + [otherwise]
         shown = sql.case([(when, show(then)) for when, then in branches], show(otherwise))
         return Value(chosen, otherwise.kind, unknown=any(side.unknown for side in sides), shown=shown)
+
+    def _from_sheet(self, sheet: FromSheet, criterion: Criterion) -> Value:
+        """The row of a threshold sheet that fits best; unknown where none fits, or two fit equally well."""
+        values = [self._required(row.value, criterion) for row in sheet.rows]
+        chosen, shown = [], []
+        for place, condition in choices(sheet, self.names.alias):
+            known = values[place] if place is not None else None
+            chosen.append((condition, known.sql if known is not None else sql.null()))
+            shown.append((condition, show(known) if known is not None else sql.null(sql.TEXT)))
+        kind = values[0].kind
+        return Value(sql.case(chosen), kind, shown=sql.case(shown))
 
 
 class Slots:
@@ -207,7 +246,8 @@ class Slots:
     def met(self, criterion: Criterion, criteria: Criteria) -> Sql:
         """Whether the criterion is met, as a column."""
         spare = "" if criteria.spare is None else f"{criteria.spare:+f}"
-        name = f"met_{self._number(criterion)}@{criteria.names.spot.view}{spare}"
+        turned = "!" if criteria.turned and criteria.exempt_column(criterion) is not None else ""
+        name = f"met_{self._number(criterion)}@{criteria.names.spot.view}{spare}{turned}"
         if name not in self.met_columns:
             self.met_columns[name] = criteria.computed(criterion)
         return sql.col(name)
@@ -239,6 +279,8 @@ def attributes_used(program: Program) -> set[str]:
             found.add(value.column)
             for inner in (*value.cases.values(), value.default):
                 visit_value(inner)
+        if isinstance(value, FromSheet):
+            found.update(column for row in value.rows for column in row.attributes)
 
     def visit(requirement: Requirement) -> None:
         if isinstance(requirement, Criterion):

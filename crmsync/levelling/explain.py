@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from crmsync.errors import ConfigError
-from crmsync.levelling import gap, previous, sql
-from crmsync.levelling.assess import compute_standings, prepare, register_memory
+from crmsync.levelling import gap, sql
+from crmsync.levelling.assess import Day, Spine
 from crmsync.levelling.atoms import Atom, atoms_needed, bounds_of
 from crmsync.levelling.criteria import LIMITS, Criteria
 from crmsync.levelling.engine import DuckDbEngine
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures
-from crmsync.levelling.measuring import compute_measures, wanted_metrics
-from crmsync.levelling.overrides import PINS, overrides_in_force
+from crmsync.levelling.previous import previous_standings
 from crmsync.levelling.reach import head_of, reach_of
 from crmsync.levelling.rows import TIE
 from crmsync.levelling.scans import fixed_bounds, in_window, source_of
@@ -84,22 +83,18 @@ def explain(
         raise ConfigError(f"category {category}: no such category; there are {', '.join(program.categories)}")
     engine = DuckDbEngine(rows=sum(table.rows for table in snapshot.tables.values()))
     try:
-        levelling = prepare(program, snapshot, as_of, engine)
-        return _explained(levelling, partner_id, category, previous)
+        if partner_id in snapshot.rejected_partners:
+            raise ConfigError(f"partner {partner_id}: its row was rejected; what it has stays as it was")
+        before = previous_standings(program, previous, as_of)
+        return _explained(Spine(snapshot, engine).today(program, before, as_of), partner_id, category)
     finally:
         engine.close()
 
 
-def _explained(levelling: Levelling, partner_id: str, category: str | None, before_file: Path | None) -> Explanation:
-    program, days, engine = levelling.program, levelling.days, levelling.engine
-    if partner_id in levelling.snapshot.rejected_partners:
-        raise ConfigError(f"partner {partner_id}: its row was rejected; what it has stays as it was")
-    before = previous.previous_standings(program, before_file, days.as_of)
-    pins = overrides_in_force(program, levelling.snapshot, days.as_of, engine).pins
-    register_memory(engine, pins, before)
-    levelling.remembers.update({PINS: pins.num_rows > 0, previous.PREVIOUS: before.num_rows > 0})
-    names = compute_measures(levelling, wanted_metrics(levelling))
-    rows = compute_standings(levelling, names, before, keep_measures=True)
+def _explained(day: Day, partner_id: str, category: str | None) -> Explanation:
+    levelling, program, days = day.levelling, day.levelling.program, day.levelling.days
+    rows = day.whole(keep_measures=True)
+    names = day.names
     mine = [row for row in rows.to_pylist() if row["partner_id"] == partner_id]
     mine = [row for row in mine if category is None or row["category"] == category]
     if not mine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import atoms_needed
@@ -11,7 +12,8 @@ from crmsync.levelling.criteria import metrics_of, tiers_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import VIEWS, Measures
 from crmsync.levelling.passes import compute_atoms
-from crmsync.levelling.splits import find_splits
+from crmsync.levelling.rules import metrics_of_movement
+from crmsync.levelling.splits import find_splits, ladder_values, split_metrics_of
 from crmsync.levelling.spots import HORIZON, NOW, PACE, Spot
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.stages import MeasureQuery
@@ -19,24 +21,40 @@ from crmsync.levelling.stages import MeasureQuery
 MEASURES = "measures"
 
 
-def wanted_metrics(levelling: Levelling) -> list[tuple[str, Spot]]:
-    """Every metric today, and what tiers depend on also ahead; each for every split value and category it has."""
+def wanted_metrics(levelling: Levelling, light: bool = False) -> list[tuple[str, Spot]]:
+    """Every metric today, and what tiers depend on also ahead; each for every split value and category it has.
+
+    `light`: only what standings and movement depend on, today.
+    """
     find_splits(levelling)
     program = levelling.program
     deciding: set[str] = set()
     for tier in tiers_of(program):
         deciding |= metrics_of(tier.requires) | metrics_of(tier.keeps)
-    views = [(key, Spot(NOW)) for key in program.metrics]
-    views += [(key, Spot(view)) for key in program.metrics if key in deciding for view in (HORIZON, PACE)]
-    return [(key, one) for key, spot in views for one in _spots(levelling, key, spot)]
+    ahead = () if light else (HORIZON, PACE)
+    today = deciding | metrics_of_movement(program) if light else set(program.metrics)
+    found = [(key, one) for key in program.metrics if key in today for one in _spots(levelling, key, Spot(NOW))]
+    wide = [Spot(view) for view in ahead]
+    found += [(key, one) for key in program.metrics if key in deciding for spot in wide
+              for one in _spots(levelling, key, spot)]  # fmt: skip
+    return list(dict.fromkeys([*found, *_per_value(levelling, (NOW, *ahead))]))
 
 
 def _spots(levelling: Levelling, key: str, spot: Spot) -> Iterator[Spot]:
     """The spots of a metric in one view: its total and every split value, in every category that makes a difference."""
-    categories = [*levelling.program.categories] if key in levelling.spots.bound else [None]
-    for category in categories:
-        for split in (None, *levelling.splits.get(key, ())):
+    for split in (None, *levelling.splits.get(key, ())):
+        for category in levelling.program.categories if key in levelling.spots.bound else (None,):
             yield replace(spot, split=split, category=category)
+
+
+def _per_value(levelling: Levelling, views: Sequence[str]) -> Iterator[tuple[str, Spot]]:
+    """Ladders with `per` ask all their split metrics for every value that one of them has."""
+    for ladder in levelling.program.ladders.values():
+        values = ladder_values(levelling, ladder)
+        for key in split_metrics_of(levelling, ladder) if values else ():
+            for view, split in product(views, values):
+                for category in levelling.program.categories if key in levelling.spots.bound else (None,):
+                    yield key, Spot(view, split=split, category=category)
 
 
 def compute_measures(levelling: Levelling, wanted: Sequence[tuple[str, Spot]]) -> dict[str, Measures]:

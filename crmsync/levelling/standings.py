@@ -102,14 +102,65 @@ def read_standings(path: Path, columns: Sequence[str] = COLUMNS) -> pa.Table:
     Only flat columns are given back; of the JSON columns only `overrides` can be asked for.
     Errors: ConfigError when the file is missing, of another ending, lacks a column, or a cell cannot be read.
     """
+    return _typed(path, _rows(path, columns), columns)
+
+
+def read_nested(path: Path, columns: Sequence[str]) -> pa.Table:
+    """The same, with `overrides` as a list of structs with a kind, and `state` as a struct. Errors: as above."""
+    check_ending(path, "standings file")
+    if path.suffix != ".parquet":
+        return _nested(path, _rows(path, columns), columns)
+    try:
+        _check_columns(path, columns, pq.read_schema(path).names)
+        return pq.read_table(path, columns=list(columns))
+    except FileNotFoundError as error:
+        raise ConfigError("no such file", file=str(path)) from error
+    except pa.ArrowException as error:
+        raise ConfigError(f"not a standings file: {error}", file=str(path)) from error
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Rows:
     check_ending(path, "standings file")
     try:
-        rows = _READERS[path.suffix](path, columns)
+        return _READERS[path.suffix](path, columns)
     except FileNotFoundError as error:
         raise ConfigError("no such file", file=str(path)) from error
     except (UnicodeDecodeError, pa.ArrowException) as error:
         raise ConfigError(f"not a standings file: {error}", file=str(path)) from error
-    return _typed(path, rows, columns)
+
+
+def _nested(path: Path, rows: Rows, columns: Sequence[str]) -> pa.Table:
+    values: dict[str, list[Any]] = {name: [] for name in columns}
+    for line, row in rows:
+        for name in columns:
+            if name == "overrides":
+                kinds = _json_cell(path, line, name, row[name]) or []
+                values[name].append([{"kind": _kind(path, line, one)} for one in kinds])
+            elif name == "state":
+                values[name].append(_json_cell(path, line, name, row[name]) or None)
+            else:
+                values[name].append(_cell(path, line, name, row[name]))
+    types = {"overrides": pa.list_(pa.struct([("kind", pa.string())])), "state": None}
+    try:
+        return pa.table(
+            {
+                name: pa.array(values[name], types.get(name, pa.date32() if name in DATES else pa.string()))
+                for name in columns
+            }
+        )
+    except pa.ArrowException as error:
+        raise ConfigError(f"not a standings file: {error}", file=str(path)) from error
+
+
+def _json_cell(path: Path, line: int, name: str, value: Any) -> Any:
+    return _json(path, line, name, value) if isinstance(value, str) else value
+
+
+def _kind(path: Path, line: int, entry: Any) -> str | None:
+    if not isinstance(entry, dict):
+        raise ConfigError(f"overrides holds {entry!r}, not an override", file=str(path), line=line)
+    kind = entry.get("kind")
+    return None if kind is None else str(kind)
 
 
 Rows = Iterable[tuple[int, Mapping[str, Any]]]

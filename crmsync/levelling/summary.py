@@ -9,15 +9,26 @@ import pyarrow.compute as pc
 
 from crmsync.levelling import previous, sql
 from crmsync.levelling.atoms import Days
-from crmsync.levelling.categories import ENTRY_OF_OVERRIDE
 from crmsync.levelling.gap import ENTRY
 from crmsync.levelling.sql import Sql
-from crmsync.levelling.standings import COLUMNS
-from crmsync.programs.program import Headline, Program
+from crmsync.levelling.standings import COLUMNS, DATES
+from crmsync.levelling.state import shape_of, struct_of
+from crmsync.programs.program import Headline, Program, Take
 
 FORMAT = 1
 UNREAD = "the partner's row was rejected"
 """Why a standing that is carried on is provisional."""
+
+ENTRY_OF_OVERRIDE = "STRUCT<kind TEXT, value TEXT, ends_on TEXT, reason TEXT, tier_without TEXT>"
+
+LIGHT = frozenset(
+    {
+        "partner_id", "category", "calculated_tier", "earned_tier", "granted_tier", "previous_tier", "pending_tier",
+        "pending_on", "headline_tier", "primary_category", "movement", "tier_since", "grace_until", "next_review",
+        "state",
+    }
+)  # fmt: skip
+"""Columns that a light assessment computes; the others are empty."""
 
 
 def standings_query(program: Program, days: Days, metrics: Sql, has_previous: bool) -> Sql:
@@ -37,16 +48,37 @@ def standings_query(program: Program, days: Days, metrics: Sql, has_previous: bo
     return sql.union_all([rows, _vanished(program, days.as_of, metrics)]) if has_previous else rows
 
 
+def light_query(program: Program, days: Days) -> Sql:
+    """All rows of a light assessment with all columns of the standings table."""
+    account = sql.select([sql.star(), *sql.columns(_account(program))], sql.table("standing"))
+    values = {**_nothing(), **{name: sql.col(name, "s") for name in LIGHT}, **_values(program, days.as_of)}
+    shown = sql.not_null(sql.col("movement", "s"))
+    return sql.select(sql.columns({name: values[name] for name in COLUMNS}), sql.subquery(account, "s"), where=shown)
+
+
+def _nothing() -> dict[str, Sql]:
+    """Every column empty, with its type."""
+    dates = {name: sql.null(sql.DATE) for name in DATES}
+    lists = {name: sql.empty_array(sql.TEXT) for name in ("risk_reasons", "provisional_reasons")}
+    return {
+        **{name: sql.null(sql.TEXT) for name in COLUMNS},
+        **dates,
+        **lists,
+        "gap": sql.empty_array(ENTRY),
+        "progress": sql.null("DECIMAL(4, 1)"),
+        "provisional": sql.false(),
+        "overrides": sql.empty_array(ENTRY_OF_OVERRIDE),
+    }
+
+
 def _values(program: Program, as_of: date) -> dict[str, Sql]:
-    nothing = {name: sql.null(sql.TEXT) for name in ("pending_tier", "per_value", "benefits", "state")}
-    no_date = {name: sql.null(sql.DATE) for name in ("pending_on", "reassess_on", "grace_until", "next_review")}
     return {
         "program": sql.text(program.key),
         "program_version": sql.text(program.version),
         "as_of": sql.day(as_of),
         "format": sql.cast(sql.number(FORMAT), sql.INT),
-        **nothing,
-        **no_date,
+        "overrides": sql.empty_array(ENTRY_OF_OVERRIDE),  # filled in afterwards, for the few who have one
+        "benefits": sql.null(sql.TEXT),
     }
 
 
@@ -89,37 +121,46 @@ def _account(program: Program) -> dict[str, Sql]:
     return {"headline_tier": headline, "primary_category": primary}
 
 
-KEPT = ("earned_tier", "granted_tier", "tier_since", *previous.CARRIED)
+KEPT = ("earned_tier", "granted_tier", "tier_since", "pending_tier", "pending_on", "grace_until", *previous.CARRIED)
 
 
 def _vanished(program: Program, as_of: date, metrics: Sql) -> Sql:
-    """One last row for standings of partners that are no longer in the table of partners.
+    """One last row for standings of partners that are no longer in the table of partners, and for those of categories
+    that this version no longer has.
 
     A partner whose row was rejected is not gone: its standing is carried on, so that a typing error moves nobody.
     """
     unread = sql.col("unread", "pr")
-    nothing = {name: sql.null(sql.TEXT) for name in COLUMNS}
+    shape = shape_of(program)
+    state = struct_of(shape, {name: sql.col(name, "pr") for name in shape.columns})
     values = {
-        **nothing,
+        **_nothing(),
         **_values(program, as_of),
         **{name: sql.case([(unread, sql.col(name, "pr"))]) for name in KEPT},
-        "risk_on": sql.null(sql.DATE),
+        "state": sql.case([(unread, state)]),
         "partner_id": sql.col("partner_id", "pr"),
         "category": sql.col("category", "pr"),
         "previous_tier": sql.col("granted_tier", "pr"),
         "movement": sql.case([(unread, sql.text("unchanged"))], sql.text("left")),
-        "overrides": sql.empty_array(ENTRY_OF_OVERRIDE),
-        "gap": sql.empty_array(ENTRY),
-        "risk_reasons": sql.empty_array(sql.TEXT),
         "provisional_reasons": sql.case([(unread, sql.array([sql.text(UNREAD)]))], sql.empty_array(sql.TEXT)),
         "provisional": unread,
-        "progress": sql.null("DECIMAL(4, 1)"),
         "metrics": metrics,  # the join finds no measures, so every value is null
     }
-    match = sql.eq(sql.col("partner_id", "m"), sql.col("partner_id", "pr"))
+    match = sql.and_(sql.eq(sql.col("partner_id", "m"), sql.col("partner_id", "pr")), _is_known(program))
     return sql.select(
         sql.columns({name: values[name] for name in COLUMNS}),
         sql.table(previous.PREVIOUS, "pr"),
         [("left", sql.table("measures", "m"), match)],
         sql.is_null(sql.col("partner_id", "m")),
     )
+
+
+def _is_known(program: Program) -> Sql:
+    """Whether this version has the category of a standing."""
+    category = sql.col("category", "pr")
+    ways: list[Sql] = [sql.in_(category, [sql.text(key) for key in program.categories])]
+    for key in program.categories:
+        per = program.ladder_of(key).per
+        if per is not None and per.take is Take.EACH:
+            ways.append(sql.like(category, sql.text(f"{key}/%")))
+    return sql.or_(*ways)
