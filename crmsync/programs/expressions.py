@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from difflib import get_close_matches
+from itertools import pairwise
 
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
@@ -21,7 +23,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from crmsync.errors import ConfigError
 from crmsync.programs.durings import is_interval
 from crmsync.programs.kinds import FUNCTIONS, WrongUseError, kind_of
-from crmsync.programs.names import CLOCK, METRIC, Found, Kind, Scope, UnknownNameError
+from crmsync.programs.names import AS_OF, CLOCK, METRIC, Found, Kind, Scope, UnknownNameError
 from crmsync.programs.program import Formula, Unit
 from crmsync.strict_yaml import date_of, nearest, one_line
 
@@ -51,48 +53,17 @@ _KEYWORDS = frozenset(
 _NEVER_FIRST = frozenset({"and", "or", "in", "between", "like", "is", "when", "then", "else", "end"})
 _REFUSED = frozenset(
     {
-        "select",
-        "from",
-        "where",
-        "distinct",
-        "as",
-        "over",
-        "escape",
-        "collate",
-        "ilike",
-        "similar",
-        "exists",
-        "any",
-        "some",
-        "all",
-        "cast",
-        "extract",
-        "union",
-        "join",
-        "with",
-        "values",
-        "interval",
-        "glob",
-        "rlike",
-        "regexp",
-        "isnull",
-        "notnull",
-        "at",
-        "window",
-        "partition",
-        "order",
-        "group",
-        "having",
-        "limit",
-        "current_date",
-        "current_timestamp",
-        "current_time",
-        "localtime",
-        "localtimestamp",
+        "select", "from", "where", "distinct", "as", "over", "escape", "collate", "ilike", "similar", "exists",
+        "any", "some", "all", "cast", "extract", "union", "join", "with", "values", "interval", "glob", "rlike",
+        "regexp", "isnull", "notnull", "at", "window", "partition", "order", "group", "having", "limit",
+        "current_date", "current_timestamp", "current_time", "localtime", "localtimestamp",
     }
-)
+)  # fmt: skip
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"[0-9]{1,28}(\.[0-9]{1,28})?")
+_VALUES = frozenset(
+    {TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING, TokenType.TRUE, TokenType.FALSE, TokenType.NULL}
+)
 _YES_NO = {"yes": TokenType.TRUE, "no": TokenType.FALSE}
 _HINTS = {
     TokenType.SEMICOLON: "write one expression, without `;`",
@@ -280,8 +251,16 @@ def _keep_name(reading: _Reading, prefix: str | None, index: int, start: int) ->
     try:
         reading.names[token.start] = reading.scope.resolve(prefix, reading.source(token))
     except UnknownNameError as error:
-        raise reading.place.fail(str(error), start) from None
+        raise reading.place.fail(f"{error}{_near_word(str(error), prefix, token.text)}", start) from None
     reading.kept.append(_retyped(token, TokenType.IDENTIFIER))
+
+
+def _near_word(message: str, prefix: str | None, name: str) -> str:
+    """The word of the language that an unknown name nearly is, where no name is near."""
+    if prefix is not None or "did you mean" in message:
+        return ""
+    close = get_close_matches(name.lower(), (*_KEYWORDS, *_YES_NO, AS_OF), 1, 0.6)
+    return f"; did you mean `{close[0]}`?" if close else ""
 
 
 def _retyped(token: Token, to: TokenType) -> Token:
@@ -293,12 +272,27 @@ def _tree(reading: _Reading) -> Expression:
     try:
         found = DuckDB().parser().parse(reading.kept, place.text)
     except ParseError as error:
-        raise place.fail("cannot be read", _start_of(error, reading)) from None
+        raise _cannot_be_read(reading, _start_of(error, reading)) from None
     except (SqlglotError, ValueError, RecursionError) as error:
         raise place.fail(f"cannot be read: {type(error).__name__}") from None
     if len(found) != 1 or not isinstance(found[0], Expression):
         raise place.fail("is not one expression")
     return found[0]
+
+
+def _cannot_be_read(reading: _Reading, start: int | None) -> ConfigError:
+    """What to say of words that are no sentence: most often an operator is missing between two values, or misspelt."""
+    for before, after in pairwise(reading.kept):
+        if before.token_type not in _VALUES or after.token_type not in _VALUES:
+            continue
+        for token in (after, before):
+            close = get_close_matches(token.text.lower(), _KEYWORDS, 1, 0.6)
+            if close and not reading.scope.is_known(token.text) and token.token_type is TokenType.IDENTIFIER:
+                return reading.place.fail(f"`{token.text}` cannot stand here; did you mean `{close[0]}`?", token.start)
+        pair = f"`{reading.source(before)}` and `{reading.source(after)}`"
+        return reading.place.fail(f"cannot be read: between {pair} an operator is missing", after.start)
+    word = next((f" at `{reading.source(token)}`" for token in reading.kept if token.start == start), "")
+    return reading.place.fail(f"cannot be read{word}; a value, an operator or a bracket is missing or too much", start)
 
 
 def _start_of(error: ParseError, reading: _Reading) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from difflib import get_close_matches
 
 from crmsync.programs.ecb import FROM_ECB, currencies
 from crmsync.programs.names import Kind, Tables, UnknownNameError
@@ -79,10 +80,17 @@ def read_rates(node: Node | None, currency: str | None) -> str | tuple[RateRow, 
             near = nearest(currency, currencies())
             raise node.fail(f"`ecb` has no rates of the program's currency {currency}{near}")
         return FROM_ECB
+    if "." not in text:
+        raise node.fail(f"`{text}` is no source of rates; write crm, ecb or the name of a CSV file{_near_source(text)}")
     sheet = read_sheet(node, ("currency", "rate"))
     rows = tuple(_row(sheet, index) for index in range(len(sheet.rows)))
     _check_rates(node, sheet, rows, currency)
     return rows
+
+
+def _near_source(text: str) -> str:
+    close = get_close_matches(text, (FROM_CRM, FROM_ECB), 1, 0.5)
+    return f"; did you mean `{close[0]}`?" if close else ""
 
 
 def _row(sheet: Sheet, index: int) -> RateRow:

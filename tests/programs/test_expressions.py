@@ -244,3 +244,18 @@ def test_no_row_of_words_raises_anything_but_a_config_error(words: list[str]) ->
 def test_no_text_raises_anything_but_a_config_error(text: str) -> None:
     with contextlib.suppress(ConfigError):
         row(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        ("is_won adn amount > 5", "no column `adn`; did you mean `and`? (position 8"),
+        ("is_won amount > 5", "between `is_won` and `amount` an operator is missing (position 8"),
+        ("case when is_won than 1 else 0 end > 0", "did you mean `then`?"),
+        ("coalesce(is_won, flase)", "`opportunities` has no column `flase`; did you mean `false`?"),
+        ("amount >", "a value, an operator or a bracket is missing or too much"),
+        ("(amount > 5", "a value, an operator or a bracket is missing or too much"),
+    ],
+)
+def test_a_misspelt_word_of_the_language_is_named(text: str, fragment: str) -> None:
+    assert fragment in refused(text)
