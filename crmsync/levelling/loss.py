@@ -14,14 +14,14 @@ from sqlglot import exp
 
 from crmsync.levelling import sql
 from crmsync.levelling.aggregates import TablePass
-from crmsync.levelling.atoms import Atom, atoms_needed
+from crmsync.levelling.atoms import Atom, atoms_needed, is_ordered
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.criteria import LIMITS, Criteria, metrics_of, tiers_of
 from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.measures import Measures, formulas_of
 from crmsync.levelling.reach import subtrees
 from crmsync.levelling.risk import position_by_keeps
-from crmsync.levelling.rows import Rows
+from crmsync.levelling.rows import TIE, Rows
 from crmsync.levelling.running import Rowset, can_run, register_events, running_values
 from crmsync.levelling.scans import MetricColumns, RowSource, kept, row_expressions, row_values
 from crmsync.levelling.spots import HORIZON, Spot
@@ -88,6 +88,8 @@ def _row_tables(levelling: Levelling, atoms: Mapping[str, Atom], calendar: Calen
         expressions = row_expressions(rows, mine, levelling.days, levelling.file)
         values = {**row_values(rows), "scope": sql.col("scope", "f")}
         values["member"] = values.pop("partner_id")
+        if any(is_ordered(atom) for atom in mine):
+            values[TIE] = rows.identity()
         columns = {atom.column: _owned(atom, kept(expressions[atom.column], values)) for atom in mine}
         match = sql.eq(sql.col("member", "c"), sql.col("partner_id", "t"))
         in_scope = sql.select(
