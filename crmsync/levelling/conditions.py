@@ -248,7 +248,8 @@ def _number_call(maker: Callable[[Sql], Sql]) -> Callable[[Sql, Reader], Value]:
         value = _value(node.this, reader)
         if value.kind == MONEY:
             return merged(maker(value.sql), MONEY, value, computed=True)
-        return merged(maker(as_double(rounded(value)).sql), NUMBER, value, computed=True)
+        number = sql.cast(maker(as_double(rounded(value)).sql), sql.DOUBLE)  # FLOOR gives a whole number on Spark
+        return merged(number, NUMBER, value, computed=True)
 
     return call
 
@@ -256,7 +257,7 @@ def _number_call(maker: Callable[[Sql], Sql]) -> Callable[[Sql, Reader], Value]:
 def _round(node: Sql, reader: Reader) -> Value:
     value = _value(node.this, reader)
     digits = int(node.args["decimals"].this) if node.args.get("decimals") is not None else 0
-    exact = sql.round_(as_exact(value) if value.kind == MONEY else sql.cast(as_double(value).sql, sql.EXACT), digits)
+    exact = sql.round_(as_exact(value) if value.kind == MONEY else sql.exact(as_double(value).sql), digits)
     if value.kind == MONEY:
         return merged(exact, MONEY, value, computed=True)
     return merged(sql.cast(exact, sql.DOUBLE), NUMBER, value)

@@ -13,9 +13,6 @@ from sqlglot import exp
 from crmsync.levelling import sql
 from crmsync.levelling.sql import Sql
 
-WHOLE = 2**52
-"""From here on every DOUBLE is a whole number."""
-
 
 def spark_text(query: Sql, tables: Mapping[str, str], ordered: bool = True) -> str:
     """`query` as Spark SQL over the views that stand for its tables. `ordered`: whether its own order is kept."""
@@ -38,14 +35,6 @@ def _read_view(table: exp.Table, tables: Mapping[str, str]) -> None:
         if not table.alias:
             table.set("alias", exp.TableAlias(this=sql.name(name)))
         table.set("this", sql.name(tables[name]))
-
-
-def _whole_double(node: Sql) -> None:
-    """FLOOR and CEIL of a DOUBLE give a BIGINT, which ends at 9.2e18."""
-    value = node.this
-    small = sql.lt(sql.abs_(value.copy()), sql.double(WHOLE))
-    rounded = sql.cast(node.copy(), sql.DOUBLE)
-    node.replace(sql.case([(small, rounded)], sql.cast(value, sql.DOUBLE)))
 
 
 def _plain_backslash(like: Sql) -> None:
@@ -86,8 +75,6 @@ def _may_be_null(struct: Sql) -> None:
 
 
 RULES: Mapping[type[Sql], Callable[[Sql], None]] = {
-    exp.Floor: _whole_double,
-    exp.Ceil: _whole_double,
     exp.Like: _plain_backslash,
     exp.ArrayContains: _known_members,
     exp.Lower: _one_to_one("İΣ", "iσ"),

@@ -74,14 +74,15 @@ def product(left: Value, right: Value) -> Value:
     if MONEY not in (left.kind, right.kind):
         return merged(sql.mul(as_double(left).sql, as_double(right).sql), NUMBER, left, right, computed=True)
     money, factor = (left, right) if left.kind == MONEY else (right, left)
-    exact = sql.mul(sql.cast(money.sql, sql.AMOUNT), sql.cast(as_double(factor).sql, sql.RATE))
     if factor.number is not None:
         exact = sql.mul(sql.cast(money.sql, sql.AMOUNT), sql.decimal(factor.number, sql.RATE))
         if abs(factor.number) < 1_000_000 and -int(factor.number.as_tuple().exponent) <= 12:
             return merged(sql.cast(exact, sql.EXACT), MONEY, left, right, computed=True)
+    else:
+        exact = sql.mul(sql.cast(money.sql, sql.AMOUNT), sql.exact(as_double(factor).sql, sql.RATE))
     double = sql.mul(as_double(money).sql, as_double(factor).sql)
     small = sql.lt(sql.abs_(as_double(factor).sql), sql.double(1_000_000))
-    product = sql.case([(small, sql.cast(exact, sql.EXACT))], sql.cast(double, sql.EXACT))
+    product = sql.case([(small, sql.cast(exact, sql.EXACT))], sql.exact(double))
     return merged(product, MONEY, left, right, computed=True)
 
 
@@ -96,7 +97,9 @@ def as_exact(value: Value) -> Sql:
     """The value as an exact decimal."""
     if value.number is not None:
         return sql.decimal(value.number)
-    return value.sql if value.kind == MONEY else sql.cast(value.sql, sql.EXACT)
+    if value.kind == MONEY:
+        return value.sql
+    return sql.exact(value.sql) if value.kind == NUMBER else sql.cast(value.sql, sql.EXACT)
 
 
 def comparable(left: Value, right: Value) -> tuple[Value, Value]:
