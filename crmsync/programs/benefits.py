@@ -15,7 +15,7 @@ from crmsync.programs.keys import read_key
 from crmsync.programs.names import PARTNERS, Found, Kind, Scope, UnknownNameError, kind_of_unit
 from crmsync.programs.program import Benefit, ByAttribute, Commission, Formula, Ladder, MoneyValue, Unit, Value
 from crmsync.programs.thresholds import Conversion, attribute_text, convertible
-from crmsync.programs.vocabulary import Vocabulary, column_kind
+from crmsync.programs.vocabulary import Vocabulary, column_kind, no_default
 from crmsync.strict_yaml import Node, decimal_of, nearest
 
 BENEFIT = "benefit"
@@ -29,12 +29,10 @@ _SEPARATED = re.compile(r"[0-9]{1,3}(?:[,' ][0-9]{3})+(?:\.[0-9]+)?%?(?: [A-Z]{3
 
 @dataclass(frozen=True)
 class Offer:
-    """What benefits are read with. `categories`, `tiers`: the keys that `by: category` and `by: tier` may name."""
+    """What benefits are read with."""
 
     words: Vocabulary
     conversion: Conversion
-    categories: Collection[str] = ()
-    tiers: Collection[str] = ()
 
 
 def read_benefits(node: Node | None, offer: Offer) -> dict[str, Benefit]:
@@ -112,9 +110,10 @@ def _column(node: Node, key: str, offer: Offer, words: Collection[str]) -> tuple
         raise node.fail(f"`{key}` needs one value, or a table that starts with `by:` and has a `default:`")
     column = parts["by"].text().removeprefix(f"{PARTNERS}.")
     if "default" not in parts:
-        raise node.fail(f"`by: {column}` needs a `default:` for an empty or unlisted value")
+        raise no_default(node, column)
     if column in words:
-        known = offer.categories if column == CATEGORY else offer.tiers
+        tiers = offer.words.tiers
+        known = list(tiers.categories) if column == CATEGORY else sorted(tiers.tiers())
         for name in parts:
             if name not in (*known, "by", "default"):
                 raise node.fail_at_key(name, f"unknown {column} `{name}`{nearest(name, known)}")

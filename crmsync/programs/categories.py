@@ -12,10 +12,10 @@ from crmsync.programs.keys import read_key
 from crmsync.programs.movement import Calendar, read_movement
 from crmsync.programs.names import PARTNERS, Kind, Scope, kind_of_unit, read_label
 from crmsync.programs.program import Category, Formula, FromTier, Headline, Ladder, Metric, StartsFrom
+from crmsync.programs.tier_names import ALONE, usual_ladder
 from crmsync.programs.vocabulary import Vocabulary, column_kind
 from crmsync.strict_yaml import Node, nearest
 
-EVERYBODY = "all"
 DECLARED = "declared_categories"
 CATEGORY_KEYS = ("label", "means", "member", "observed", "ladder", "starts_from", "movement")
 
@@ -28,9 +28,9 @@ def read_categories(
     calendar: Calendar,
 ) -> dict[str, Category]:
     """The categories in file order; the one category `all` where the file names none. Errors: ConfigError."""
-    usual = _usual_ladder(metrics, ladders)
+    usual = usual_ladder(list(ladders), _read_ladders(metrics))
     if node is None:
-        found = {EVERYBODY: Category(EVERYBODY, EVERYBODY, top.line, usual or next(iter(ladders)))}
+        found = {ALONE: Category(ALONE, ALONE, top.line, usual or next(iter(ladders)))}
         if usual is None:
             raise top.mapping()["ladders"].fail_at_key(
                 list(ladders)[1],
@@ -45,20 +45,6 @@ def read_categories(
         _check_names(node, found)
     _check_climbed(top.mapping()["ladders"], found, metrics, ladders)
     return found
-
-
-def category_keys(node: Node | None) -> list[str]:
-    """The keys of the categories, before they are read."""
-    return list(node.mapping()) if node is not None else [EVERYBODY]
-
-
-def _usual_ladder(metrics: Mapping[str, Metric], ladders: Mapping[str, Ladder]) -> str | None:
-    """The ladder that a category climbs which names none: the only one, or the only one that no `tier_of` reads."""
-    first, read = next(iter(ladders)), _read_ladders(metrics)
-    if len(ladders) == 1 or read >= set(ladders) - {first}:
-        return first
-    unread = [key for key in ladders if key not in read]
-    return unread[0] if len(unread) == 1 else None
 
 
 def _read_ladders(metrics: Mapping[str, Metric]) -> set[str]:

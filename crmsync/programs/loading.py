@@ -13,7 +13,6 @@ from pathlib import Path
 from crmsync.errors import ConfigError
 from crmsync.programs.benefits import Offer, read_commission, read_costs
 from crmsync.programs.categories import (
-    category_keys,
     read_categories,
     read_declared,
     read_headline,
@@ -34,9 +33,9 @@ from crmsync.programs.rates import FROM_CRM, MoneyColumns, check_money, read_cur
 from crmsync.programs.references import read_references
 from crmsync.programs.review_dates import read_every, read_fiscal_start
 from crmsync.programs.sheets import is_file
-from crmsync.programs.threshold_table import file_of, read_threshold_table, tier_keys
+from crmsync.programs.threshold_table import file_of, read_threshold_table
 from crmsync.programs.thresholds import Conversion
-from crmsync.programs.tier_names import read_tier_names
+from crmsync.programs.tier_names import own_key, programs_read, read_tier_names
 from crmsync.programs.versions import by_key, read_migration
 from crmsync.programs.vocabulary import Vocabulary
 from crmsync.strict_yaml import Node, read_yaml
@@ -84,8 +83,8 @@ def _program(path: Path, top: Node, parts: Mapping[str, Node], words: Vocabulary
     metrics = read_metrics(parts["metrics"], words, conversion)
     _check_currency(parts, currency, metrics, words.money)
     calendar = Calendar(words, read_fiscal_start(parts.get("fiscal_year")))
-    table = read_threshold_table(parts.get("thresholds"), parts["ladders"], words, conversion)
-    offer = Offer(words, conversion, category_keys(parts.get("categories")), tier_keys(parts["ladders"]))
+    table = read_threshold_table(parts.get("thresholds"), words, conversion)
+    offer = Offer(words, conversion)
     ladders = read_ladders(parts["ladders"], Setting(offer, calendar, table))
     check_splits(parts["ladders"], ladders, metrics)
     categories = read_categories(parts.get("categories"), top, metrics, ladders, calendar)
@@ -181,15 +180,10 @@ def _with_needed(path: Path) -> list[Path]:
     return found
 
 
-def _needed_keys(top: Node) -> set[str]:
+def _needed_keys(top: Node) -> set[str | None]:
     """Keys of the programs that a file reads, its own where it has versions to migrate from."""
     parts = top.mapping()
-    metrics = parts["metrics"].value if "metrics" in parts else {}
-    entries = metrics.values() if isinstance(metrics, dict) else ()
-    reads = [entry.value.get("tier_of") for entry in entries if isinstance(entry.value, dict)]
-    named = [one.value.get("program") for one in reads if one is not None and isinstance(one.value, dict)]
-    own = [parts.get("program")] if "migration" in parts else []
-    return {one.value for one in (*named, *own) if one is not None and isinstance(one.value, str)}
+    return {key for _, key in programs_read(parts)} | ({own_key(parts)} if "migration" in parts else set())
 
 
 def _keys_beside(path: Path) -> dict[Path, str]:

@@ -77,15 +77,12 @@ class TierCells:
         return self.table.asked_by(node, (self.ladder, self.tier, self.rule, metric))
 
 
-def read_threshold_table(
-    node: Node | None, ladders: Node, words: Vocabulary, conversion: Conversion
-) -> ThresholdTable | None:
-    """The table that `thresholds:` names or holds. `ladders`: for the tiers that rows may name. Errors: ConfigError."""
+def read_threshold_table(node: Node | None, words: Vocabulary, conversion: Conversion) -> ThresholdTable | None:
+    """The table that `thresholds:` names or holds. Errors: ConfigError."""
     if node is None:
         return None
     file, found = _rows(node, words)
-    tiers = _tiers_by_ladder(ladders)
-    rows = [_row(one, tiers, words, conversion) for one in found]
+    rows = [_row(one, words, conversion) for one in found]
     if not rows:
         raise node.fail("`thresholds:` holds no row")
     seen: dict[tuple[Place, frozenset[tuple[str, str]]], int] = {}
@@ -95,11 +92,6 @@ def read_threshold_table(
             shown = ", ".join(f"{key} {value}" for key, value in row.attributes.items()) or "no attributes"
             raise row.node.fail(f"two rows for {' '.join(row.place)} with {shown} (the first on line {first})")
     return ThresholdTable(file, rows)
-
-
-def tier_keys(ladders: Node) -> list[str]:
-    """The tier keys of all ladders, before they are read, each once."""
-    return list(dict.fromkeys(key for keys in _tiers_by_ladder(ladders).values() for key in keys))
 
 
 def file_of(node: Node | None) -> Path | None:
@@ -133,25 +125,14 @@ def _as_mapping(sheet: Sheet, index: int) -> Node:
     return Node(file, line, dict(cells), key_lines=dict.fromkeys(cells, line))
 
 
-def _tiers_by_ladder(ladders: Node) -> dict[str, list[str]]:
-    """Tier keys by ladder, as far as they can be read; what is wrong with a ladder is told when it is read."""
-    found: dict[str, list[str]] = {}
-    for key, entry in ladders.mapping().items():
-        listed = entry.value.get("tiers") if isinstance(entry.value, dict) else None
-        items = listed.value if listed is not None and isinstance(listed.value, list) else []
-        keys = [item.value.get("key") if isinstance(item.value, dict) else item for item in items]
-        found[key] = [one.value for one in keys if one is not None and isinstance(one.value, str)]
-    return found
-
-
-def _row(node: Node, tiers: Mapping[str, list[str]], words: Vocabulary, conversion: Conversion) -> _Row:
+def _row(node: Node, words: Vocabulary, conversion: Conversion) -> _Row:
     cells = node.mapping()
     for key in REQUIRED:
         if key not in cells:
             known = [one for one in cells if one not in (*REQUIRED, *OPTIONAL)]
             raise node.fail(f"`{key}:` is missing in this row{nearest(key, known) if known else ''}")
-    ladder = _one_of(cells["ladder"], "ladder", tiers)
-    tier = _one_of(cells["tier"], "tier", tiers[ladder])
+    ladder = _one_of(cells["ladder"], "ladder", words.tiers.ladders)
+    tier = _one_of(cells["tier"], "tier", words.tiers.ladders[ladder])
     rule = _one_of(cells["rule"], "rule", RULES) if "rule" in cells else RULES[0]
     metric = _one_of(cells["metric"], "metric", words.units)
     value = read_cell(cells["value"], cells.get("currency"), metric, words, conversion)

@@ -6,7 +6,7 @@ Only looks: what is wrong with a ladder or a category is said where it is read. 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,11 +37,26 @@ class TierNames:
 def read_tier_names(top: Mapping[str, Node]) -> TierNames:
     """The names in the top level of a program."""
     ladders = {key: tuple(_tier_keys(entry)) for key, entry in _entries(top.get("ladders")).items()}
-    only = next(iter(ladders)) if len(ladders) == 1 else None
+    usual = usual_ladder(list(ladders), set(_ladders_read(top)))
     if "categories" not in top:
-        return TierNames(ladders, {ALONE: only})
-    categories = {key: _ladder(entry) or only for key, entry in _entries(top["categories"]).items()}
+        return TierNames(ladders, {ALONE: usual})
+    categories = {key: _ladder(entry) or usual for key, entry in _entries(top["categories"]).items()}
     return TierNames(ladders, categories)
+
+
+def usual_ladder(ladders: Sequence[str], read: Collection[str]) -> str | None:
+    """The ladder that a category climbs which names none: the only one, or the only one that no `tier_of` reads."""
+    if set(ladders[1:]) <= set(read):
+        return next(iter(ladders), None)
+    unread = [key for key in ladders if key not in read]
+    return unread[0] if len(unread) == 1 else None
+
+
+def _ladders_read(top: Mapping[str, Node]) -> Iterable[str]:
+    for metric in _entries(top.get("metrics")).values():
+        node = _entries(_entries(metric).get("tier_of")).get("ladder")
+        if node is not None and node.is_text:
+            yield node.text()
 
 
 def _entries(node: Node | None) -> Mapping[str, Node]:

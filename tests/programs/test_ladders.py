@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from crmsync.errors import ConfigError
-from crmsync.programs.program import Family, Horizon, Ladder, Per, Period, Take
-from tests.programs.texts import HEAD, LADDER, loaded
+from crmsync.programs.program import Criterion, Family, Horizon, Ladder, Per, Period, Take
+from tests.programs.texts import COLUMNS, HEAD, LADDER, loaded
 
 SPLIT = HEAD.replace("during: last 12 months}", "during: last 12 months, split_by: partners.region}")
 
@@ -94,6 +94,15 @@ def test_a_ladder_that_is_only_read_needs_no_category(tmp_path: Path) -> None:
         found = loaded(tmp_path, READ + text)
         assert {key: one.ladder for key, one in found.categories.items()} == {"all": "main"}
     assert loaded(tmp_path, READ + LADDER + EXTRA + "categories: {a: {}}\n").categories["a"].ladder == "main"
+
+
+def test_the_tiers_of_a_category_that_names_no_ladder_are_known(tmp_path: Path) -> None:
+    text = READ + "  own: {tier_of: {category: a}}\n" + LADDER + EXTRA.replace("{people: 1}", "{own: gold}")
+    found = loaded(tmp_path, text + "categories: {a: {}}\n", COLUMNS)
+    requires = found.ladders["extra"].tiers[0].requires
+    assert requires is not None
+    assert isinstance(requires.parts[0], Criterion)
+    assert requires.parts[0].value == 2
 
 
 def test_a_ladder_that_nobody_climbs_or_reads_is_refused(tmp_path: Path) -> None:
