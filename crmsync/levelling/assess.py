@@ -194,7 +194,8 @@ def compute_standings(
         losses = engine.read(sql.select([sql.star()], sql.table(LOSSES)))
     if not before.stands and not keep_measures:
         engine.drop([MEASURES])
-    metrics = metrics_struct(with_alias(names[NOW], "m"))
+    first = next(iter(program.categories))  # of partners that are gone every value is null, whatever the category
+    metrics = metrics_struct(with_alias(names[NOW], "m").at(category=first))
     standings = in_order(engine.read(standings_query(program, levelling.days, metrics, before.stands)))
     return with_losses(standings, losses) if losses is not None else standings
 

@@ -34,9 +34,8 @@ def wanted_metrics(levelling: Levelling, light: bool = False) -> list[tuple[str,
     ahead = () if light else (HORIZON, PACE)
     today = deciding | metrics_of_movement(program) if light else set(program.metrics)
     found = [(key, one) for key in program.metrics if key in today for one in _spots(levelling, key, Spot(NOW))]
-    wide = [Spot(view) for view in ahead]
-    found += [(key, one) for key in program.metrics if key in deciding for spot in wide
-              for one in _spots(levelling, key, spot)]  # fmt: skip
+    ordered = [key for key in program.metrics if key in deciding]
+    found += [(key, one) for key in ordered for view in ahead for one in _spots(levelling, key, Spot(view))]
     return list(dict.fromkeys([*found, *_per_value(levelling, (NOW, *ahead))]))
 
 

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from crmsync.errors import DataError
 from crmsync.levelling import sql
 from crmsync.levelling.conditions import condition_of
+from crmsync.levelling.criteria import metrics_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.scans import split_words
 from crmsync.levelling.spots import inputs_of
 from crmsync.levelling.sql import Sql
-from crmsync.programs.program import FromRows, Metric
+from crmsync.programs.program import FromRows, Ladder, Metric
 
 MOST = 500
 
@@ -31,6 +32,19 @@ def find_splits(levelling: Levelling) -> None:
     for (table, _), metrics in groups.items():
         levelling.splits.update(_values(levelling, table, metrics))
     _pass_on(levelling)
+
+
+def ladder_values(levelling: Levelling, ladder: Ladder) -> list[str]:
+    """The values for which a ladder with `per` is evaluated: those that any split metric of its criteria has."""
+    if ladder.per is None:
+        return []
+    return sorted({value for key in split_metrics_of(levelling, ladder) for value in levelling.splits.get(key, ())})
+
+
+def split_metrics_of(levelling: Levelling, ladder: Ladder) -> list[str]:
+    """The split metrics that the criteria of a ladder read, in file order."""
+    read = {key for tier in ladder.tiers for one in (tier.requires, tier.keeps) for key in metrics_of(one)}
+    return [key for key in levelling.program.metrics if key in read and key in levelling.spots.split]
 
 
 def _values(levelling: Levelling, table: str, metrics: Sequence[Metric]) -> dict[str, tuple[str, ...]]:

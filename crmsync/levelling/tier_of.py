@@ -20,6 +20,7 @@ from crmsync.levelling.criteria import Criteria, Limits, metrics_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures
 from crmsync.levelling.rules import Rules
+from crmsync.levelling.splits import ladder_values
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.standing_before import earned_column, held_column, met_column
 from crmsync.levelling.tiers import highest_position
@@ -67,9 +68,7 @@ class TierPosition:
 
     def split_values(self) -> list[str]:
         """The values of the split metrics, where the ladder is asked once for each."""
-        if self.ladder.per is None:
-            return []
-        return sorted({value for key in self.metrics for value in self.levelling.splits.get(key, ())})
+        return ladder_values(self.levelling, self.ladder)
 
     def layers(self, names: Measures) -> tuple[list[dict[str, Sql]], Sql]:
         """Helper columns and the position."""
