@@ -27,7 +27,7 @@ from crmsync.programs.program import (
     Points,
     Unit,
 )
-from crmsync.programs.vocabulary import Vocabulary, column_kind
+from crmsync.programs.vocabulary import Vocabulary, column_kind, no_default
 from crmsync.strict_yaml import Node, decimal_of, nearest
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -282,7 +282,7 @@ def _by(node: Node, of: str | None, words: Vocabulary) -> ByAttribute:
     if kind is Kind.LIST:
         raise parts["by"].fail(f"`{column}` is a list; `by:` needs a column with one value")
     if "default" not in parts:
-        raise node.fail(f"`by: {column}` needs a `default:` for an empty or unlisted value")
+        raise no_default(node, column)
     leaves = {
         key: read_points(value, words) if of is None else _scaled(value, of, words)
         for key, value in parts.items()

@@ -16,7 +16,7 @@ from crmsync.errors import ConfigError
 from crmsync.programs.ecb import FROM_ECB, currencies
 from crmsync.programs.names import PARTNERS, Kind, kind_of_unit
 from crmsync.programs.program import ByAttribute, Comparison, FromSheet, MoneyValue, OtherMetric, RateRow, Unit, Value
-from crmsync.programs.vocabulary import Vocabulary, column_kind
+from crmsync.programs.vocabulary import Vocabulary, column_kind, no_default
 from crmsync.strict_yaml import Node, decimal_of, nearest
 
 _COMPARED = re.compile(r"(>=|<=|>|<|=)\s*(.*)", re.DOTALL)
@@ -228,7 +228,7 @@ def _by_attribute(node: Node, metric: str, words: Vocabulary, conversion: Conver
     if kind is Kind.LIST:
         raise parts["by"].fail(f"`{column}` is a list; `by:` needs a column with one value")
     if "default" not in parts:
-        raise node.fail(f"`by: {column}` needs a `default:` for an empty or unlisted value")
+        raise no_default(node, column)
     leaves = {key: read_threshold(value, metric, words, conversion) for key, value in parts.items() if key != "by"}
     comparison = _common_comparison(node, leaves)
     values = {attribute_text(key, kind): leaf.value for key, leaf in leaves.items() if key != "default"}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
+from crmsync.errors import ConfigError
 from crmsync.programs.names import PARTNERS, Kind, Scope, Tables, UnknownNameError
 from crmsync.programs.program import Reference, Unit
 from crmsync.programs.rates import MoneyColumns
@@ -48,6 +50,13 @@ class Vocabulary:
         if key not in self.units:
             raise node.fail(f"unknown metric `{key}`{nearest(key, self.units)}")
         return self.units[key]
+
+
+def no_default(node: Node, column: str) -> ConfigError:
+    """The error to raise about a table by an attribute without `default:`, which may be there misspelt."""
+    problem = f"`by: {column}` needs a `default:` for an empty or unlisted value"
+    close = get_close_matches("default", node.mapping(), 1, 0.7)
+    return node.fail_at_key(close[0], f"{problem}; is `{close[0]}` meant to be it?") if close else node.fail(problem)
 
 
 def column_kind(node: Node, column: str, tables: Tables) -> Kind | None:
