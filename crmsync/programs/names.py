@@ -157,7 +157,9 @@ class Scope:
             if name in self.tables.columns(PARTNERS):
                 raise UnknownNameError(f"`{table}` has no column `{name}`; write `partners.{name}`") from None
             if name in self.metrics:
-                why = "only columns of partners are known" if table == PARTNERS else f"the rows of `{table}` are counted"
+                why = (
+                    "only columns of partners are known" if table == PARTNERS else f"the rows of `{table}` are counted"
+                )
                 raise UnknownNameError(f"`{name}` is a metric; {why} before it is") from None
             raise
 
