@@ -209,6 +209,22 @@ def schema(
     ends_with(DONE, f"schema of program files: {out}", to_stderr=True)
 
 
+@app.command()
+def guide(
+    program: Annotated[Path, typer.Argument(metavar="PROGRAM", help="A program file, or a folder of its versions.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it here, as .md or .html. Default: Markdown on stdout.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write the program as its partners read it: tiers, requirements by region, calendars, benefits."""
+    from crmsync import reports
+    from crmsync.studies.guides import write_guide
+
+    _quiet_logs()
+    ends_with(DONE, reports.guide_report(write_guide(program, out), json))
+
+
 @sandbox.command("salesforce")
 def sandbox_salesforce(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0: any free one.")] = 0,

@@ -3,7 +3,7 @@
 from crmsync.reports.partners import assess_report, explain_report, explained_run_report
 from crmsync.reports.past import approval_report, status_report
 from crmsync.reports.runs import apply_report, plan_report, run_report
-from crmsync.reports.studies import cases_report, lint_report
+from crmsync.reports.studies import cases_report, guide_report, lint_report
 
 __all__ = [
     "apply_report",
@@ -12,6 +12,7 @@ __all__ = [
     "cases_report",
     "explain_report",
     "explained_run_report",
+    "guide_report",
     "lint_report",
     "plan_report",
     "run_report",

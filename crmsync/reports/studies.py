@@ -1,8 +1,9 @@
-"""What `test` and `lint` print: cases and what came out differently, and what the author of a program should see."""
+"""What `test`, `lint` and `guide` print: what came out differently, what is hardly meant, the program in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from crmsync.logs import safe_text
@@ -11,6 +12,7 @@ from crmsync.reports.text import json_text
 if TYPE_CHECKING:
     from crmsync.programs.lint import Finding
     from crmsync.studies.cases import CaseResult
+    from crmsync.studies.guides import WrittenGuide
 
 
 def cases_report(results: Sequence[CaseResult], as_json: bool) -> str:
@@ -42,3 +44,13 @@ def lint_report(findings: Sequence[Finding], as_json: bool) -> str:
         return json_text({"findings": found})
     told = f"{len(findings)} findings" if findings else "nothing to remark"
     return "\n".join(safe_text(line) for line in [*(one.text for one in findings), told])
+
+
+def guide_report(guide: WrittenGuide, as_json: bool) -> str:
+    """The guide itself, or where it was written."""
+    if as_json:
+        out = str(guide.out) if guide.out else None
+        return json_text(
+            {"program": guide.program, "version": guide.version, "out": out, "guide": asdict(guide.content)}
+        )
+    return guide.text if guide.out is None else f"guide of {guide.program}, version {guide.version}, in {guide.out}"
