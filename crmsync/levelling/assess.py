@@ -30,7 +30,7 @@ from crmsync.levelling.preparing import prepare
 from crmsync.levelling.previous import Previous
 from crmsync.levelling.remembered import Remembered, partner_dates, register_remembered
 from crmsync.levelling.review_days import reviewed
-from crmsync.levelling.shown import metrics_struct
+from crmsync.levelling.shown import metrics_struct, with_names
 from crmsync.levelling.spots import NOW
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.summary import light_query, standings_query, with_losses
@@ -196,7 +196,8 @@ def compute_standings(
         engine.drop([MEASURES])
     first = next(iter(program.categories))  # of partners that are gone every value is null, whatever the category
     metrics = metrics_struct(with_alias(names[NOW], "m").at(category=first))
-    standings = in_order(engine.read(standings_query(program, levelling.days, metrics, before.stands)))
+    rows = engine.read(standings_query(program, levelling.days, metrics, before.stands))
+    standings = with_names(in_order(rows), names[NOW])
     return with_losses(standings, losses) if losses is not None else standings
 
 

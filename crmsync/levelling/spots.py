@@ -59,7 +59,7 @@ def column_of(metric: str, spot: Spot) -> str:
     """Name of the column that holds a metric at a spot: `metric@view@1years[EMEA]~category`."""
     shifts = (f"{shift.count}{shift.period.value}" for shift in spot.shifts)
     column = "@".join([metric, spot.view, *shifts])
-    column += "" if spot.split is None else f"[{_apart(spot.split)}]"
+    column += "" if spot.split is None else f"[{apart(spot.split)}]"
     return column if spot.category is None else f"{column}~{spot.category}"
 
 
@@ -68,7 +68,7 @@ def presence_of(metric: str, split: str) -> str:
     return f"{column_of(metric, Spot(NOW, split=split))}#"
 
 
-def _apart(value: str) -> str:
+def apart(value: str) -> str:
     """A split value that stays apart from others where the engine takes EMEA and emea for one name."""
     capitals = sum(1 << at for at, letter in enumerate(value) if letter != letter.lower())
     return f"{value}^{capitals:x}" if capitals else value
