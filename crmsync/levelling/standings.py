@@ -65,7 +65,7 @@ def _write_csv(standings: pa.Table, path: Path) -> None:
 
 def _csv_column(name: str, values: pa.Array) -> list[Any]:
     if name in JSON_COLUMNS:
-        return [None if value is None else json_text(value) for value in values.to_pylist()]
+        return [None if value is None else json_text(value) for value in _own_values(name, values)]
     if pa.types.is_boolean(values.type):
         return [None if value is None else "true" if value else "false" for value in values.to_pylist()]
     plain: list[Any] = values.to_pylist()
@@ -75,7 +75,20 @@ def _csv_column(name: str, values: pa.Array) -> list[Any]:
 def _write_lines(standings: pa.Table, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for batch in standings.to_batches(max_chunksize=10_000):
-            stream.writelines(json_text(row) + "\n" for row in batch.to_pylist())
+            columns = {name: _own_values(name, batch.column(name)) for name in batch.schema.names}
+            rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+            stream.writelines(json_text(row) + "\n" for row in rows)
+
+
+def _own_values(name: str, values: pa.Array) -> list[Any]:
+    """The cells of a column; of split metrics only the values that a row has: a struct has nulls for the others."""
+    plain: list[Any] = values.to_pylist()
+    if name != "metrics" or not pa.types.is_struct(values.type) or not any(f.name.endswith("]") for f in values.type):
+        return plain
+    return [
+        None if one is None else {key: cell for key, cell in one.items() if cell is not None or not key.endswith("]")}
+        for one in plain
+    ]
 
 
 def json_text(value: Any) -> str:

@@ -83,6 +83,26 @@ def test_numbers_in_json_are_exact_text(standings: pa.Table) -> None:
     )
 
 
+def test_only_the_split_values_that_a_partner_has_are_written_as_json(tmp_path: Path) -> None:
+    """In Parquet a struct has nulls for the values of others."""
+    program = """\
+program: p
+metrics: {deals: {count: opportunities, split_by: region}, mean: {average: activities.value}}
+ladders: {main: {tiers: [low]}}
+"""
+    tables: Any = {
+        "partners": [{"partner_id": "A"}, {"partner_id": "B"}],
+        "opportunities": [{"opportunity_id": "1", "partner_id": "A", "region": "EMEA"}],
+    }
+    found = assessed(tmp_path, program, tables, date(2026, 11, 21)).standings
+    write_standings(found, tmp_path / "s.jsonl")
+    write_standings(found, tmp_path / "s.csv")
+    rows = [json.loads(line)["metrics"] for line in (tmp_path / "s.jsonl").read_text("utf-8").splitlines()]
+    assert rows == [{"deals": "1", "deals[EMEA]": "1", "mean": None}, {"deals": "0", "mean": None}]
+    with (tmp_path / "s.csv").open(encoding="utf-8", newline="") as stream:
+        assert [json.loads(row["metrics"]) for row in csv.DictReader(stream)] == rows
+
+
 def test_an_ending_that_is_no_format_is_refused(standings: pa.Table, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ends in \.xlsx; use \.csv, \.jsonl, \.parquet"):
         write_standings(standings, tmp_path / "s.xlsx")
