@@ -227,8 +227,8 @@ def _check_tiers(program: Program, newest: Program, table: pa.Table, file: str) 
 
 
 def after_review_day(before: Previous, acted: pa.Table, day: date) -> Previous:
-    """What stands after a review day. `acted`: the rows that the day moved, in the columns of `before`."""
-    moved = acted.select(before.table.column_names).cast(before.table.schema)
+    """What stands after a review day. `acted`: the rows that the day moved, in columns of `before`."""
+    moved = _shaped(acted, before.version).cast(before.table.schema)
     same = pc.invert(pc.is_in(_places(before.table), value_set=_places(moved)))
     stay = before.table.filter(same)
     if "first_stood" not in before.filled and "first_known" not in before.filled:

@@ -4,7 +4,8 @@ A file holds `program` (YAML text; `$name` is replaced by the text that a case g
 `files`, `columns` (types of columns that may be empty) and `cases`. A case may give its own of each; tables replace
 those of the file one by one. `expect` names partners (`P` or `P/category`) and any columns of the standings: `metrics`
 by metric, `gap` by path. `absent`: rows that must not be there. `notes`, `rejected`: texts that must be found.
-`error`: the refusal.
+`error`: the refusal. `on`: dates one after the other, each with what it changes (`tables`, `previous` and so on stay
+as they were) and its own `expect`; standings are carried from one to the next.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tests.levelling.facts import facts_of, plain, program_of, snapshot_of, stan
 FOLDER = Path(__file__).parent.parent / "cases"
 INLINE = re.compile(r"\$([a-z]+)")
 KEYS = {"name", "program", "with", "as_of", "tables", "files", "previous", "before", "last_day", "columns", "expect",
-        "absent", "notes", "rejected", "error", "why"}  # fmt: skip
+        "absent", "notes", "rejected", "error", "why", "on"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,36 @@ def result_of(case: Case, folder: Path) -> Assessment:
         write_standings(assess(program, snapshot, before).standings, previous)
     if (given := case.get("previous")) is not None:
         previous = standings_file(folder, program.key, given["as_of"], given["rows"])
+    previous = case.get("carried", previous)
     found = assess(program, snapshot, case.get("as_of"), previous)
     return Assessment(found.standings, found.notes, (*report.rejected, *found.rejected))
+
+
+CARRIED_AS = ("csv", "jsonl", "parquet")
+
+
+def steps_of(case: Case, folder: Path) -> Iterator[tuple[Case, Assessment]]:
+    """Each date of a case with what is found on it; every step is carried in a file of another format."""
+    steps = case.get("on")
+    if steps is None:
+        yield case, result_of(case, folder)
+        return
+    carried: Path | None = None
+    given = dict(case.given)
+    for number, step in enumerate(steps):
+        assert set(step) <= KEYS, f"{case.file}: {case.get('name')}: {set(step) - KEYS}"
+        given = {**given, **{key: step.get(key) for key in ("expect", "absent", "rejected", "notes", "error")}, **step}
+        given["tables"] = {**case.get("tables"), **given.get("tables", {})}
+        given = {key: value for key, value in given.items() if value is not None}
+        if carried is not None:
+            given.pop("previous", None)
+            given["carried"] = carried
+        place = folder / f"step{number}"
+        place.mkdir()
+        found = result_of(Case(case.file, given), place)
+        yield Case(case.file, given), found
+        carried = place / f"standings.{CARRIED_AS[number % 3]}"
+        write_standings(found.standings, carried)
 
 
 @pytest.mark.parametrize("case", list(cases()))
@@ -91,18 +120,24 @@ def test_case(case: Case, tmp_path: Path) -> None:
             result_of(case, tmp_path)
         assert refusal in str(told.value)
         return
-    found = result_of(case, tmp_path)
-    rows = plain(found.standings)
     differences = [
-        f"{name}.{difference}"
-        for name, columns in case.get("expect", {}).items()
-        for difference in differing(rows.get(key_of(name)), columns)
+        f"{step.get('as_of')}: {difference}" if case.get("on") else difference
+        for step, found in steps_of(case, tmp_path)
+        for difference in differences_of(step, found)
     ]
-    differences += [f"{name}: must not be there" for name in case.get("absent", ()) if key_of(name) in rows]
-    differences += missing_texts("note", case.get("notes", ()), found.notes)
-    bad = [f"{one.file}:{one.line}: {one.column} {one.value}: {one.reason}" for one in found.rejected]
-    differences += missing_texts("rejected", case.get("rejected", ()), bad)
     assert not differences, "\n".join(differences)
+
+
+def differences_of(case: Case, found: Assessment) -> Iterator[str]:
+    """Where what was found is not what the case expects."""
+    rows = plain(found.standings)
+    for name, columns in case.get("expect", {}).items():
+        for difference in differing(rows.get(key_of(name)), columns):
+            yield f"{name}.{difference}"
+    yield from (f"{name}: must not be there" for name in case.get("absent", ()) if key_of(name) in rows)
+    yield from missing_texts("note", case.get("notes", ()), found.notes)
+    bad = [f"{one.file}:{one.line}: {one.column} {one.value}: {one.reason}" for one in found.rejected]
+    yield from missing_texts("rejected", case.get("rejected", ()), bad)
 
 
 def key_of(name: str) -> tuple[str, str]:
