@@ -6,7 +6,7 @@ and nowhere else, and the tests run the text they become. Nothing here concatena
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -458,18 +458,31 @@ def money(value: Sql) -> Sql:
 def exact(value: Sql, kind: str = EXACT) -> Sql:
     """A DOUBLE as EXACT or RATE, rounded half away from zero to its last digit, or to the last that a DOUBLE has.
 
-    The cast alone rounds what is stored on one engine and what is shown on the other. Scaled down to a whole number and
-    up again it is the same on both while the DOUBLE has that digit; beyond, its shortest text is.
+    The cast alone rounds what is stored on one engine and what is shown on the other.
     """
-    branches = []
-    for digits in (_DIGITS[kind], _DIGITS[kind] - 3):
-        small = lt(abs_(value), double(_LAST_DIGIT * 10 ** (15 - digits)))
-        branches.append((small, cast(cast(_scaled(value, digits), f"DECIMAL(38, {digits})"), kind)))
-    return case([(is_null(value), null(kind)), *branches], cast(cast(value, TEXT), kind))
+    digits = _DIGITS[kind]
+    steps = [(_LAST_DIGIT, places) for places in (digits, digits - 3, digits - 6)]
+    return _stepped(value, steps, lambda number: cast(number, kind), null(kind))
 
 
 _DIGITS = {EXACT: 9, RATE: 12}
 _LAST_DIGIT = 4  # below 4 x 10^(15 - n) neighbouring DOUBLEs differ by less than 10^-n
+
+
+def _stepped(value: Sql, steps: Sequence[tuple[int, int]], made: Callable[[Sql], Sql], unknown: Sql) -> Sql:
+    """What is made of a DOUBLE as a decimal. `steps` of (m, n): below m x 10^(15 - n) it has n digits.
+
+    Scaled down to a whole number and up again it is the same decimal on every engine; so is a whole one below 2^63.
+    """
+    size = abs_(value)
+    branches = [(is_null(value), unknown)]
+    for ceiling, digits in steps:
+        decimal_kind = f"DECIMAL(38, {digits})"
+        branches.append(
+            (lt(size, double(ceiling * 10 ** (15 - digits))), made(cast(_scaled(value, digits), decimal_kind)))
+        )
+    whole = cast(cast(round_(value, 0), BIGINT), "DECIMAL(38, 1)")
+    return case([*branches, (lt(size, double(9 * 10**18)), made(whole))], made(cast(value, "DECIMAL(38, 1)")))
 
 
 def _scaled(value: Sql, digits: int) -> Sql:
@@ -496,14 +509,8 @@ def without_zeros(value: Sql) -> Sql:
 
 def number_text(value: Sql) -> Sql:
     """A DOUBLE as decimal text without exponent or trailing zeros, at most 9 decimals and 15 significant digits."""
-    size = abs_(value)
-    steps = [
-        (lt(size, double(10 ** (15 - digits))), cast(cast(_scaled(value, digits), f"DECIMAL(38, {digits})"), TEXT))
-        for digits in (9, 6, 3)
-    ]
-    # larger ones by their shortest text, which only serves as a number here: engines write 1e16 differently
-    plain = cast(cast(cast(value, TEXT), "DECIMAL(38, 1)"), TEXT)
-    return without_zeros(case([(is_null(value), null(TEXT)), *steps], plain))
+    steps = [(1, 9), (1, 6), (1, 3), (1, 1)]
+    return without_zeros(_stepped(value, steps, lambda number: cast(number, TEXT), null(TEXT)))
 
 
 def without_nulls(values: Sql) -> Sql:

@@ -7,6 +7,7 @@ is not changed: the rules work on a copy. Beside sql.py this is the only place t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from sqlglot import exp
 
@@ -74,7 +75,7 @@ def _may_be_null(struct: Sql) -> None:
             field.set("expression", sql.nullif(field.expression, sql.null()))
 
 
-RULES: Mapping[type[Sql], Callable[[Sql], None]] = {
+RULES: Mapping[type[exp.Expr], Callable[[Any], None]] = {
     exp.Like: _plain_backslash,
     exp.ArrayContains: _known_members,
     exp.Lower: _one_to_one("İΣ", "iσ"),
