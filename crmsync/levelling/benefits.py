@@ -48,6 +48,12 @@ def benefit_names(program: Program) -> list[str]:
     return [*names, *([COMMISSION] if program.commission else [])]
 
 
+def benefits_type(program: Program) -> str:
+    """The type of the column `benefits`: a text per name; plain text, always null, where the program has none."""
+    names = benefit_names(program)
+    return f"STRUCT<{', '.join(f'{name} TEXT' for name in names)}>" if names else sql.TEXT
+
+
 def benefit_columns(program: Program) -> set[str]:
     """Columns of partners that benefits and the commission depend on."""
     written = [b.value for ladder in program.ladders.values() for tier in ladder.tiers for b in tier.benefits.values()]
@@ -80,10 +86,12 @@ class Benefits:
     def ladder(self) -> Ladder:
         return self.program.ladder_of(self.category)
 
-    def struct(self) -> Sql | None:
-        """Every benefit as exact decimal text or text, null where the tier has none; None where there are none."""
+    def struct(self) -> Sql:
+        """Every benefit as exact decimal text or text, null where the tier has none. Shape: `benefits_type`."""
         names = benefit_names(self.program)
-        return sql.struct({name: self._shown(self.value(name)) for name in names}) if names else None
+        if not names:
+            return sql.null(benefits_type(self.program))
+        return sql.struct({name: self._shown(self.value(name)) for name in names})
 
     def costs(self) -> dict[str, Sql]:
         """Each cost of the program in money, rounded to cents; NULL where it is unknown."""

@@ -13,6 +13,7 @@ from crmsync.levelling import risk, sql
 from crmsync.levelling.atoms import Days
 from crmsync.levelling.before import held_column
 from crmsync.levelling.belonging import Belonging
+from crmsync.levelling.benefits import Benefits
 from crmsync.levelling.climbing import Climbing
 from crmsync.levelling.criteria import Criteria, Limits, Slots
 from crmsync.levelling.granting import granted_columns
@@ -95,7 +96,7 @@ class Standing:
         query = self._layer(query, "reasons", reasons.lines)
         for depth, layer in enumerate(gap_layers):
             query = self._layer(query, f"gap{depth}", layer)
-        final = row.whole(remembering, gaps, reasons.chosen, self._yardstick())
+        final = row.whole(remembering, gaps, reasons.chosen, self._yardstick(), self._benefits())
         return sql.select(sql.columns(final), sql.subquery(query, "standing"))
 
     def _layer(self, query: Sql, alias: str, columns: Mapping[str, Sql]) -> Sql:
@@ -136,6 +137,11 @@ class Standing:
             self.criteria(NOW), self.criteria(PACE), self.criteria(HORIZON), self.criteria(NOW, spare=True)
         )
         return risk.Reasons(self.ladder, looks)
+
+    def _benefits(self) -> Sql:
+        on = self.program.effective_from or self.days.as_of
+        names = with_shown(self.names(NOW), True)
+        return Benefits(self.program, self.category.key, names, self.limits.money, on).struct()
 
     def _yardstick(self) -> Sql:
         metric = self.program.primary.get(self.category.key)

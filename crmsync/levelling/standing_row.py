@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from crmsync.levelling import gap, sql, tiers
 from crmsync.levelling.before import BEFORE, first
 from crmsync.levelling.belonging import REASSESSED
+from crmsync.levelling.benefits import benefits_type
 from crmsync.levelling.measures import Measures, with_shown
 from crmsync.levelling.movement import Turn
 from crmsync.levelling.movement_dates import next_after, reassessed_on
@@ -152,7 +153,9 @@ class StandingRow:
 
     # --- whole
 
-    def whole(self, remembering: Remembering, gaps: Mapping[str, Sql], reasons: Sql, yardstick: Sql) -> dict[str, Sql]:
+    def whole(
+        self, remembering: Remembering, gaps: Mapping[str, Sql], reasons: Sql, yardstick: Sql, benefits: Sql
+    ) -> dict[str, Sql]:
         """A row of the standings table, and a few columns for the headline and the first day of loss."""
         stopped = sql.and_(sql.col("belongs"), self._is_stopped())
         cyclic = sql.col("cyclic")
@@ -173,6 +176,7 @@ class StandingRow:
             "provisional": sql.and_(self.stands, sql.or_(stopped, cyclic)),
             "provisional_reasons": self._provisional(stopped, cyclic),
             "metrics": metrics_struct(with_shown(self.names, True)),
+            "benefits": self.mine(benefits, sql.null(benefits_type(self.program))),
             "yardstick": self.mine(yardstick, sql.null(sql.DOUBLE)),
             "lost_ahead": self.mine(
                 sql.and_(

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from crmsync.levelling import previous, sql
 from crmsync.levelling.atoms import Days
+from crmsync.levelling.benefits import benefits_type
 from crmsync.levelling.gap import ENTRY
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.standings import COLUMNS, DATES
@@ -78,7 +79,6 @@ def _values(program: Program, as_of: date) -> dict[str, Sql]:
         "as_of": sql.day(as_of),
         "format": sql.cast(sql.number(FORMAT), sql.INT),
         "overrides": sql.empty_array(ENTRY_OF_OVERRIDE),  # filled in afterwards, for the few who have one
-        "benefits": sql.null(sql.TEXT),
     }
 
 
@@ -144,6 +144,7 @@ def _vanished(program: Program, as_of: date, metrics: Sql) -> Sql:
         "movement": sql.case([(unread, sql.text("unchanged"))], sql.text("left")),
         "provisional_reasons": sql.case([(unread, sql.array([sql.text(UNREAD)]))], sql.empty_array(sql.TEXT)),
         "provisional": unread,
+        "benefits": sql.null(benefits_type(program)),
         "metrics": metrics,  # the join finds no measures, so every value is null
     }
     match = sql.and_(sql.eq(sql.col("partner_id", "m"), sql.col("partner_id", "pr")), _is_known(program))

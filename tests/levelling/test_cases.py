@@ -154,10 +154,10 @@ def differing(row: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> Itera
         yield "is not there"
         return
     for column, value in wanted.items():
-        if column == "metrics":
+        if column in ("metrics", "benefits"):
             for metric, expected in value.items():
-                if row["metrics"][metric] != expected:
-                    yield f"metrics.{metric}: {row['metrics'][metric]!r}, expected {expected!r}"
+                if row[column][metric] != expected:
+                    yield f"{column}.{metric}: {row[column][metric]!r}, expected {expected!r}"
         elif column == "gap":
             yield from differing_gap(row["gap"], value)
         elif shown(row[column], value) != value:
