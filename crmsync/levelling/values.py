@@ -82,7 +82,7 @@ def product(left: Value, right: Value) -> Value:
         exact = sql.mul(sql.cast(money.sql, sql.AMOUNT), sql.exact(as_double(factor).sql, sql.RATE))
     double = sql.mul(as_double(money).sql, as_double(factor).sql)
     small = sql.lt(sql.abs_(as_double(factor).sql), sql.double(1_000_000))
-    product = sql.case([(small, sql.cast(exact, sql.EXACT))], sql.exact(double))
+    product = sql.case([(small, sql.cast(exact, sql.EXACT))], sql.cast(double, sql.EXACT))
     return merged(product, MONEY, left, right, computed=True)
 
 
