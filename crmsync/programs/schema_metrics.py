@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from crmsync.programs.metrics import SOURCES
 from crmsync.programs.program import Aggregate, RollsUp, Unit, WhenMissing
 from crmsync.programs.schema_shapes import (
     METRIC,
@@ -61,10 +62,14 @@ _WITHIN = described(
 )
 
 
+def _aggregates() -> dict[str, Schema]:
+    return {str(one): described(text(), _AGGREGATES.get(one, f"The {one} of table.column.")) for one in Aggregate}
+
+
 def _sources() -> dict[str, Schema]:
     """Every source word with its value."""
     return {
-        **{str(one): described(text(), description) for one, description in _AGGREGATES.items()},
+        **_aggregates(),
         "field": described(text(), "A value on the account itself: partners.column."),
         "formula": described(text(), "An expression over other metrics and partners.column."),
         "growth_of": described(text(), "The growth of another metric: (now - then) / then. Needs `versus`."),
@@ -86,7 +91,7 @@ def _options() -> dict[str, Mapping[str, Schema]]:
     hundred = described(yes_no(), "Say yes where the column holds 70 for 70 %.")
     rows = {**_ROWS, "split_by": split}
     return {
-        **{str(one): rows for one in _AGGREGATES},
+        **{str(one): rows for one in Aggregate},
         "field": {"of_hundred": hundred},
         "growth_of": {"versus": _VERSUS, "when_base_is_zero": zero},
         "change_of": {"versus": _VERSUS},
@@ -101,8 +106,14 @@ def metrics_schema() -> Schema:
 
 
 def _metric() -> Schema:
-    sources, options = _sources(), _options()
-    every: dict[str, Schema] = {key: one for more in options.values() for key, one in more.items()}
+    # A source that this module does not know yet takes anything, and is described by what it gives.
+    unknown = {word: described({}, f"Gives {source.gives or word}.") for word, source in SOURCES.items()}
+    sources = {**unknown, **_sources()}
+    more = {
+        word: dict.fromkeys(source.options, described({}, f"Belongs to {word}.")) for word, source in SOURCES.items()
+    }
+    options = {**more, **_options()}
+    every = {key: one for keys_of_source in options.values() for key, one in keys_of_source.items()}
     return keys(
         {**_COMMON, **sources, **every},
         oneOf=[{"required": [source]} for source in sources],
@@ -122,7 +133,7 @@ def _groups() -> Schema:
         "at_least": described(number(), "Met by this value or more."),
         "at_most": described(number(), "Met by this value or less."),
     }
-    aggregates = {str(one): described(text(), description) for one, description in _AGGREGATES.items()}
+    aggregates = _aggregates()
     condition = keys(
         {**aggregates, **_ROWS, **limits},
         allOf=[{"oneOf": [{"required": [one]} for one in known]} for known in (aggregates, limits)],
