@@ -50,6 +50,7 @@ _OPERATORS = {
 _KEYWORDS = frozenset(
     {"and", "or", "not", "in", "between", "like", "is", "null", "case", "when", "then", "else", "end", "true", "false"}
 )
+_BEFORE_BRACKETS = frozenset({"in", "and", "or", "not"})
 _NEVER_FIRST = frozenset({"and", "or", "in", "between", "like", "is", "when", "then", "else", "end"})
 _REFUSED = frozenset(
     {
@@ -122,6 +123,7 @@ def parse_formula(text: str, line: int, file: str, scope: Scope, needs: Kind | N
     reading = _Reading(place, scope, _words(place))
     _check_nesting(reading)
     _check_words(reading)
+    _check_operators(reading)
     tree = _resolved(_tree(reading), reading)
     _check_result(tree, reading, needs)
     _check_percents(tree, reading)
@@ -207,7 +209,8 @@ def _check_name(reading: _Reading, index: int, source: str) -> int:
     if after is TokenType.L_PAREN:
         if word not in FUNCTIONS:
             raise reading.place.fail(
-                f"`{source}(…)` is not a function of the language{nearest(word, FUNCTIONS)}", token.start
+                f"`{source}(…)` is not a function of the language{nearest(word, FUNCTIONS | _BEFORE_BRACKETS)}",
+                token.start,
             )
         reading.kept.append(token)
         return 1
@@ -259,7 +262,7 @@ def _near_word(message: str, prefix: str | None, name: str) -> str:
     """The word of the language that an unknown name nearly is, where no name is near."""
     if prefix is not None or "did you mean" in message:
         return ""
-    close = get_close_matches(name.lower(), (*_KEYWORDS, *_YES_NO, AS_OF), 1, 0.6)
+    close = get_close_matches(name.lower(), (*(_KEYWORDS - {"end"}), *_YES_NO, AS_OF), 1, 0.6)
     return f"; did you mean `{close[0]}`?" if close else ""
 
 
@@ -280,17 +283,29 @@ def _tree(reading: _Reading) -> Expression:
     return found[0]
 
 
-def _cannot_be_read(reading: _Reading, start: int | None) -> ConfigError:
-    """What to say of words that are no sentence: most often an operator is missing between two values, or misspelt."""
+def _check_operators(reading: _Reading) -> None:
+    """Errors: ConfigError where an operator between two values is missing or misspelt (else read as an alias)."""
     for before, after in pairwise(reading.kept):
-        if before.token_type not in _VALUES or after.token_type not in _VALUES:
-            continue
-        for token in (after, before):
-            close = get_close_matches(token.text.lower(), _KEYWORDS, 1, 0.6)
-            if close and not reading.scope.is_known(token.text) and token.token_type is TokenType.IDENTIFIER:
-                return reading.place.fail(f"`{token.text}` cannot stand here; did you mean `{close[0]}`?", token.start)
-        pair = f"`{reading.source(before)}` and `{reading.source(after)}`"
-        return reading.place.fail(f"cannot be read: between {pair} an operator is missing", after.start)
+        if before.token_type in _VALUES and after.token_type in _VALUES:
+            for token in (after, before):
+                _check_misspelt(reading, token, 0.6)
+            pair = f"`{reading.source(before)}` and `{reading.source(after)}`"
+            raise reading.place.fail(f"cannot be read: between {pair} an operator is missing", after.start)
+
+
+def _check_misspelt(reading: _Reading, token: Token, likeness: float) -> None:
+    """Errors: ConfigError for a name that nobody surely knows and that nearly is a word of the language."""
+    if token.token_type is not TokenType.IDENTIFIER or reading.scope.is_known(token.text):
+        return
+    close = get_close_matches(token.text.lower(), _KEYWORDS - {"end", "true", "false"}, 1, likeness)
+    if close:
+        raise reading.place.fail(f"`{token.text}` cannot stand here; did you mean `{close[0]}`?", token.start)
+
+
+def _cannot_be_read(reading: _Reading, start: int | None) -> ConfigError:
+    """What to say of words that are no sentence. Errors: ConfigError for one that is nearly a word of the language."""
+    for token in reading.kept:
+        _check_misspelt(reading, token, 0.75)
     word = next((f" at `{reading.source(token)}`" for token in reading.kept if token.start == start), "")
     return reading.place.fail(f"cannot be read{word}; a value, an operator or a bracket is missing or too much", start)
 

@@ -37,7 +37,8 @@ def read_sheet(node: Node, needed: Sequence[str] = ()) -> Sheet:
     name = node.text()
     file = Path(node.file).parent / name
     if not is_file(file):
-        raise node.fail(f"`{name}` is no file beside the program (looked for {file})")
+        known = [one.name for one in file.parent.glob("*.csv")] if file.parent.is_dir() else []
+        raise node.fail(f"`{name}` is no file beside the program (looked for {file}){nearest(name, known)}")
     sheet = _parsed(read_text(file, MAX_SHEET_BYTES), file)
     for column in needed:
         if column not in sheet.columns:

@@ -12,7 +12,7 @@ from sqlglot import exp
 from crmsync.errors import ConfigError
 from crmsync.programs.expressions import MAX_LENGTH, parse_formula
 from crmsync.programs.names import Kind, Scope, Tables
-from crmsync.programs.program import Formula
+from crmsync.programs.program import Formula, Unit
 from tests.programs.texts import partner_scope, row_scope
 
 
@@ -115,13 +115,13 @@ def test_a_column_may_bear_a_word_of_sql(name: str) -> None:
         ("{'a': 1}", "`{` is not part"),
         ("amount as x", "`as` is not part"),
         ("amount, share", "cannot be read"),
-        ("amount share", "is not part of the language"),
+        ("amount share", "between `amount` and `share` an operator is missing"),
         ("stage ilike 'x'", "`ilike` is not part"),
         ("stage like 'x' escape 'e'", "`escape` is not part"),
         ("stage in type", "needs a list of values in brackets"),
         ("stage in ()", "needs a list of values in brackets"),
         ("is_won is true", "only `is null` and `is not null`"),
-        ("'a' 'b'", "is not part of the language"),
+        ("'a' 'b'", "an operator is missing"),
         ("e'x'", "is not part of the language"),
         ("$$x$$", "is not part of the language"),
         ("stage = 'x", "a quote is not closed"),
@@ -252,6 +252,9 @@ def test_no_text_raises_anything_but_a_config_error(text: str) -> None:
         ("is_won adn amount > 5", "no column `adn`; did you mean `and`? (position 8"),
         ("is_won amount > 5", "between `is_won` and `amount` an operator is missing (position 8"),
         ("case when is_won than 1 else 0 end > 0", "did you mean `then`?"),
+        ("is_won and nit is_closed", "no column `nit`; did you mean `not`?"),
+        ("cass when is_won then 1 else 0 end > 0", "no column `cass`; did you mean `case`?"),
+        ("stage inn ('a', 'b')", "`inn(…)` is not a function of the language; did you mean `in`?"),
         ("coalesce(is_won, flase)", "`opportunities` has no column `flase`; did you mean `false`?"),
         ("amount >", "a value, an operator or a bracket is missing or too much"),
         ("(amount > 5", "a value, an operator or a bracket is missing or too much"),
@@ -259,3 +262,18 @@ def test_no_text_raises_anything_but_a_config_error(text: str) -> None:
 )
 def test_a_misspelt_word_of_the_language_is_named(text: str, fragment: str) -> None:
     assert fragment in refused(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        ("plan nad lost > 5", "`nad` cannot stand here; did you mean `and`?"),
+        ("plan and nof is_old", "`nof` cannot stand here; did you mean `not`?"),
+        ("cass when plan then 1 else 0 end > 0", "`cass` cannot stand here; did you mean `case`?"),
+    ],
+)
+def test_a_misspelt_word_is_named_where_any_column_may_be(text: str, fragment: str) -> None:
+    scope = Scope(Tables(None), None, {}, {"lost": Unit.NUMBER, "plan": Unit.YES_NO})
+    with pytest.raises(ConfigError) as caught:
+        parse_formula(text, 1, "p.yaml", scope)
+    assert fragment in caught.value.message
