@@ -18,6 +18,7 @@ from crmsync.levelling.climbing import Climbing
 from crmsync.levelling.criteria import Criteria, Limits, Slots
 from crmsync.levelling.granting import granted_columns
 from crmsync.levelling.held_for import recorded, since_column
+from crmsync.levelling.levelling import FILLED
 from crmsync.levelling.measures import Measures, with_shown
 from crmsync.levelling.movement import Turn
 from crmsync.levelling.rules import Rules
@@ -148,7 +149,3 @@ class Standing:
         if metric is None:
             return sql.null(sql.DOUBLE)
         return sql.cast(self.names(NOW).metric(metric).sql, sql.DOUBLE)
-
-
-FILLED = "filled:"
-"""Before the name of a column in `remembers`: whether it holds anything."""

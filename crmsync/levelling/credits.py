@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from crmsync.levelling import sql
 from crmsync.levelling.levelling import Levelling
-from crmsync.levelling.measures import VIEWS
+from crmsync.levelling.measures import takes_credit
 from crmsync.levelling.spots import Spot
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Metric, Unit
@@ -20,8 +20,7 @@ CREDITS = "credits"
 
 def is_credited(levelling: Levelling, metric: Metric, spot: Spot) -> bool:
     """Whether something may be added to a metric as seen from a spot."""
-    seen = spot.view in VIEWS and not spot.shifts and spot.split is None
-    return seen and any(key == metric.key for key, _ in levelling.credits)
+    return takes_credit(spot) and any(key == metric.key for key, _ in levelling.credits)
 
 
 def credit_joins(levelling: Levelling) -> tuple[dict[str, Sql], list[tuple[str, Sql, Sql]]]:

@@ -109,6 +109,7 @@ class Criteria:
     spare: Decimal | None = None  # ask for this fraction more than required (risk: near)
     slots: Slots | None = None  # columns that hold what was computed once for all tiers
     exempt: frozenset[str] = frozenset()  # columns that say who is exempt from a metric's criteria
+    exempt_in: str = ""  # what the names of these columns begin with
     turned: bool = False  # inside `none`: what counts for the partner is that a criterion is not met
 
     def tier_holds(self, requirement: Group | None) -> Sql:
@@ -156,9 +157,8 @@ class Criteria:
         exempt = self.exempt_column(criterion)
         if exempt is None:
             return answer
-        return sql.case(
-            [(sql.coalesce(sql.col(exempt), sql.false()), sql.false() if self.turned else sql.true())], answer
-        )
+        is_exempt = sql.coalesce(sql.col(self.exempt_in + exempt), sql.false())
+        return sql.case([(is_exempt, sql.false() if self.turned else sql.true())], answer)
 
     def exempt_column(self, criterion: Criterion) -> str | None:
         """Name of the column that says who is exempt from a criterion in this view; None where nobody is."""

@@ -20,13 +20,14 @@ from crmsync.levelling.populations import place, ranked
 from crmsync.levelling.scores import part_value, sum_value
 from crmsync.levelling.spots import HORIZON, NOW, RECENT, Spot
 from crmsync.levelling.sql import Sql
-from crmsync.levelling.standing_before import held_column, stood_column
+from crmsync.levelling.standing_before import held_column, member_column, stood_column
 from crmsync.levelling.tier_of import TierPosition, criteria_of, other_column
 from crmsync.levelling.values import MONEY, NUMBER, Value, as_double, exact, rounded
 from crmsync.levelling.windows import Bounds, bounds
 from crmsync.programs.program import (
     FromField,
     FromFormula,
+    FromGroups,
     FromHeld,
     FromPart,
     FromParts,
@@ -66,6 +67,9 @@ class Derivations:
         match metric.source:
             case FromRows() as source:
                 return self._at_pace(metric, source, spot)
+            case FromGroups():
+                stays = self.own(metric, spot.seen(HORIZON))
+                return Derived(sql.col(stays), sql.col(f"{stays}!") if stays in self.lossy else None)
             case FromField() as source:
                 return self._field(metric, source, spot)
             case FromFormula(formula=formula):
@@ -165,8 +169,12 @@ class Derivations:
     def _belongs(self, category: str, names: Measures) -> Sql:
         """Whether a partner belongs to a category: unknown keeps the standing, where there is one."""
         program, file, stood = self.levelling.program, self.levelling.file, sql.col(stood_column(category))
-        formulas = [one for one in (program.takes_part, program.categories[category].member) if one is not None]
-        return sql.and_(*(sql.coalesce(condition_of(one, names, file), stood) for one in formulas))
+        takes_part = condition_of(program.takes_part, names, file) if program.takes_part is not None else sql.true()
+        member = program.categories[category].member
+        belongs = condition_of(member, names, file) if member is not None else sql.true()
+        if "category_in" in self.levelling.filled:
+            belongs = sql.coalesce(sql.col(member_column(category)), belongs)
+        return sql.and_(*(one if one == sql.true() else sql.coalesce(one, stood) for one in (takes_part, belongs)))
 
     def _held(self, metric: Metric, source: FromHeld, spot: Spot) -> Derived:
         day = self.names(spot).as_of()

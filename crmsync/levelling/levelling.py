@@ -15,9 +15,12 @@ from crmsync.levelling.references import RegisteredReference
 from crmsync.levelling.rows import Rows, rows_of
 from crmsync.levelling.spans import Spans
 from crmsync.levelling.spots import Spots
-from crmsync.programs.program import FromRows, Program
+from crmsync.programs.program import FromGroups, FromRows, Metric, Program
 from crmsync.snapshots import Snapshot
 from crmsync.tables import CANONICAL
+
+FILLED = "filled:"
+"""What the names in `remembers` begin with that stand for columns of those tables."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ class Levelling:
         """Windows that depend on a date of the partner."""
         return Spans(self.engine, self.snapshot.tables["partners"], self.days)
 
+    @property
+    def filled(self) -> frozenset[str]:
+        """Columns of what stood before, and of the overrides in force, that hold anything."""
+        return frozenset(name.removeprefix(FILLED) for name, any_ in self.remembers.items() if any_)
+
     def rows(self, table: str) -> Rows:
         """The visible rows of a table."""
         if table not in self._rows:
@@ -72,7 +80,14 @@ class Levelling:
 
 def tables_used(program: Program) -> list[str]:
     """Tables that metrics are computed from."""
-    return list(dict.fromkeys(m.source.table for m in program.metrics.values() if isinstance(m.source, FromRows)))
+    return list(dict.fromkeys(source.table for metric in program.metrics.values() for source in rows_of_metric(metric)))
+
+
+def rows_of_metric(metric: Metric) -> list[FromRows]:
+    """What a metric reads of the rows of tables itself: one source, or one for each condition of its groups."""
+    if isinstance(metric.source, FromGroups):
+        return [condition.source for condition in metric.source.having]
+    return [metric.source] if isinstance(metric.source, FromRows) else []
 
 
 def has_validity(snapshot: Snapshot, table: str) -> bool:

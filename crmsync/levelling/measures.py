@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from crmsync.levelling import sql
-from crmsync.levelling.scores import numbers_of, points_attributes
+from crmsync.levelling.scores import attributes_of, numbers_of
 from crmsync.levelling.spots import HORIZON, NOW, PACE, Spot, Spots, column_of, inputs_of, presence_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import COUNT, KIND_OF_UNIT, NUMBER, Value
 from crmsync.programs.program import (
     Aggregate,
+    Criterion,
     Formula,
     FromField,
     FromFormula,
+    FromHeld,
     FromPart,
     FromParts,
     FromRank,
@@ -62,11 +64,13 @@ class Measures:
 
     def metric(self, key: str) -> Value:
         """A metric as seen from this spot."""
-        metric = self.spots.program.metrics[key]
-        column = self.spots.column(key, self.spot)
+        metric, spot = self.spots.program.metrics[key], self.spots.at(key, self.spot)
+        column = column_of(key, spot)
         lower_bound = sql.col(f"{column}!", self.alias) if column in self.lossy else None
-        kind = NUMBER if key in self.credited and metric.unit is not Unit.MONEY else kind_of(metric, self.spot.view)
-        text = text_column(key, self.spots.at(key, self.spot).split)
+        kind = kind_of(metric, spot.view)
+        if kind == COUNT and key in self.credited and takes_credit(spot):
+            kind = NUMBER
+        text = text_column(key, spot.split)
         shown = sql.col(text, self.alias) if self.shown and metric.unit is not Unit.YES_NO else None
         number = kind == NUMBER
         return Value(
@@ -89,6 +93,11 @@ class Measures:
         """The same measures for one split value, or for the row of one category."""
         spot = replace(self.spot, split=split or self.spot.split, category=category or self.spot.category)
         return replace(self, spot=spot)
+
+
+def takes_credit(spot: Spot) -> bool:
+    """Whether an override adds to metrics as seen from here: their totals of today and ahead."""
+    return spot.view in VIEWS and not spot.shifts and spot.split is None
 
 
 def kind_of(metric: Metric, view: str) -> str:
@@ -117,7 +126,9 @@ def _columns_of(metric: Metric) -> set[str]:
         case FromRank(within=within):
             return set(within)
         case FromPart() | FromParts() as part:
-            return {column for points in numbers_of(part) for column in points_attributes(points)}
+            return {column for points in numbers_of(part) for column in attributes_of(points)}
+        case FromHeld(criterion=Criterion(value=value)):
+            return attributes_of(value)
     return set()
 
 

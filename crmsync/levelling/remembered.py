@@ -14,10 +14,9 @@ import pyarrow.compute as pc
 
 from crmsync.levelling import sql
 from crmsync.levelling.belonging import REASSESSMENTS, VERSION_BEFORE, anniversary_table
-from crmsync.levelling.categories import FILLED
 from crmsync.levelling.credits import CREDITS
 from crmsync.levelling.engine import Engine
-from crmsync.levelling.levelling import Levelling
+from crmsync.levelling.levelling import FILLED, Levelling
 from crmsync.levelling.movement_dates import anniversaries, reassessed_on
 from crmsync.levelling.overrides import OVERRIDES, Overrides
 from crmsync.levelling.previous import PREVIOUS, Previous

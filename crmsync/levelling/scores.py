@@ -27,6 +27,7 @@ from crmsync.programs.program import (
     ByAttribute,
     FromPart,
     FromParts,
+    FromSheet,
     Linear,
     Metric,
     OtherMetric,
@@ -38,21 +39,13 @@ NO_VALUE = sql.double("-1" + "0" * 30)
 """Below everything that can be counted: stands for an unknown where the largest known value is sought."""
 
 
-def points_metrics(points: Points | None) -> set[str]:
-    """Metrics that a number of a score reads."""
-    if isinstance(points, OtherMetric):
-        return {points.key}
-    if isinstance(points, ByAttribute):
-        return {key for one in _leaves(points) if isinstance(one, OtherMetric) for key in (one.key,)}
-    return set()
-
-
-def points_attributes(points: Points | None) -> set[str]:
-    """Partner columns that a number of a score depends on."""
-    if not isinstance(points, ByAttribute):
+def attributes_of(value: object) -> set[str]:
+    """Partner columns that a number of a score, or a threshold, depends on."""
+    if isinstance(value, FromSheet):
+        return {column for row in value.rows for column in row.attributes}
+    if not isinstance(value, ByAttribute):
         return set()
-    inner = (*points.cases.values(), points.default)
-    return {points.column}.union(*(points_attributes(one) for one in inner if isinstance(one, ByAttribute)))
+    return {value.column}.union(*(attributes_of(one) for one in (*value.cases.values(), value.default)))
 
 
 def numbers_of(source: FromPart | FromParts) -> list[Points]:
@@ -70,16 +63,6 @@ def numbers_of(source: FromPart | FromParts) -> list[Points]:
         case BestOf():
             pass
     return found
-
-
-def metrics_of_score(source: FromPart | FromParts) -> set[str]:
-    """Metrics that a part, group or score is built on."""
-    found = {key for points in numbers_of(source) for key in points_metrics(points)}
-    if isinstance(source, FromParts):
-        return found | set(source.parts)
-    found |= set(source.earning.metrics) if isinstance(source.earning, BestOf) else set()
-    found |= {source.of} if source.of is not None else set()
-    return found | (source.needs.metrics if source.needs is not None else set())
 
 
 def may_be_negative(key: str, metrics: Mapping[str, Metric]) -> bool:

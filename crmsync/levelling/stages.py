@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import Atom
+from crmsync.levelling.atoms import AnyAtom
 from crmsync.levelling.credits import credit_joins, credited_value, is_credited
 from crmsync.levelling.derived import Derivations
 from crmsync.levelling.fields import rolled_fields
@@ -27,6 +27,7 @@ from crmsync.programs.program import (
     Aggregate,
     Criterion,
     FromField,
+    FromGroups,
     FromHeld,
     FromRows,
     FromTier,
@@ -78,7 +79,7 @@ class MeasureQuery:
     def build(
         self,
         wanted: Iterable[tuple[str, Spot]],
-        atoms: Mapping[str, Atom],
+        atoms: Mapping[str, AnyAtom],
         made: Sequence[tuple[str, list[str]]],
         lossy_atoms: Iterable[str],
         keys: Mapping[str, Sql],
@@ -131,7 +132,7 @@ class MeasureQuery:
             values[partner_column(column)] = value.sql
         return values
 
-    def _atom_values(self, atom: Atom, where: tuple[str, str] | None, lossy: bool) -> dict[str, Sql]:
+    def _atom_values(self, atom: AnyAtom, where: tuple[str, str] | None, lossy: bool) -> dict[str, Sql]:
         """The own value of a metric of rows; `where`: alias and name of the table that holds it."""
         own, value = self.own_column(atom.metric, atom.spot), _of_table(atom, where)
         adjusted = self._is_adjusted(atom.metric, atom.spot)
@@ -149,11 +150,10 @@ class MeasureQuery:
 
     def own_column(self, metric: Metric, spot: Spot) -> str:
         """The column of a metric's own value, before the best of others or an override comes to it."""
-        if not self._is_adjusted(metric, spot):
-            return column_of(metric.key, spot)
-        if isinstance(metric.source, FromRows | FromField):
+        if isinstance(metric.source, FromRows | FromField | FromGroups):
             spot = replace(spot, category=None)  # records are the same in every category
-        return f"{column_of(metric.key, spot)}?own"
+        column = column_of(metric.key, spot)
+        return f"{column}?own" if self._is_adjusted(metric, spot) else column
 
     def _is_adjusted(self, metric: Metric, spot: Spot) -> bool:
         return self._rolls_up(metric) or is_credited(self.levelling, metric, spot)
@@ -173,7 +173,7 @@ class MeasureQuery:
         self._open.append(column)
         metric = self.levelling.program.metrics[key]
         place = self._own(metric, spot)
-        if self._is_adjusted(metric, spot):
+        if self.own_column(metric, spot) != column:
             place = self._adjusted(metric, spot, place)
         self._open.pop()
         self._places[column] = place
@@ -203,7 +203,7 @@ class MeasureQuery:
         return taken
 
     def _adjusted(self, metric: Metric, spot: Spot, place: Place) -> Place:
-        """The own value after roll-up and override, under the name of the metric itself."""
+        """The own value after roll-up and override, under the name of the metric at this spot."""
         column, own = column_of(metric.key, spot), self.own_column(metric, spot)
         lost = f"{own}!" if own in self.lossy else None
         if self._rolls_up(metric):
@@ -261,19 +261,14 @@ def _layered(query: Sql, stage: Stage) -> Sql:
     return query
 
 
-def _of_table(atom: Atom, where: tuple[str, str] | None) -> Sql:
+def _of_table(atom: AnyAtom, where: tuple[str, str] | None) -> Sql:
     """An atom's value for every partner: what one without rows has where the table has no row of it."""
-    zero = atom.source.aggregate in ZERO_WITHOUT_ROWS
-    money, counted = atom.metric.unit is Unit.MONEY, atom.source.aggregate in COUNTED
-    kind = sql.MONEY if money else sql.BIGINT if counted else sql.DOUBLE
-    if atom.metric.unit is Unit.TEXT:
-        kind = sql.TEXT
-    nothing = sql.cast(sql.number(0), kind) if zero else sql.null(kind)
     if where is None:
-        return nothing
+        return atom.without_rows()
     found = sql.col(atom.column, where[0])
     # a partner without rows has 0; one whose sum is unknown has NULL in a row of its own
-    return sql.case([(sql.is_null(sql.col("partner_id", where[0])), nothing)], found) if zero else found
+    nothing = sql.is_null(sql.col("partner_id", where[0]))
+    return sql.case([(nothing, atom.without_rows())], found) if atom.counts_from_zero else found
 
 
 def when_missing(metric: Metric, value: Sql) -> Sql:

@@ -20,6 +20,9 @@ from crmsync.programs.program import FromHeld, FromRank, FromTier, Program
 PREVIOUS = "previous"
 """The table of what stood before, one row per partner and category."""
 
+OVERRIDES = "overrides_in_force"
+"""The table of what people decided, one row per partner and category."""
+
 Columns = Iterator[tuple[str, Sql]]
 
 
@@ -41,6 +44,21 @@ def held_column(category: str, identity: str) -> str:
 def met_column(category: str, tier: str) -> str:
     """Name of the column with the last day on which a tier was met."""
     return f"before~{category}?met:{tier}"
+
+
+def member_column(category: str) -> str:
+    """Name of the column that says whether an override puts a partner into a category or takes it out."""
+    return f"before~{category}?in"
+
+
+def exempt_prefix(category: str) -> str:
+    """What the names of the columns begin with that say who is exempt from a metric's criteria in a category."""
+    return f"before~{category}?"
+
+
+def exemptions(levelling: Levelling) -> frozenset[str]:
+    """The columns of the overrides in force that say who is exempt."""
+    return frozenset(name for name in levelling.filled if name.startswith("exempt:"))
 
 
 def remembers(levelling: Levelling) -> bool:
@@ -68,15 +86,29 @@ def standing_joins(levelling: Levelling) -> tuple[dict[str, Sql], list[tuple[str
     columns: dict[str, Sql] = {}
     joins: list[tuple[str, Sql, Sql]] = []
     for number, category in enumerate(categories_asked(levelling.program)):
-        alias = f"before{number}"
-        columns |= dict(_columns(levelling, category, alias))
-        if remembers(levelling):
+        columns |= dict(_columns(levelling, category, f"before{number}"))
+        columns |= dict(_decided(levelling, category, f"decided{number}"))
+        joins += _joins(levelling, category, number)
+    return columns, joins
+
+
+def _joins(levelling: Levelling, category: str, number: int) -> Iterator[tuple[str, Sql, Sql]]:
+    tables = [(PREVIOUS, f"before{number}"), (OVERRIDES, f"decided{number}")]
+    for name, alias in tables:
+        if levelling.remembers.get(name, False):
             match = sql.and_(
                 sql.eq(sql.col("partner_id", alias), sql.col("partner_id", "f")),
                 sql.eq(sql.col("category", alias), sql.text(category)),
             )
-            joins.append(("left", sql.table(PREVIOUS, alias), match))
-    return columns, joins
+            yield "left", sql.table(name, alias), match
+
+
+def _decided(levelling: Levelling, category: str, alias: str) -> Columns:
+    """What people decided about membership and criteria."""
+    known = "category_in" in levelling.filled
+    yield member_column(category), sql.col("category_in", alias) if known else sql.null(sql.BOOLEAN)
+    for name in sorted(exemptions(levelling)):
+        yield exempt_prefix(category) + name, sql.col(name, alias)
 
 
 def _columns(levelling: Levelling, category: str, alias: str) -> Columns:

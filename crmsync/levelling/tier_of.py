@@ -9,6 +9,7 @@ Source: program-language, section 3 (tier_of), 5 and 7 (keeping).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 import pyarrow as pa
@@ -22,7 +23,7 @@ from crmsync.levelling.measures import Measures
 from crmsync.levelling.rules import Rules
 from crmsync.levelling.splits import ladder_values
 from crmsync.levelling.sql import Sql
-from crmsync.levelling.standing_before import earned_column, held_column, met_column
+from crmsync.levelling.standing_before import earned_column, exempt_prefix, exemptions, held_column, met_column
 from crmsync.levelling.tiers import highest_position
 from crmsync.levelling.values import MONEY, NUMBER, Value
 from crmsync.programs.program import FromTier, Ladder, Per, Program, Take
@@ -36,11 +37,14 @@ class WrittenLimits(Limits):
         return Value(amount, kind, shown=sql.text(shown), computed=kind == NUMBER)
 
 
-def criteria_of(levelling: Levelling, names: Measures) -> Criteria:
-    """Criteria as the layers of the measures ask them."""
+def criteria_of(levelling: Levelling, names: Measures, category: str | None = None) -> Criteria:
+    """Criteria as the layers of the measures ask them; in a category with those whom an override exempts."""
     limits = levelling.limits
     written = WrittenLimits(limits.money, limits.effective_from, limits.as_of, limits.file)
-    return Criteria(levelling.program, names, written)
+    plain = Criteria(levelling.program, names, written)
+    if category is None:
+        return plain
+    return replace(plain, exempt=exemptions(levelling), exempt_in=exempt_prefix(category))
 
 
 def climbing_category(program: Program, source: FromTier) -> str | None:
@@ -73,13 +77,13 @@ class TierPosition:
     def layers(self, names: Measures) -> tuple[list[dict[str, Sql]], Sql]:
         """Helper columns and the position."""
         if self.ladder.per is None:
-            met = self._met(0, criteria_of(self.levelling, names))
+            met = self._met(0, criteria_of(self.levelling, names, self.category))
             return [met], highest_position(self.ladder, self._holds(0))
         seen = [names.at(split=value) for value in self.split_values()]
         columns: dict[str, Sql] = {}
         positions: dict[str, Sql] = {}
         for number, one in enumerate(seen):
-            columns |= self._met(number, criteria_of(self.levelling, one))
+            columns |= self._met(number, criteria_of(self.levelling, one, self.category))
             columns[self._name(number, "there")] = one.has_value(self.metrics)
             positions[self._name(number, "at")] = highest_position(self.ladder, self._holds(number))
         return [columns, positions], self._combined(len(seen))
