@@ -20,6 +20,7 @@ from crmsync.levelling.windows import NOBODY, Bounds, bounds
 from crmsync.programs.program import (
     Aggregate,
     Ever,
+    FromGroups,
     FromRows,
     InForce,
     Last,
@@ -30,6 +31,8 @@ from crmsync.programs.program import (
 )
 
 ORDERED = frozenset({Aggregate.MEDIAN, Aggregate.FIRST, Aggregate.LAST})
+HAVING = ".having"
+"""Between the key of a metric of groups and the number of one of its conditions."""
 COUNTED = frozenset({Aggregate.COUNT, Aggregate.COUNT_DISTINCT})
 _KINDS = MappingProxyType({Unit.MONEY: sql.MONEY, Unit.TEXT: sql.TEXT, Unit.YES_NO: sql.BOOLEAN})
 
@@ -75,10 +78,51 @@ class Atom:
             return sql.BIGINT
         return _KINDS.get(self.metric.unit, sql.DOUBLE)
 
+    @property
+    def counts_from_zero(self) -> bool:
+        """Whether no rows are 0 and not unknown."""
+        return self.source.aggregate in COUNTED or self.source.aggregate is Aggregate.SUM
+
     def without_rows(self) -> Sql:
-        """What a partner has for whom no row counts: 0 for sums and counts, else unknown."""
-        zero = self.source.aggregate in COUNTED or self.source.aggregate is Aggregate.SUM
-        return sql.cast(sql.number(0), self.kind) if zero else sql.null(self.kind)
+        """What a partner has for whom no row counts."""
+        return sql.cast(sql.number(0), self.kind) if self.counts_from_zero else sql.null(self.kind)
+
+
+@dataclass(frozen=True)
+class GroupsAtom:
+    """How many values of a column meet conditions: each condition is an atom that is asked per value."""
+
+    metric: Metric
+    source: FromGroups
+    spot: Spot
+    conditions: tuple[Atom, ...]
+    presence: None = None
+
+    @property
+    def column(self) -> str:
+        return column_of(self.metric.key, self.spot)
+
+    @property
+    def lost(self) -> str:
+        """Name of the flag column: some record was lost to a condition."""
+        return f"{self.column}!"
+
+    @property
+    def kind(self) -> str:
+        """The SQL type of the column."""
+        return sql.DOUBLE
+
+    @property
+    def counts_from_zero(self) -> bool:
+        """Whether no value is 0 values; a share of none is unknown."""
+        return not self.source.share
+
+    def without_rows(self) -> Sql:
+        """What a partner has without any row."""
+        return sql.double(0) if self.counts_from_zero else sql.null(sql.DOUBLE)
+
+
+AnyAtom = Atom | GroupsAtom
 
 
 def is_ordered(atom: Atom) -> bool:
@@ -145,9 +189,9 @@ def window_of(metric: Metric, has_validity: bool) -> Window:
     return InForce() if has_validity else Ever()
 
 
-def atoms_needed(spots: Spots, wanted: Iterable[tuple[str, Spot]], validity: Mapping[str, bool]) -> dict[str, Atom]:
+def atoms_needed(spots: Spots, wanted: Iterable[tuple[str, Spot]], validity: Mapping[str, bool]) -> dict[str, AnyAtom]:
     """All atoms that the wanted metrics are built on, by column."""
-    found: dict[str, Atom] = {}
+    found: dict[str, AnyAtom] = {}
     seen: set[tuple[str, Spot]] = set()
 
     def visit(key: str, spot: Spot) -> None:
@@ -158,6 +202,9 @@ def atoms_needed(spots: Spots, wanted: Iterable[tuple[str, Spot]], validity: Map
         if isinstance(metric.source, FromRows):
             for atom in _atoms_of(metric, metric.source, replace(spot, category=None), validity):
                 found.setdefault(atom.column, atom)
+        elif isinstance(metric.source, FromGroups):
+            groups = _groups_of(metric, metric.source, spot, validity)
+            found.setdefault(groups.column, groups)
         for other, there in spots.inputs(metric, spot):
             visit(other, there)
 
@@ -167,14 +214,32 @@ def atoms_needed(spots: Spots, wanted: Iterable[tuple[str, Spot]], validity: Map
 
 
 def _atoms_of(metric: Metric, source: FromRows, spot: Spot, validity: Mapping[str, bool]) -> Iterator[Atom]:
-    window = window_of(metric, validity[source.table])
-    if isinstance(window, InForce) and not validity[source.table]:
-        raise ConfigError(
-            f"metric {metric.key}: table {source.table} has no issued_on and expires_on, so nothing is in force"
-        )
+    window = _checked_window(metric, source, validity)
     if spot.view != PACE:
         yield Atom(metric, source, window, spot)
         return
     yield Atom(metric, source, window, spot.seen(HORIZON))
     if is_flow(metric, window, spot.shifts):
         yield Atom(metric, source, window, spot.seen(RECENT))
+
+
+def _checked_window(metric: Metric, source: FromRows, validity: Mapping[str, bool]) -> Window:
+    window = window_of(metric, validity[source.table])
+    if isinstance(window, InForce) and not validity[source.table]:
+        raise ConfigError(
+            f"metric {metric.key}: table {source.table} has no issued_on and expires_on, so nothing is in force"
+        )
+    return window
+
+
+def _groups_of(metric: Metric, source: FromGroups, spot: Spot, validity: Mapping[str, bool]) -> GroupsAtom:
+    """The atoms of the conditions, each as if it were a metric; at the recent pace groups stay as at the horizon."""
+    spot = replace(spot, category=None, view=HORIZON if spot.view == PACE else spot.view)
+    conditions = []
+    for number, condition in enumerate(source.having):
+        one = Metric(
+            f"{metric.key}{HAVING}{number}", condition.line, Unit.MONEY if condition.money else Unit.NUMBER,
+            condition.source, label="", where=condition.where, during=condition.during, dated_by=condition.dated_by,
+        )  # fmt: skip
+        conditions.append(Atom(one, condition.source, _checked_window(one, condition.source, validity), spot))
+    return GroupsAtom(metric, source, spot, tuple(conditions))

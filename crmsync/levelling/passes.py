@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from crmsync.levelling import sql
 from crmsync.levelling.aggregates import Made, TablePass
-from crmsync.levelling.atoms import Atom
+from crmsync.levelling.atoms import AnyAtom, Atom, GroupsAtom
+from crmsync.levelling.groups import compute_groups
 from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.reach import Reach, reach_of
 from crmsync.levelling.scans import BoundsOf, fixed_bounds, source_of
@@ -15,7 +16,7 @@ from crmsync.levelling.windows import partner_dates
 from crmsync.programs.program import Metric
 
 
-def compute_atoms(levelling: Levelling, atoms: Mapping[str, Atom]) -> tuple[Made, list[str]]:
+def compute_atoms(levelling: Levelling, atoms: Mapping[str, AnyAtom]) -> tuple[Made, list[str]]:
     """Run one pass per table; returns the tables made with their columns, and the columns that can lose records.
 
     Windows that depend on the account which receives the rows take a pass of their own for each kind of roll-up.
@@ -24,7 +25,7 @@ def compute_atoms(levelling: Levelling, atoms: Mapping[str, Atom]) -> tuple[Made
     lossy: list[str] = []
     limits = fixed_bounds(levelling.days)
     for table in tables_used(levelling.program):
-        mine = [atom for atom in atoms.values() if atom.source.table == table]
+        mine = [atom for atom in atoms.values() if isinstance(atom, Atom) and atom.source.table == table]
         if table not in levelling.snapshot.tables:
             continue
         for united, chosen in _by_source(levelling, mine).items():
@@ -32,7 +33,9 @@ def compute_atoms(levelling: Levelling, atoms: Mapping[str, Atom]) -> tuple[Made
             made += one.compute(limits)
             levelling.lost.update(one.lost_records(limits))
             lossy += [column for column, columns in one.columns.items() if columns.lost is not None]
-    return made, lossy
+    groups = [atom for atom in atoms.values() if isinstance(atom, GroupsAtom)]
+    counted, losing = compute_groups(levelling, groups, limits)
+    return [*made, *counted], [*lossy, *losing]
 
 
 def _by_source(levelling: Levelling, atoms: Sequence[Atom]) -> dict[Reach | None, list[Atom]]:

@@ -208,12 +208,12 @@ def kept(columns: MetricColumns, values: dict[str, Sql]) -> MetricColumns:
 
 def source_of(
     rows: Rows, atoms: Sequence[Atom], days: Days, file: str, limits: BoundsOf, spans: Spans,
-    *, pairs: str | None = None, more: Mapping[str, Sql] = NOTHING_MORE,
+    *, pairs: str | None = None, more: Mapping[str, Sql] = NOTHING_MORE, only: Sql | None = None,
 ) -> RowSource:  # fmt: skip
     """The visible rows of a table of the snapshot, no further back than the earliest window.
 
     `pairs`: a table (ancestor, member); each row then stands once for every ancestor, as its partner_id, and windows
-    are those of the ancestor. `more`: further columns of the rows.
+    are those of the ancestor. `more`: further columns of the rows; `only`: which rows are taken at all.
     """
     expressions = row_expressions(rows, atoms, days, file)
     account = sql.col("partner_id", "f") if pairs is None else sql.col("ancestor", "c")
@@ -223,7 +223,7 @@ def source_of(
     if any(is_ordered(atom) for atom in atoms):
         values[TIE] = rows.identity()
     columns = {column: kept(known, values) for column, known in expressions.items()}
-    conditions = [one for one in (rows.visible(), _earliest(atoms, expressions, limits)) if one is not None]
+    conditions = [one for one in (rows.visible(), only, _earliest(atoms, expressions, limits)) if one is not None]
     where = sql.and_(*conditions) if conditions else None
     joins = [] if pairs is None else [("inner", sql.table(pairs, "c"), _is_member())]
     joins += [*rows.joins(), *_span_joins(found, account)]
