@@ -17,6 +17,7 @@ from crmsync.programs.program import (
     FromGroups,
     FromRank,
     FromRows,
+    InForce,
     Metric,
     Program,
     ReviewDates,
@@ -37,6 +38,7 @@ _DATES = (exp.Year, exp.Quarter, exp.Month)
 _TEXTS = (exp.Lower, exp.Upper, exp.Length, exp.Like)
 _NOT_TABLES = frozenset({"metric", "clock", "benefit"})
 _NUMBERS = frozenset({Aggregate.SUM, Aggregate.AVERAGE, Aggregate.MEDIAN})
+_PICKED = frozenset({Aggregate.MINIMUM, Aggregate.MAXIMUM, Aggregate.FIRST, Aggregate.LAST})
 _NOT_COLUMNS = frozenset({"category", "tier"})  # `by: category`, `by: tier` of benefits and commission
 
 
@@ -72,13 +74,15 @@ def _of_metric(program: Program, metric: Metric) -> Iterator[Read]:
         for condition in source.having:
             yield condition.source.table, source.of, None, condition.line
             yield from _dated(condition.source.table, condition.dated_by, condition.line)
+            yield from _valid(condition.source.table, condition.during, condition.line)
             yield from _walk(program, condition, condition.source.table, condition.line)
         yield from _until(metric.during, metric.line)
         return
     if isinstance(source, FromField):
         yield "partners", source.column, _of_unit(metric.unit), metric.line
-    if isinstance(source, FromRows) and source.value is not None and source.aggregate in _NUMBERS:
-        yield from _alone(source.value, ColumnType.NUMBER)
+    if isinstance(source, FromRows):
+        yield from _of_rows(source, metric.unit)
+        yield from _valid(table, metric.during, metric.line)
     if isinstance(source, FromRank):
         yield from (("partners", column, ColumnType.TEXT, metric.line) for column in source.within)
     if metric.where is not None:
@@ -88,6 +92,21 @@ def _of_metric(program: Program, metric: Metric) -> Iterator[Read]:
         prefix, _, column = metric.split_by.rpartition(".")
         yield prefix or table, column, ColumnType.TEXT, metric.line
     yield from _walk(program, metric, table, metric.line)
+
+
+def _of_rows(source: FromRows, unit: Unit) -> Iterator[Read]:
+    """A column that is added or picked is what the metric is."""
+    if source.value is not None and source.aggregate in _NUMBERS:
+        yield from _alone(source.value, ColumnType.NUMBER)
+    if source.value is not None and source.aggregate in _PICKED:
+        yield from _alone(source.value, _of_unit(unit))
+
+
+def _valid(table: str, window: object, line: int) -> Iterator[Read]:
+    """`in force` reads both ends of the validity."""
+    if isinstance(window, InForce):
+        yield table, "issued_on", ColumnType.DATE, line
+        yield table, "expires_on", ColumnType.DATE, line
 
 
 def _dated(table: str, column: str | None, line: int) -> Iterator[Read]:
