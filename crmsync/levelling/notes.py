@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from crmsync.levelling.ecb import age_note
 from crmsync.levelling.levelling import Levelling, tables_used
+from crmsync.levelling.sheet_notes import sheet_notes
 from crmsync.programs.program import FromRows, Program
 from crmsync.tables import CANONICAL, ColumnType
 
@@ -38,6 +39,7 @@ def notes_of(levelling: Levelling) -> Iterable[str]:
             f"{levelling.program.file}:{line}: metric {metric} lost {lost} for want of an exchange rate or a reference "
             "row; it keeps the rest as a lower bound"
         )
+    yield from sheet_notes(levelling)
     if levelling.hierarchy is not None:
         for partner, parent in levelling.hierarchy.orphans[:NOTED]:
             why = "names a row that was rejected" if parent in snapshot.rejected_partners else "is not a partner"
