@@ -146,7 +146,7 @@ def _tiers(levelling: Levelling, names: Measures, partner_id: str, category: str
             if requirement is not None:
                 one = gap.GapQuery(criteria, "x", {}, sql.true())
                 leaves = gap.leaves_of(gap.paths_of(requirement))
-                entries = sql.array([gap.entry(leaf, one.measured(leaf)) for leaf in leaves])
+                entries = sql.array([gap.entry(leaf, one.measured(leaf), sql.false()) for leaf in leaves])
                 held = criteria.holds(requirement)
             found = _of_partner(levelling, {"held": held, "criteria": entries}, partner_id)
             tiers.append({"tier": tier.key, "label": tier.label, "rule": word, **found})

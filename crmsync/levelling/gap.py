@@ -16,7 +16,7 @@ from crmsync.levelling import sql
 from crmsync.levelling.criteria import Criteria
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import COUNT, MONEY, NUMBER, Value, show
-from crmsync.programs.program import Comparison, Criterion, Group, Junction, Metric, Requirement, Unit
+from crmsync.programs.program import Comparison, Criterion, FromRank, Group, Junction, Metric, Requirement, Unit
 
 NEEDS = {
     Comparison.GE: "",
@@ -141,11 +141,13 @@ class GapQuery:
             share = sql.case([(met, sql.double(1))], sql.double(0))
             return LeafColumns(value, required, None, met, share, self._effort(criterion, unmet, met))
         upwards = (criterion.comparison in (Comparison.GE, Comparison.GT)) != leaf.turned
-        missing = _missing(value, required, met, upwards, criterion.comparison)
+        missing: Value | None = _missing(value, required, met, upwards, criterion.comparison)
         share = sql.case([(met, sql.double(1))], _share(value, required, upwards, criterion.comparison))
         distance = unmet
         if criterion.metric in self.efforts:  # an unknown value counts as the whole way
             distance = sql.coalesce(sql.cast(missing.sql, sql.DOUBLE), sql.cast(required.sql, sql.DOUBLE))
+        if isinstance(self.criteria.program.metrics[criterion.metric].source, FromRank):
+            missing = None  # the others move as well: no distance says what to do
         return LeafColumns(value, required, missing, met, share, self._effort(criterion, distance, met))
 
     def _effort(self, criterion: Criterion, distance: Sql, met: Sql) -> Sql:
@@ -270,8 +272,8 @@ def _share(value: Value, required: Value, upwards: bool, comparison: Comparison)
     return sql.case([(both, sql.least_known(sql.div(part, whole), sql.double(1)))], sql.double(0))
 
 
-def entry(leaf: Leaf, columns: LeafColumns) -> Sql:
-    """One entry of the gap list."""
+def entry(leaf: Leaf, columns: LeafColumns, exhausted: Sql) -> Sql:
+    """One entry of the gap list. `exhausted`: nothing that it is made of can give more."""
     return sql.struct(
         {
             "metric": sql.text(leaf.criterion.metric),
@@ -280,7 +282,7 @@ def entry(leaf: Leaf, columns: LeafColumns) -> Sql:
             "missing": show(columns.missing) if columns.missing else sql.null(sql.TEXT),
             "met": columns.met,
             "path": sql.text(leaf.path),
-            "exhausted": sql.false(),
+            "exhausted": exhausted,
         }
     )
 

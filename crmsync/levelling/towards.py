@@ -5,11 +5,14 @@ Source: program-language, section 9.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from sqlglot import exp
 
 from crmsync.levelling import gap, sql
 from crmsync.levelling.criteria import Criteria
+from crmsync.levelling.hints import hints_of
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Group, Ladder, Program
 
@@ -54,20 +57,30 @@ class Towards:
         on_path = one.on_path(tree)
         leaves = gap.leaves_of(tree)
         measured = [(leaf, one.leaf(leaf)) for leaf in leaves]
-        lines, blockers = [], []
+        lines, blockers, gates = [], [], []
+        entries: list[Sql] = []
         lowest = one.lowest([_share_on_path(columns, on_path[leaf.path]) for leaf, columns in measured])
         for leaf, columns in measured:
             metric = self.program.metrics[leaf.criterion.metric]
             open_ = sql.and_(on_path[leaf.path], sql.not_(columns.met))
-            line = gap.sentence(leaf, metric, self.program.currency, columns)
+            hints = hints_of(self.program, leaf, columns, self.criteria.names)
+            entries += hints.entries
+            gates += [sql.case([(open_, gate)], sql.null(sql.TEXT)) for gate in hints.first]
+            line = sql.concat(gap.sentence(leaf, metric, self.program.currency, columns), *hints.after)
             lines.append(sql.case([(open_, line)], sql.null(sql.TEXT)))
             blockers.append((sql.and_(open_, sql.le(columns.share, lowest)), sql.text(metric.key)))
         return {
-            "gap": sql.array([gap.entry(leaf, columns) for leaf, columns in measured]),
-            "summary": sql.joined(lines, "; "),
+            "gap": _list(entries),
+            "summary": sql.joined([*gates, *lines], "; "),
             "blocker": sql.case(blockers, sql.null(sql.TEXT)),
             "progress": gap.progress([c.share for _, c in measured], [on_path[leaf.path] for leaf, _ in measured]),
         }
+
+
+def _list(entries: Sequence[Sql]) -> Sql:
+    """The entries as a list; those of hints are there only where they apply."""
+    some = any(isinstance(one, exp.Case) for one in entries)
+    return sql.without_nulls(sql.array(entries)) if some else sql.array(entries)
 
 
 def _share_on_path(columns: gap.LeafColumns, on_path: Sql) -> Sql:
