@@ -134,7 +134,10 @@ def test_costs_read_benefits_and_metrics(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ("{rebate: discont * revenue}", "unknown benefit, metric or partner column `discont`; did you mean `discount`?"),
+        (
+            "{rebate: discont * revenue}",
+            "unknown benefit, metric or partner column `discont`; did you mean `discount`?",
+        ),
         ("{rebate: support * revenue}", "text"),
         ("{rebate: commission * revenue}", "`commission`"),
         ("{rebate: plan}", "a number is needed"),
