@@ -6,7 +6,7 @@ Pure but for the engine: no clock, no files of its own. Rows are never looped ov
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -16,25 +16,29 @@ import pyarrow.compute as pc
 
 from crmsync.errors import Rejected
 from crmsync.levelling import previous, sql, versions
+from crmsync.levelling.aside import Aside
 from crmsync.levelling.categories import Standing
 from crmsync.levelling.criteria import LIMITS
 from crmsync.levelling.engine import DuckDbEngine, Engine
+from crmsync.levelling.family import account_above
 from crmsync.levelling.levelling import Levelling
-from crmsync.levelling.loss import LOSSES, first_days_of_loss
+from crmsync.levelling.loss import first_days_of_loss
+from crmsync.levelling.loss_daily import Look
 from crmsync.levelling.measures import Measures, with_alias
 from crmsync.levelling.measuring import MEASURES, compute_measures, wanted_metrics
 from crmsync.levelling.notes import NOTED, notes_of
 from crmsync.levelling.override_entries import with_entries, without_measured
 from crmsync.levelling.overrides import MEASURED, Overrides
+from crmsync.levelling.per_values import per_values
 from crmsync.levelling.preparing import prepare
 from crmsync.levelling.previous import Previous
 from crmsync.levelling.remembered import Remembered, partner_dates, register_remembered
 from crmsync.levelling.review_days import reviewed
 from crmsync.levelling.shown import metrics_struct, with_names
-from crmsync.levelling.spots import NOW
+from crmsync.levelling.spots import HORIZON, NOW, PACE
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.summary import light_query, standings_query, with_losses
-from crmsync.programs.program import Program
+from crmsync.programs.program import Horizon, Period, Program
 from crmsync.snapshots import Snapshot
 
 
@@ -102,7 +106,13 @@ class Spine:
         floor = self._version_before(version, before, as_of)
         levelling, overrides = prepare(version, self.snapshot, as_of, self.engine, without)
         register_remembered(levelling, Remembered(before, overrides, floor))
-        return Day(levelling, before, overrides)
+
+        def look(day: date) -> pa.Table:
+            ahead = replace(version.risk, horizon=Horizon((day - as_of).days, Period.DAYS))
+            aside = Spine(self.snapshot, Aside(self.engine))
+            return aside.opened(replace(version, risk=ahead), before, as_of, without).fallen()
+
+        return Day(levelling, before, overrides, look)
 
     def _turned(self, version: Program, before: Previous, day: date) -> pa.Table:
         return self.opened(version, before, day).turned()
@@ -136,6 +146,7 @@ class Day:
     levelling: Levelling
     before: Previous
     overrides: Overrides
+    look: Look  # who has lost a tier on a day ahead
     names: Mapping[str, Measures] = field(default_factory=dict)
 
     def turned(self) -> pa.Table:
@@ -155,7 +166,14 @@ class Day:
     def whole(self, keep_measures: bool = False) -> pa.Table:
         """The standings; their overrides are still to be filled in."""
         self.measure()
-        return compute_standings(self.levelling, self.names, self.before, keep_measures)
+        return compute_standings(self.levelling, self.names, self.before, self.look, keep_measures)
+
+    def fallen(self) -> pa.Table:
+        """(partner_id, category) of those who will have lost their tier at the horizon."""
+        self.measure()
+        rows = sql.subquery(sql.union_all(self._parts(light=False)), "standing")
+        query = sql.select([sql.col("partner_id"), sql.col("category")], rows, where=sql.col("lost_ahead"))
+        return self.levelling.engine.read(query)
 
     def measure(self, light: bool = False) -> None:
         """Compute the table of measures."""
@@ -168,30 +186,31 @@ class Day:
 def standing_parts(levelling: Levelling, names: Mapping[str, Measures], light: bool = False) -> list[Sql]:
     """The rows of each category, computed into a table of its own."""
     engine = levelling.engine
-    queries = [
+    views = (NOW,) if light else (NOW, HORIZON, PACE)
+    waiting = [
         Standing(
             levelling.program, category, order, names, levelling.limits, levelling.days, levelling.file,
             levelling.partner_columns, levelling.remembers, light=light,
-        ).query(MEASURES)
+            values=per_values(levelling, category.key, views), above=account_above(levelling, category.key),
+        ).statements(MEASURES)
         for order, category in enumerate(levelling.program.categories.values())
     ]  # fmt: skip
-    engine.register(LIMITS, levelling.limits.table())  # compiling the queries has collected the thresholds
+    engine.register(LIMITS, levelling.limits.table())  # compiling the statements has collected the thresholds
     parts: list[Sql] = []
-    while queries:  # one at a time, each let go: planning all categories at once would cost the memory of all
-        part = engine.run(f"standing_{len(parts)}", queries.pop(0))
-        parts.append(sql.select([sql.star()], sql.table(part)))
+    while waiting:  # one at a time, each let go: planning all categories at once would cost the memory of all
+        made = [engine.run(name, query) for name, query in waiting.pop(0)]
+        parts.append(sql.select([sql.star()], sql.table(made[-1])))
+        engine.drop(made[:-1])
     return parts
 
 
 def compute_standings(
-    levelling: Levelling, names: Mapping[str, Measures], before: Previous, keep_measures: bool = False
+    levelling: Levelling, names: Mapping[str, Measures], before: Previous, look: Look, keep_measures: bool = False
 ) -> pa.Table:
     """The standings table from the measures, all categories together; the measures are freed unless kept."""
     engine, program = levelling.engine, levelling.program
     engine.define("standing", sql.union_all(standing_parts(levelling, names)))
-    losses = None
-    if first_days_of_loss(levelling):
-        losses = engine.read(sql.select([sql.star()], sql.table(LOSSES)))
+    losses = first_days_of_loss(levelling, look)
     if not before.stands and not keep_measures:
         engine.drop([MEASURES])
     first = next(iter(program.categories))  # of partners that are gone every value is null, whatever the category

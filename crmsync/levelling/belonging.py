@@ -14,6 +14,7 @@ from crmsync.levelling.conditions import condition_of
 from crmsync.levelling.criteria import LIMITS
 from crmsync.levelling.measures import Measures, partner_column, with_alias
 from crmsync.levelling.overrides import BOUNDS, OVERRIDES
+from crmsync.levelling.per_values import PER_HAS, PerValues
 from crmsync.levelling.previous import PREVIOUS
 from crmsync.levelling.rules import Rules, next_column, today_column
 from crmsync.levelling.sql import Sql
@@ -50,7 +51,7 @@ class Belonging:
     file: str
     partner_columns: frozenset[str]
     remembers: Mapping[str, bool]  # which of the tables that are joined hold anything
-    key: Sql  # the category of the row, as the tables of the past name it
+    values: PerValues | None = None  # where the ladder is climbed once per value
 
     def query(self, measures: Sql) -> Sql:
         """Everybody who belongs, stood, or is declared or observed. `measures`: the relation m."""
@@ -60,6 +61,12 @@ class Belonging:
         shown = sql.or_(sql.col("belongs"), *stood, *checked)
         return sql.select([sql.star()], sql.subquery(inner, "who"), where=shown)
 
+    @property
+    def _key(self) -> Sql:
+        """The category of the row, as the tables of the past name it."""
+        key = self.category.key
+        return sql.text(key) if self.values is None else self.values.category(key, "m")
+
     def _joins(self) -> list[tuple[str, Sql, Sql]]:
         joins: list[tuple[str, Sql, Sql]] = [("cross", sql.table(LIMITS), sql.true())]
         wanted = [(PREVIOUS, "pr")]
@@ -68,7 +75,7 @@ class Belonging:
         for name, alias in wanted:
             match = sql.and_(
                 sql.eq(sql.col("partner_id", alias), sql.col("partner_id", "m")),
-                sql.eq(sql.col("category", alias), self.key if alias != "ov" else sql.text(self.category.key)),
+                sql.eq(sql.col("category", alias), sql.text(self.category.key) if alias == "ov" else self._key),
             )
             joins.append(("left" if self.remembers.get(name, True) else "cross", sql.table(name, alias), match))
         for column in self.rules.anniversaries:
@@ -121,6 +128,9 @@ class Belonging:
             member = sql.coalesce(sql.col("category_in", "ov"), member)
         observed = condition_of(category.observed, named, self.file) if category.observed else sql.null(sql.BOOLEAN)
         taking = sql.coalesce(takes_part, stood)
+        if self.values is not None and self.values.is_each:
+            # a standing of a value ends as if the partner no longer belonged when it has the value no more
+            member = sql.and_(sql.col(PER_HAS, "m"), sql.coalesce(member, stood))
         return {
             "takes_part": taking,
             # unknown membership keeps the standing, where there is one

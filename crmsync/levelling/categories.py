@@ -16,11 +16,13 @@ from crmsync.levelling.belonging import Belonging
 from crmsync.levelling.benefits import Benefits
 from crmsync.levelling.climbing import Climbing
 from crmsync.levelling.criteria import Criteria, Limits, Slots
+from crmsync.levelling.family import inherited
 from crmsync.levelling.granting import granted_columns
 from crmsync.levelling.held_for import recorded, since_column
 from crmsync.levelling.levelling import FILLED
 from crmsync.levelling.measures import Measures, with_shown
 from crmsync.levelling.movement import Turn
+from crmsync.levelling.per_values import PER_VALUE, PLACE, PerValues, enough, or_lowest, taken
 from crmsync.levelling.rules import Rules
 from crmsync.levelling.shown import shown_texts
 from crmsync.levelling.spots import HORIZON, NOW, PACE
@@ -47,6 +49,8 @@ class Standing:
     remembers: Mapping[str, bool]  # which tables, and which columns of theirs, hold anything
     slots: Slots = field(default_factory=Slots)
     light: bool = False  # tiers and movement alone: no gap, no risk
+    values: PerValues | None = None  # where the ladder is climbed once per value
+    above: str | None = None  # the table of (ancestor, member) by which a family floor reaches down
 
     @property
     def ladder(self) -> Ladder:
@@ -59,46 +63,83 @@ class Standing:
         return Rules(self.program, self.category.key, self.days.as_of, filled)
 
     def names(self, view: str) -> Measures:
-        """The measures as a row of this category sees them in one view."""
+        """The measures as a partner of this category sees them in one view."""
         return self.measures[view].at(category=self.category.key)
+
+    def row_names(self, view: str) -> Measures:
+        """The measures as a row sees them: those of its value, where each value has a row."""
+        names = self.names(view)
+        return names if self.values is None else self.values.names(names)
 
     def criteria(self, view: str, spare: bool = False) -> Criteria:
         """The criteria as seen in one view."""
         near = self.program.risk.near if spare else None
-        names = with_shown(self.names(view), view == NOW and not self.light)
+        names = with_shown(self.row_names(view), view == NOW and not self.light)
         exempt = frozenset(name for name in self.rules.filled if name.startswith("exempt:"))
         return Criteria(self.program, names, self.limits, near, self.slots, exempt)
 
-    def query(self, measures: str) -> Sql:
-        """All rows of the category with the columns of the standings table and a few for the headline."""
+    def statements(self, measures: str) -> list[tuple[str, Sql]]:
+        """Tables to make one after the other; the last holds all rows of the category with the columns of the standings
+        table and a few for the headline."""
         turn = Turn(self.rules, self.names(NOW), self.file)
-        climbing = list(Climbing(self.rules, self.criteria(NOW), turn.start_column).layers())
-        ahead = {} if self.light else self._ahead()
+        climbing = list(Climbing(self.rules, self.criteria(NOW), turn.start_column, self.values).layers())
+        ahead = [] if self.light else self._ahead()
         reasons = None if self.light else self._reasons()
         towards = Towards(self.program, self.ladder, self.criteria(NOW))
         gaps, gap_layers = ({}, []) if self.light else towards.columns()
-        texts = {} if self.light else shown_texts(self.names(NOW))
+        texts = {} if self.light else shown_texts(self.names(NOW)) | self._value_texts()
         query = self._layer(self._who(measures), "begun", turn.start())
         # all criteria were compiled above: what they share is computed once, below them
         query = self._layer(query, "required", self.slots.required_columns | texts)
         query = self._layer(query, "met", self.slots.met_columns)
         for alias, columns in (*climbing, *turn.layers(), ("happened", events(self.rules))):
             query = self._layer(query, alias, columns)
-        for alias, columns in granted_columns(self.rules):
+        made: list[tuple[str, Sql]] = []
+        if self.above is not None:
+            made.append((f"moved_{self.order}", query))
+            query = inherited(made[0][0], self.above, self._stands, self.values)
+        for alias, columns in granted_columns(self.rules, self.above is not None):
             query = self._layer(query, alias, columns)
-        row = StandingRow(self.program, self.category, self.order, self.rules, self.names(NOW), turn)
+        row = StandingRow(self.program, self.category, self.order, self.rules, self.names(NOW), turn, self.values)
         remembering = Remembering(self.rules, self._held_for())
         if reasons is None:
-            return sql.select(sql.columns(row.light(remembering)), sql.subquery(query, "standing"))
-        query = self._layer(query, "ahead", ahead)
+            query = self._one_per_partner(query, [])
+            made.append((self.table, sql.select(sql.columns(row.light(remembering)), sql.subquery(query, "standing"))))
+            return made
+        for alias, columns in ahead:
+            query = self._layer(query, alias, columns)
         query = self._layer(query, "risk", {"risk": risk.risk_word()})
         query = self._layer(query, "why", risk.why_at_risk())
         query = self._layer(query, "seen", reasons.values)
         query = self._layer(query, "reasons", reasons.lines)
         for depth, layer in enumerate(gap_layers):
             query = self._layer(query, f"gap{depth}", layer)
+        if self.values is not None:
+            query = self._layer(query, "nearing", {"nearing": gaps["progress"]})
+            reached = sql.case([(sql.ge(sql.col("own_calculated"), sql.col("next")), sql.number(1))], sql.number(0))
+            query = self._one_per_partner(query, [(reached, False), (sql.col("nearing"), True)])
         final = row.whole(remembering, gaps, reasons.chosen, self._yardstick(), self._benefits())
-        return sql.select(sql.columns(final), sql.subquery(query, "standing"))
+        return [*made, (self.table, sql.select(sql.columns(final), sql.subquery(query, "standing")))]
+
+    @property
+    def table(self) -> str:
+        """Name of the table of the rows."""
+        return f"standing_{self.order}"
+
+    @property
+    def _stands(self) -> Sql:
+        return sql.col("belongs" if self.rules.is_plain else "stands")
+
+    def _one_per_partner(self, query: Sql, order: list[tuple[Sql, bool]]) -> Sql:
+        """Of the rows of a partner's values the one that gap and risk speak of: the first by `order`, then by name."""
+        if self.values is None or self.values.is_each:
+            return query
+        place = sql.row_number([sql.col("partner_id")], [*order, (sql.col(PER_VALUE), False)])
+        placed = self._layer(query, "placed", {PLACE: place})
+        return sql.select([sql.star()], sql.subquery(placed, "one"), where=sql.eq(sql.col(PLACE), sql.number(1)))
+
+    def _value_texts(self) -> dict[str, Sql]:
+        return {} if self.values is None else self.values.texts(self.names(NOW))
 
     def _layer(self, query: Sql, alias: str, columns: Mapping[str, Sql]) -> Sql:
         if not columns:
@@ -107,10 +148,12 @@ class Standing:
 
     def _who(self, measures: str) -> Sql:
         belonging = Belonging(
-            self.rules, self.category, self.names(NOW), self.file, self.partner_columns, self.remembers,
-            sql.text(self.category.key),
-        )  # fmt: skip
-        return belonging.query(sql.table(measures, "m"))
+            self.rules, self.category, self.names(NOW), self.file, self.partner_columns, self.remembers, self.values
+        )
+        if self.values is None:
+            return belonging.query(sql.table(measures, "m"))
+        by_view = {view: self.names(view) for view in self.values.views}
+        return belonging.query(sql.subquery(self.values.rows(measures, by_view), "m"))
 
     def _held_for(self) -> dict[str, Sql]:
         """Since when each condition of a `held_for` metric holds after today, by its id."""
@@ -125,13 +168,21 @@ class Standing:
 
     # --- ahead
 
-    def _ahead(self) -> dict[str, Sql]:
-        return {
+    def _ahead(self) -> list[tuple[str, dict[str, Sql]]]:
+        """The layers that look ahead; what several values come to together is asked as for the calculated tier."""
+        own = {
             "kept": risk.position_by_keeps(self.ladder, self.criteria(NOW)),
             "projected": risk.position_by_keeps(self.ladder, self.criteria(HORIZON)),
             "paced": risk.position_by_keeps(self.ladder, self.criteria(PACE)),
             "thin": risk.spare_is_thin(self.ladder, self.criteria(NOW, spare=True)),
         }
+        if self.values is None or self.values.is_each:
+            return [("ahead", own)]
+        per = self.values.per
+        positions = ("kept", "projected", "paced")
+        together = {name: taken(per, self.ladder, or_lowest(sql.col(f"value_{name}"))) for name in positions}
+        together["thin"] = sql.not_(enough(per, sql.not_(sql.col("value_thin"))))
+        return [("ahead_of_value", {f"value_{name}": value for name, value in own.items()}), ("ahead", together)]
 
     def _reasons(self) -> risk.Reasons:
         looks = risk.Looks(

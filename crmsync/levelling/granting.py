@@ -15,10 +15,10 @@ INHERITED = "inherited"
 """Column with the earned tier of the account above, where the ladder has a family floor."""
 
 
-def granted_columns(rules: Rules) -> Iterator[tuple[str, dict[str, Sql]]]:
-    """The layers that give `granted` and `next`."""
+def granted_columns(rules: Rules, inherits: bool) -> Iterator[tuple[str, dict[str, Sql]]]:
+    """The layers that give `granted` and `next`. `inherits`: whether the account above lifts a tier."""
     granted = sql.col("earned")
-    if rules.program.family_of(rules.ladder) is not None:
+    if inherits:
         granted = sql.greatest(granted, sql.coalesce(sql.col(INHERITED), granted))
     if "floor" in rules.filled:
         granted = sql.greatest(granted, sql.coalesce(sql.col("floored"), granted))

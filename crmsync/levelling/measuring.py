@@ -12,6 +12,7 @@ from crmsync.levelling.criteria import metrics_of, tiers_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import VIEWS, Measures
 from crmsync.levelling.passes import compute_atoms
+from crmsync.levelling.per_values import share_values
 from crmsync.levelling.rules import metrics_of_movement
 from crmsync.levelling.splits import find_splits, ladder_values, split_metrics_of
 from crmsync.levelling.spots import HORIZON, NOW, PACE, Spot
@@ -27,6 +28,7 @@ def wanted_metrics(levelling: Levelling, light: bool = False) -> list[tuple[str,
     `light`: only what standings and movement depend on, today.
     """
     find_splits(levelling)
+    share_values(levelling)
     program = levelling.program
     deciding: set[str] = set()
     for tier in tiers_of(program):

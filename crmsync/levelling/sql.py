@@ -369,6 +369,21 @@ def known_within(value: Sql, over: Sequence[Sql]) -> Sql:
     return exp.Window(this=exp.Count(this=value), partition_by=list(over))
 
 
+def max_over(value: Sql, over: Sequence[Sql]) -> Sql:
+    """The largest of the rows that have the same `over`."""
+    return exp.Window(this=exp.Max(this=value), partition_by=list(over))
+
+
+def min_over(value: Sql, over: Sequence[Sql]) -> Sql:
+    """The smallest of the rows that have the same `over`."""
+    return exp.Window(this=exp.Min(this=value), partition_by=list(over))
+
+
+def sum_over(value: Sql, over: Sequence[Sql]) -> Sql:
+    """The sum of the rows that have the same `over`."""
+    return exp.Window(this=exp.Sum(this=value), partition_by=list(over))
+
+
 def running_sum(value: Sql, over: Sequence[Sql], order: Sql) -> Sql:
     """The sum of a value from the first row to this one."""
     return exp.Window(
@@ -396,6 +411,16 @@ def star(table: str | None = None) -> Sql:
 
 def table(relation: str, alias: str | None = None) -> Sql:
     return exp.Table(this=name(relation), alias=exp.TableAlias(this=name(alias)) if alias else None)
+
+
+def with_prefix(query: Sql, prefix: str) -> Sql:
+    """The query over tables whose names begin with a prefix; what reads them by their name still does."""
+    renamed = query.copy()
+    for found in list(renamed.find_all(exp.Table)):
+        if not found.alias:
+            found.set("alias", exp.TableAlias(this=name(found.name)))
+        found.set("this", name(f"{prefix}{found.name}"))
+    return renamed
 
 
 def subquery(query: Sql, alias: str) -> Sql:

@@ -12,6 +12,7 @@ from crmsync.levelling.benefits import benefits_type
 from crmsync.levelling.measures import Measures, with_shown
 from crmsync.levelling.movement import Turn
 from crmsync.levelling.movement_dates import next_after, reassessed_on
+from crmsync.levelling.per_values import PER_VALUE, PerValues
 from crmsync.levelling.rules import Rules, next_column
 from crmsync.levelling.shown import metrics_struct
 from crmsync.levelling.sql import Sql
@@ -30,6 +31,7 @@ class StandingRow:
     rules: Rules
     names: Measures
     turn: Turn
+    values: PerValues | None = None
 
     @property
     def ladder(self) -> Ladder:
@@ -72,7 +74,8 @@ class StandingRow:
         }
 
     def _category(self) -> Sql:
-        return sql.text(self.category.key)
+        key = self.category.key
+        return sql.text(key) if self.values is None else self.values.category(key)
 
     def _tier_since(self) -> Sql:
         """The day since when the granted tier is what it is."""
@@ -165,7 +168,7 @@ class StandingRow:
             "pace_tier": self.key("paced"),
             "category_check": self._check(),
             "reassess_on": self._reassess_on(),
-            "per_value": sql.null(sql.TEXT),
+            "per_value": self.mine(sql.col(PER_VALUE)) if self.values is not None else sql.null(sql.TEXT),
             "next_tier": self.mine(tiers.key_at(self.ladder, sql.col("next"))),
             "progress": self.mine(gaps["progress"]),
             "gap": self.mine(gaps["gap"], sql.empty_array(gap.ENTRY)),
@@ -178,17 +181,21 @@ class StandingRow:
             "metrics": metrics_struct(with_shown(self.names, True)),
             "benefits": self.mine(benefits, sql.null(benefits_type(self.program))),
             "yardstick": self.mine(yardstick, sql.null(sql.DOUBLE)),
-            "lost_ahead": self.mine(
-                sql.and_(
-                    sql.gt(sql.col("granted"), sql.number(1)),
-                    sql.ge(sql.col("kept"), sql.col("granted")),
-                    sql.lt(sql.col("projected"), sql.col("granted")),
-                ),
-                sql.false(),
-            ),
+            "lost_ahead": self._is_lost_ahead(),
             "granted_position": sql.col("granted"),
             "kept_position": sql.col("kept"),
         }
+
+    def _is_lost_ahead(self) -> Sql:
+        """Whether the tier will be lost until the horizon, on a day that is still to be found."""
+        if self.values is not None:
+            return sql.false()
+        lost = sql.and_(
+            sql.gt(sql.col("granted"), sql.number(1)),
+            sql.ge(sql.col("kept"), sql.col("granted")),
+            sql.lt(sql.col("projected"), sql.col("granted")),
+        )
+        return self.mine(lost, sql.false())
 
     def _is_stopped(self) -> Sql:
         """Whether only values that are not known hold the earned tier."""
