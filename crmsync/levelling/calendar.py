@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, Days, bounds_of
+from crmsync.levelling.dates import days_before, next_day
 from crmsync.levelling.scans import BoundsOf
 from crmsync.levelling.sql import Sql
 
@@ -62,16 +63,28 @@ class Calendar:
 
     def moves(self, number: int, leaving: bool) -> pa.Table:
         """Which dates leave (or enter) a window on which day. Shape: one row per date, columns moved, day."""
-        part = 0 if leaving else 1
-        first = 0 if leaving else 1  # a date leaves when the window starts after it, and enters when it ends on it
         moved: list[date] = []
         days: list[date] = []
         bounds = self.bounds[number]
         for at in range(1, len(bounds)):
-            before, now = bounds[at - 1][part], bounds[at][part]
-            if before is None or now is None:
-                continue
-            for offset in range((now - before).days):
-                moved.append(before + timedelta(days=offset + first))
+            gone, come = _differences(bounds[at - 1], bounds[at])
+            for one in gone if leaving else come:
+                moved.append(one)
                 days.append(self.all_days[at])
         return pa.table({"moved": pa.array(moved, pa.date32()), "day": pa.array(days, pa.date32())})
+
+    def end_moves(self, number: int) -> bool:
+        """Whether dates enter a window at all."""
+        return self.bounds[number][0][1] != self.bounds[number][-1][1]
+
+
+def _differences(before: tuple[date | None, date], now: tuple[date | None, date]) -> tuple[list[date], list[date]]:
+    """The dates that leave and those that enter when a window moves on; its ends never go back."""
+    (start_before, end_before), (start, end) = before, now
+    gone = [] if start is None or start_before is None else _dates(start_before, min(end_before, days_before(start, 1)))
+    first = next_day(end_before) if start is None else max(start, next_day(end_before))
+    return gone, _dates(first, end)
+
+
+def _dates(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=i) for i in range((last - first).days + 1)]

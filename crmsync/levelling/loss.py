@@ -1,5 +1,6 @@
 """The first day on which a tier will be lost if nothing more happens.
 
+Where numbers of one account hang on many others the days are looked at one after the other (`loss_daily.py`).
 Only the accounts that will have fallen at the horizon are looked at, and for each only the days on which something of
 theirs changes: a row leaves or enters a window, a certificate ends. On those days the same metrics and the same
 criteria are computed again; between them nothing can change.
@@ -10,16 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import pyarrow as pa
 from sqlglot import exp
 
 from crmsync.levelling import sql
 from crmsync.levelling.aggregates import TablePass
-from crmsync.levelling.atoms import Atom, atoms_needed, is_ordered
+from crmsync.levelling.atoms import AnyAtom, Atom, GroupsAtom, atoms_needed, is_ordered
 from crmsync.levelling.calendar import Calendar
-from crmsync.levelling.criteria import LIMITS, Criteria, metrics_of, tiers_of
+from crmsync.levelling.criteria import LIMITS, Criteria
 from crmsync.levelling.levelling import Levelling, tables_used
+from crmsync.levelling.loss_daily import Look, days_of_change, losses_by_day
 from crmsync.levelling.measures import Measures, formulas_of
-from crmsync.levelling.reach import subtrees
+from crmsync.levelling.measuring import wanted_metrics
+from crmsync.levelling.populations import looks_at_population
+from crmsync.levelling.reach import CLOSURE, reach_of, subtrees
 from crmsync.levelling.risk import position_by_keeps
 from crmsync.levelling.rows import TIE, Rows
 from crmsync.levelling.running import Rowset, can_run, register_events, running_values
@@ -27,30 +32,60 @@ from crmsync.levelling.scans import MetricColumns, RowSource, kept, row_expressi
 from crmsync.levelling.spots import HORIZON, Spot
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.stages import MeasureQuery
-from crmsync.programs.program import Aggregate, Formula, FromRows, InForce, RollsUp
+from crmsync.levelling.standing_before import exemptions
+from crmsync.levelling.windows import partner_dates
+from crmsync.programs.program import Aggregate, Formula, FromHeld, FromRows, InForce, RollsUp
 
 LOSSES, SCOPE, CHANGES, AHEAD = "losses", "risk_scope", "risk_days", "risk_calendar"
 KEY = "key"
 
 
-def first_days_of_loss(levelling: Levelling) -> bool:
-    """Make the table `losses` (partner_id, category, lost_on); returns whether anybody will lose a tier."""
+def first_days_of_loss(levelling: Levelling, look: Look) -> pa.Table | None:
+    """(partner_id, category, lost_on) of those who will lose a tier; None where nobody does.
+
+    `look`: what the whole program gives on a day ahead.
+    """
     engine = levelling.engine
-    falling = sql.distinct([sql.col("partner_id")], sql.table("standing"), sql.col("lost_ahead"))
-    if engine.read(sql.select([sql.count()], sql.subquery(falling, "falling"))).column(0)[0].as_py() == 0:
-        return False
-    engine.run("falling", falling)
-    _register_scope(levelling)
-    deciding = {
-        key for tier in tiers_of(levelling.program) for key in metrics_of(tier.requires) | metrics_of(tier.keeps)
-    }
-    wanted = [(key, Spot(HORIZON)) for key in sorted(deciding)]
+    falling = [sql.col("partner_id"), sql.col("category")]
+    rows = engine.read(sql.distinct(falling, sql.table("standing"), sql.col("lost_ahead")))
+    if rows.num_rows == 0:
+        return None
+    wanted = [one for one in wanted_metrics(levelling) if one[1].view == HORIZON]
     atoms = atoms_needed(levelling.spots, wanted, levelling.validity())
+    steady = _reads_no_clock(levelling)
+    if not _can_follow(levelling, atoms):
+        return losses_by_day(rows, days_of_change(levelling, atoms, steady), look)
+    plain = {column: atom for column, atom in atoms.items() if isinstance(atom, Atom)}
+    engine.run("falling", sql.distinct([sql.col("partner_id")], sql.table("standing"), sql.col("lost_ahead")))
+    _followed(levelling, wanted, plain, steady)
+    return engine.read(sql.select([sql.star()], sql.table(LOSSES)))
+
+
+def _can_follow(levelling: Levelling, atoms: Mapping[str, AnyAtom]) -> bool:
+    """Whether each number of an account follows from the rows of its subtree that move."""
+    program = levelling.program
+    alone = not (looks_at_population(program) or levelling.credits or exemptions(levelling))
+    held = any(isinstance(metric.source, FromHeld) for metric in program.metrics.values())
+    split = any(ladder.per is not None for ladder in program.ladders.values())
+    return alone and not held and not split and all(_follows(levelling, atom) for atom in atoms.values())
+
+
+def _follows(levelling: Levelling, atom: AnyAtom) -> bool:
+    if isinstance(atom, GroupsAtom) or partner_dates(atom.window):
+        return False
+    return reach_of(levelling, atom.metric).pairs in (None, CLOSURE)
+
+
+def _followed(
+    levelling: Levelling, wanted: Sequence[tuple[str, Spot]], atoms: Mapping[str, Atom], steady: bool
+) -> None:
+    """Make the table `losses` from the days on which something of an account changes."""
+    engine = levelling.engine
+    _register_scope(levelling)
     calendar = Calendar(levelling.days, list(atoms.values()))
     engine.register(AHEAD, calendar.table())
-    steady = _reads_no_clock(levelling)
     sources = _row_tables(levelling, atoms, calendar, steady)
-    running = [source for source in sources if steady and can_run(source)]
+    running = [source for source in sources if steady and can_run(source, calendar)]
     others = [source for source in sources if source not in running]
     events = register_events(levelling, calendar, running)
     _register_changes(levelling, calendar, others, events, steady)
@@ -60,7 +95,6 @@ def first_days_of_loss(levelling: Levelling) -> bool:
     views = _measures(levelling, wanted, atoms, made, lossy)
     _losses(levelling, views)
     engine.drop([*(f"risk_rows_{source.rows.table}" for source in sources), "risk_measures", AHEAD])
-    return True
 
 
 def _register_scope(levelling: Levelling) -> None:
@@ -98,7 +132,7 @@ def _row_tables(levelling: Levelling, atoms: Mapping[str, Atom], calendar: Calen
         )  # fmt: skip
         rowset = Rowset(rows, mine, columns)
         conditions = [_any_counts(rows, expressions.values())]
-        if steady and can_run(rowset):
+        if steady and can_run(rowset, calendar):
             conditions.append(_moving(rowset, expressions, calendar))
         where = sql.and_(*(condition for condition in conditions if condition is not None))
         query = sql.select(sql.columns(values), sql.subquery(in_scope, "f"), rows.joins(), where)
@@ -180,7 +214,7 @@ def _changes(number: int, atom: Atom, columns: MetricColumns, calendar: Calendar
         gone = sql.and_(sql.lt(start_before, _next(columns.expires)), sql.le(columns.expires, start))
         return [gone, sql.and_(sql.lt(end_before, columns.day), sql.le(columns.day, end))]
     comes = sql.and_(sql.lt(end_before, columns.day), sql.le(columns.day, end))
-    moves = [comes] if atom.shifts or atom.window.shift else []
+    moves = [comes] if calendar.end_moves(number) else []
     if calendar.bounds[number][0][0] is not None:
         moves.append(sql.and_(sql.le(start_before, columns.day), sql.lt(columns.day, start)))
     return moves
@@ -260,7 +294,7 @@ def _losses(levelling: Levelling, names: Measures) -> None:
             sql.table("risk_measures", "m"),
             [("inner", sql.table("standing", "s"), match), ("cross", sql.table(LIMITS), sql.true())],
         )
-        position = position_by_keeps(ladder, Criteria(levelling.program, names, levelling.limits))
+        position = position_by_keeps(ladder, Criteria(levelling.program, names.at(category=key), levelling.limits))
         lost = sql.select([sql.star(), sql.named(position, "position")], sql.subquery(wide, "wide"))
         values = {"partner_id": sql.col("account"), "category": sql.text(key), "lost_on": sql.min_(sql.col("day"))}
         queries.append(

@@ -40,17 +40,19 @@ class Rowset:
         return self.rows.file.expires_on_is_last_day if self.rows.file else False
 
 
-def can_run(source: Rowset) -> bool:
+def can_run(source: Rowset, calendar: Calendar) -> bool:
     """Whether every atom of the table follows from its value today and what moves."""
-    return all(_can_run(atom, source) for atom in source.atoms)
+    return all(_can_run(atom, source, calendar) for atom in source.atoms)
 
 
-def _can_run(atom: Atom, source: Rowset) -> bool:
+def _can_run(atom: Atom, source: Rowset, calendar: Calendar) -> bool:
     if source.columns[atom.column].lost is not None or not takes_each_row(atom, source.rows):
         return False
     if atom.source.aggregate is Aggregate.COUNT_DISTINCT:
-        has_tail = isinstance(atom.window, InForce) and atom.window.tail is not None
-        return not (_is_shifted(atom) or has_tail)
+        # a thing leaves with the last of its rows, where none comes anew
+        if isinstance(atom.window, InForce):
+            return not _is_shifted(atom) and atom.window.tail is None
+        return not calendar.end_moves(calendar.number(atom))
     return atom.source.aggregate in (Aggregate.SUM, Aggregate.COUNT) and not isinstance(atom.window, InForce)
 
 
@@ -94,8 +96,7 @@ def _window_events(
     day = source.columns[atoms[0].column].day
     for leaving in (True, False):
         moves = calendar.moves(at[0], leaving)
-        # without a shift a window ends today or later, and nothing dated after today is in it
-        if moves.num_rows == 0 or (not leaving and not _is_shifted(atoms[0])):
+        if moves.num_rows == 0:
             continue
         name = f"moves_{at[0]}_{'out' if leaving else 'in'}"
         levelling.engine.register(name, moves)
@@ -138,8 +139,8 @@ def _thing_events(
         moves = moves.append_column("moved", moves.column("day"))
     else:
         last = known.day
-        start = calendar.bounds[calendar.number(atom)][0][0]
-        inside = sql.ge(last, sql.day(start or levelling.days.as_of))
+        start, end = calendar.bounds[calendar.number(atom)][0]
+        inside = sql.and_(sql.ge(last, sql.day(start or end)), sql.le(last, sql.day(end)))
         moves = calendar.moves(calendar.number(atom), leaving=True)
     name = f"leaves_{atom.column}"
     levelling.engine.register(name, moves)

@@ -1,0 +1,133 @@
+"""Days of loss by looking at one day after the other, where what moves cannot be followed row by row.
+
+Ranks, the best of a tree, groups, medians of a family and their like depend on many accounts at once. For each day on
+which anything moves the whole program is asked what it would give if nothing happened until then. Exact, and slower
+than `loss.py`; only asked where somebody falls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crmsync.levelling import sql
+from crmsync.levelling.atoms import AnyAtom, Atom, GroupsAtom
+from crmsync.levelling.calendar import Calendar
+from crmsync.levelling.dates import days_before, next_day
+from crmsync.levelling.levelling import Levelling
+from crmsync.levelling.overrides import OVERRIDES
+from crmsync.levelling.rows import Rows
+from crmsync.levelling.sql import Sql
+from crmsync.levelling.windows import partner_dates
+from crmsync.programs.program import InForce
+
+Look = Callable[[date], pa.Table]
+"""Who will have lost the granted tier on a day ahead: (partner_id, category)."""
+
+SCHEMA = pa.schema([("partner_id", pa.string()), ("category", pa.string()), ("lost_on", pa.date32())])
+
+
+def losses_by_day(falling: pa.Table, days: Iterable[date], look: Look) -> pa.Table:
+    """(partner_id, category, lost_on) for each of `falling` (partner_id, category), from the days in order."""
+    found: list[pa.Table] = []
+    left = _places(falling)
+    for day in days:
+        fallen = look(day)
+        fallen = fallen.filter(pc.is_in(_places(fallen), value_set=left))
+        if fallen.num_rows == 0:
+            continue
+        lost_on = pa.array([day] * fallen.num_rows, pa.date32())
+        found.append(fallen.append_column("lost_on", lost_on).cast(SCHEMA))
+        left = left.filter(pc.invert(pc.is_in(left, value_set=_places(fallen))))
+        if len(left) == 0:
+            break
+    return pa.concat_tables([SCHEMA.empty_table(), *found])
+
+
+def _places(rows: pa.Table) -> pa.Array:
+    both = [rows.column(name).combine_chunks().cast(pa.string()) for name in ("partner_id", "category")]
+    return pc.binary_join_element_wise(*both, "\n")
+
+
+def days_of_change(levelling: Levelling, atoms: Mapping[str, AnyAtom], steady: bool) -> list[date]:
+    """The days up to the horizon on which some number can differ from that of the day before.
+
+    `steady`: nothing but windows and validities depends on the day.
+    """
+    plain = list(_plain(atoms.values()))
+    calendar = Calendar(levelling.days, [atom for atom in plain if not partner_dates(atom.window)])
+    ahead = calendar.all_days[1:]
+    if not steady or any(_moves_by_partner(atom) for atom in plain):
+        return ahead
+    found = set(_ends_of_overrides(levelling))
+    for atom in plain:
+        if not partner_dates(atom.window) and atom.source.table in levelling.snapshot.tables:
+            found |= _changes(levelling, atom, calendar)
+    return [day for day in ahead if day in found]
+
+
+def _plain(atoms: Iterable[AnyAtom]) -> Iterator[Atom]:
+    for atom in atoms:
+        if isinstance(atom, GroupsAtom):
+            yield from atom.conditions
+        else:
+            yield atom
+
+
+def _moves_by_partner(atom: Atom) -> bool:
+    """Whether a window of the partner's own dates moves on: with a shift it ends on another day each day."""
+    shifted = bool(atom.shifts) or atom.window.shift is not None
+    return bool(partner_dates(atom.window)) and atom.window.until is None and shifted
+
+
+def _ends_of_overrides(levelling: Levelling) -> list[date]:
+    """The days on which an override no longer holds."""
+    if not levelling.remembers.get(OVERRIDES) and not levelling.credits:
+        return []
+    if "overrides" not in levelling.snapshot.tables or "ends_on" not in levelling.snapshot.tables["overrides"].columns:
+        return []
+    ends = sql.col("ends_on")
+    last = levelling.engine.read(sql.distinct([ends], sql.table("t_overrides"), sql.not_null(ends)))
+    return [next_day(day) for day in last.column(0).to_pylist()]
+
+
+def _changes(levelling: Levelling, atom: Atom, calendar: Calendar) -> set[date]:
+    """The days on which a row leaves or enters the window of an atom."""
+    rows, number = levelling.rows(atom.source.table), calendar.number(atom)
+    if isinstance(atom.window, InForce):
+        return _validity_changes(levelling, rows, atom, calendar)
+    dates = _dates(levelling, rows, rows.dated(atom.metric.dated_by), calendar.stretches(number))
+    moved: set[date] = set()
+    for leaving in (True, False):
+        moves = calendar.moves(number, leaving)
+        pairs = zip(moves.column("moved").to_pylist(), moves.column("day").to_pylist(), strict=True)
+        moved |= {day for one, day in pairs if one in dates}
+    return moved
+
+
+def _validity_changes(levelling: Levelling, rows: Rows, atom: Atom, calendar: Calendar) -> set[date]:
+    """Days on which a record begins or ceases to be in force; either reading of expires_on is covered."""
+    bounds = calendar.bounds[calendar.number(atom)]
+    (start, end), (last_start, last_end) = bounds[0], bounds[-1]
+    assert start is not None
+    assert last_start is not None
+    ended = _dates(levelling, rows, rows.cell("expires_on"), [(start, next_day(last_start))])
+    begun = _dates(levelling, rows, rows.dated(atom.metric.dated_by), [(next_day(end), last_end)])
+    found = set()
+    for day, (first, last) in zip(calendar.all_days[1:], bounds[1:], strict=True):
+        assert first is not None
+        if {first, days_before(first, 1)} & ended or last in begun:
+            found.add(day)
+    return found
+
+
+def _dates(levelling: Levelling, rows: Rows, day: Sql, stretches: Sequence[tuple[date, date]]) -> set[date]:
+    """The dates within the stretches that some row has."""
+    if not stretches:
+        return set()
+    within = sql.or_(*(sql.and_(sql.ge(day, sql.day(a)), sql.le(day, sql.day(b))) for a, b in stretches))
+    query = sql.distinct([sql.named(day, "day")], rows.source(), within)
+    return set(levelling.engine.read(query).column(0).to_pylist())
