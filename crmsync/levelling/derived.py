@@ -16,7 +16,7 @@ from crmsync.levelling.conditions import condition_of, value_of
 from crmsync.levelling.held_for import before_column, days_since, since, since_column
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import COUNTED, Measures, partner_column
-from crmsync.levelling.populations import place, ranked
+from crmsync.levelling.populations import place, ranked, yardstick
 from crmsync.levelling.scores import part_value, sum_value
 from crmsync.levelling.spots import HORIZON, NOW, RECENT, Spot
 from crmsync.levelling.sql import Sql
@@ -148,10 +148,10 @@ class Derivations:
             conditions.append(self._belongs(spot.category, names))
         within = [sql.col(partner_column(column)) for column in source.within]
         value = names.metric(source.metric)
-        flag = f"{self.own(metric, spot)}?ranked"
+        flag, measure = (f"{self.own(metric, spot)}?{what}" for what in ("ranked", "measure"))
         lower = metric.lower_is_better or program.metrics[source.metric].lower_is_better
-        helpers = [{flag: ranked(value, conditions, within)}]
-        return Derived(place(source, value, sql.col(flag), within, lower), helpers=helpers)
+        helpers = [{flag: ranked(value, conditions, within), measure: yardstick(value)}]
+        return Derived(place(source, sql.col(measure), sql.col(flag), within, lower), helpers=helpers)
 
     # --- tiers, and how long
 

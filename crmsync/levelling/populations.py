@@ -33,10 +33,14 @@ def ranked(value: Value, conditions: Sequence[Sql], within: Sequence[Sql]) -> Sq
     return sql.and_(*sure, *known)
 
 
-def place(source: FromRank, value: Value, is_ranked: Sql, within: Sequence[Sql], lower: bool) -> Sql:
+def yardstick(value: Value) -> Sql:
+    """What accounts are ranked by: money exactly, other numbers after rounding to nine digits."""
+    return value.sql if value.kind == MONEY else rounded(as_double(value)).sql
+
+
+def place(source: FromRank, measure: Sql, is_ranked: Sql, within: Sequence[Sql], lower: bool) -> Sql:
     """The place from 1, or the place by the number ranked; NULL for those who are not ranked."""
     over = [is_ranked, *within]
-    measure = value.sql if value.kind == MONEY else rounded(as_double(value)).sql
     rank = sql.cast(sql.rank_over(over, measure, descending=not lower), sql.DOUBLE)
     if source.percentile:
         rank = sql.div(rank, sql.cast(sql.count_over(over), sql.DOUBLE))
