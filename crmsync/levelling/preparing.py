@@ -12,14 +12,14 @@ from crmsync.levelling.benefits import benefit_columns
 from crmsync.levelling.criteria import Limits, attributes_used
 from crmsync.levelling.engine import Engine
 from crmsync.levelling.hierarchy import Hierarchy, build_hierarchy
-from crmsync.levelling.levelling import Levelling
+from crmsync.levelling.levelling import Levelling, rows_of_metric
 from crmsync.levelling.measures import partner_columns_used
 from crmsync.levelling.money import money_of
 from crmsync.levelling.overrides import Overrides
 from crmsync.levelling.references import register_references
 from crmsync.levelling.rules import movement_columns
 from crmsync.levelling.spots import HORIZON, NOW, category_bound, spots_of
-from crmsync.programs.program import FromRows, Program, RollsUp
+from crmsync.programs.program import Program, RollsUp
 from crmsync.snapshots import Snapshot
 from crmsync.tables import CANONICAL
 
@@ -65,12 +65,12 @@ def _check_tables(program: Program, snapshot: Snapshot) -> None:
     if "partners" not in snapshot.tables:
         raise ConfigError("the tables hold no partners: nobody can be levelled", file=str(snapshot.folder))
     for metric in program.metrics.values():
-        table = metric.source.table if isinstance(metric.source, FromRows) else "partners"
-        if table not in snapshot.tables and table not in CANONICAL:
-            there = ", ".join(sorted(set(snapshot.tables) | set(CANONICAL)))
-            raise ConfigError(
-                f"metric {metric.key}: there is no table {table}; there are {there}", file=file, line=metric.line
-            )
+        for table in (source.table for source in rows_of_metric(metric)):
+            if table not in snapshot.tables and table not in CANONICAL:
+                there = ", ".join(sorted(set(snapshot.tables) | set(CANONICAL)))
+                raise ConfigError(
+                    f"metric {metric.key}: there is no table {table}; there are {there}", file=file, line=metric.line
+                )
 
 
 def _hierarchy(program: Program, snapshot: Snapshot, engine: Engine) -> Hierarchy | None:
