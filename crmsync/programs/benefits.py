@@ -6,7 +6,7 @@ Source: program-language, section 10.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -128,8 +128,13 @@ def _unit(unit: Unit) -> str:
     return f"a {unit}" if unit is not Unit.MONEY else "money"
 
 
-def check_units(tiers: Iterable[tuple[str, Mapping[str, Benefit], Node | None]]) -> None:
-    """Errors: ConfigError for a benefit that is one thing in one tier of a ladder and another in the next."""
+TierBenefits = tuple[str, Mapping[str, Benefit], Node | None]
+"""Key of a tier, its benefits, and where they are written."""
+
+
+def check_benefits(tiers: Sequence[TierBenefits]) -> None:
+    """Errors: ConfigError for a benefit that is one thing in one tier of a ladder and another in the next, and for one
+    that is taken away though no tier gives it."""
     first: dict[str, tuple[str, Benefit]] = {}
     for tier, benefits, node in tiers:
         for key, benefit in benefits.items():
@@ -142,6 +147,16 @@ def check_units(tiers: Iterable[tuple[str, Mapping[str, Benefit], Node | None]])
                     f"`{key}` is {_unit(benefit.unit)} here, but {_unit(other.unit)} in tier `{before}` "
                     f"(line {other.line}); one for all, a text in quotes",
                 )
+    _check_taken_away(tiers)
+
+
+def _check_taken_away(tiers: Sequence[TierBenefits]) -> None:
+    given = {key for _, benefits, _ in tiers for key, benefit in benefits.items() if benefit.value is not None}
+    for _, benefits, node in tiers:
+        for key, benefit in benefits.items():
+            if benefit.value is None and key not in given and node is not None:
+                problem = f"`{key}: none` takes away what no tier of the ladder gives{nearest(key, given)}"
+                raise node.fail_at_key(key, problem)
 
 
 # --- commission and costs

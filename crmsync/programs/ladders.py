@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from crmsync.programs.benefits import Offer, check_units, read_benefits
+from crmsync.programs.benefits import Offer, check_benefits, read_benefits
 from crmsync.programs.dependence import inputs
 from crmsync.programs.durings import read_horizon
 from crmsync.programs.expressions import parse_formula
@@ -169,7 +169,7 @@ def _tiers(node: Node, ladder: str, setting: Setting) -> tuple[Tier, ...]:
     if not tiers:
         raise node.fail("a ladder needs at least one tier")
     nodes = [item.mapping().get("benefits") if item.is_mapping else None for item in node.sequence()]
-    check_units((tier.key, tier.benefits, one) for tier, one in zip(tiers, nodes, strict=True))
+    check_benefits([(tier.key, tier.benefits, one) for tier, one in zip(tiers, nodes, strict=True)])
     return tuple(tiers)
 
 

@@ -40,7 +40,15 @@ def test_a_benefit_is_a_percent_money_a_number_or_a_text(tmp_path: Path) -> None
 
 
 def test_none_takes_a_benefit_away(tmp_path: Path) -> None:
-    assert gold(tmp_path, "{mdf: none}")["mdf"].value is None
+    ladder = LADDER.replace("- registered", "- {key: registered, benefits: {mdf: 1%}}")
+    found = loaded(tmp_path, HEAD + ladder.replace("500000}", "500000}, benefits: {mdf: none}"))
+    assert found.ladders["main"].tiers[1].benefits["mdf"].value is None
+
+
+def test_only_what_some_tier_gives_can_be_taken_away(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="takes away what no tier of the ladder gives") as caught:
+        gold(tmp_path, "{mdf: 5%, mdff: none}")
+    assert caught.value.line == 13
 
 
 def test_a_benefit_may_depend_on_a_column_or_the_category(tmp_path: Path) -> None:
@@ -81,7 +89,7 @@ def test_mistakes_in_benefits(tmp_path: Path, benefits: str, problem: str) -> No
 
 
 def test_a_benefit_is_one_thing_in_all_tiers_of_a_ladder(tmp_path: Path) -> None:
-    more = "      - {key: top, requires: {revenue: 900000}, benefits: {mdf: none, discount: 30 EUR}}\n"
+    more = "      - {key: top, requires: {revenue: 900000}, benefits: {discount: 30 EUR}}\n"
     with pytest.raises(ConfigError, match=r"`discount` is money here, but a percent in tier `gold` \(line 13\)"):
         loaded(tmp_path, HEAD + LADDER.replace("500000}", "500000}, benefits: {discount: 20%}") + more)
     assert loaded(tmp_path, HEAD + LADDER.replace("500000}", "500000}, benefits: {discount: 0}") + more)
