@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from crmsync.levelling.ecb import age_note
 from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.sheet_notes import sheet_notes
-from crmsync.programs.program import FromRows, Program
+from crmsync.levelling.windows import partner_dates
+from crmsync.programs.program import Formula, FromGroups, FromRows, Window
 from crmsync.tables import CANONICAL, ColumnType
 
 NOTED = 20
@@ -27,7 +28,7 @@ def notes_of(levelling: Levelling) -> Iterable[str]:
     for table in tables_used(levelling.program):
         if table not in snapshot.tables:
             yield f"table {table} was not delivered: it is empty"
-    for table, column in sorted(_columns_read(levelling.program)):
+    for table, column in sorted(_columns_read(levelling)):
         listed: Mapping[str, ColumnType] = CANONICAL[table].columns if table in CANONICAL else {}
         file = snapshot.tables.get(table)
         if file is not None and column in listed and column not in file.columns and column not in COMPUTED:
@@ -48,10 +49,33 @@ def notes_of(levelling: Levelling) -> Iterable[str]:
             yield f"partner {partner}: parent_id runs in a circle or is deeper than 64 levels; it is provisional"
 
 
-def _columns_read(program: Program) -> set[tuple[str, str]]:
-    read: set[tuple[str, str]] = set()
-    for metric in program.metrics.values():
-        formulas = [metric.where, metric.source.value if isinstance(metric.source, FromRows) else None]
-        for formula in formulas:
-            read |= set(formula.columns) if formula is not None else set()
+def _columns_read(levelling: Levelling) -> set[tuple[str, str]]:
+    """(table, column) of everything that is read of rows and of partners."""
+    read = {("partners", column) for column in levelling.partner_columns}
+    for metric in levelling.program.metrics.values():
+        read |= {("partners", column) for _, column in _columns_of(metric.rolls_up_where)}
+        match metric.source:
+            case FromRows() as source:
+                read |= _of_rows(source, metric.where, metric.during, metric.dated_by)
+                read |= {_place(source.table, metric.split_by)} if metric.split_by is not None else set()
+            case FromGroups(of=of, having=having):
+                for one in having:
+                    read |= _of_rows(one.source, one.where, one.during, one.dated_by) | {(one.source.table, of)}
     return read
+
+
+def _of_rows(
+    source: FromRows, where: Formula | None, during: Window | None, dated_by: str | None
+) -> set[tuple[str, str]]:
+    read = _columns_of(where) | _columns_of(source.value)
+    read |= {("partners", column) for column in partner_dates(during)} if during is not None else set()
+    return read | ({(source.table, dated_by)} if dated_by is not None else set())
+
+
+def _columns_of(formula: Formula | None) -> set[tuple[str, str]]:
+    return set(formula.columns) if formula is not None else set()
+
+
+def _place(table: str, column: str) -> tuple[str, str]:
+    other, _, name = column.rpartition(".")
+    return other or table, name

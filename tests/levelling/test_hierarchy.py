@@ -84,3 +84,38 @@ def test_a_cycle_of_five_thousand_is_cut_once() -> None:
     assert set(found.cyclic) == set(ids)
     assert (ids[0], ids[-1]) not in pairs(found)
     assert (ids[-1], ids[-2]) in pairs(found)
+
+
+def chains(found: pa.Table) -> dict[str, str]:
+    return dict(zip(found["member"].to_pylist(), found["ancestor"].to_pylist(), strict=True))
+
+
+@given(PARENTS)
+def test_tops_and_parents_agree_with_the_closure(parents: dict[str, str | None]) -> None:
+    found = built(parents)
+    above = {member: {a for a, m in pairs(found) if m == member} for member in parents}
+    tops = {member: next(a for a in above[member] if len(above[a]) == 1) for member in parents}
+    assert chains(found.tops) == tops
+    parent_of = {
+        m: next(a for a in above[m] if len(above[a]) == len(above[m]) - 1) for m in parents if len(above[m]) > 1
+    }
+    assert chains(found.parents) == parent_of
+
+
+def test_who_is_deeper_than_64_levels_stands_alone() -> None:
+    ids = [f"p{number:04}" for number in range(70)]
+    found = built(dict(zip(ids, [None, *ids[:-1]], strict=True)))
+    assert found.cyclic == tuple(ids[MAX_LEVELS + 1 :])
+    assert chains(found.tops) == {**dict.fromkeys(ids[: MAX_LEVELS + 1], ids[0]), **{one: one for one in ids[65:]}}
+    assert ids[66] not in chains(found.parents)
+
+
+def test_a_chain_of_two_hundred_thousand_makes_few_pairs() -> None:
+    """Sixty-four levels of every account in it would be millions."""
+    count = 200_000
+    ids = pa.array([f"p{number:06}" for number in range(count)])
+    found = build_hierarchy(
+        pa.chunked_array([ids]), pa.chunked_array([pa.concat_arrays([pa.nulls(1, pa.string()), ids[:-1]])])
+    )
+    assert len(found.closure) < count + 65 * 65
+    assert len(found.cyclic) == count - 65
