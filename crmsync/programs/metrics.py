@@ -1,6 +1,6 @@
 """`metrics:`: one number, yes/no or text per partner, each with exactly one source.
 
-A new source is a node in `program.py` and a row in `SOURCES` with its reader; the compiler gives it its meaning.
+A new source is a node in `tree/sources.py` and a row in `SOURCES` with its reader; the compiler gives it its meaning.
 Source: program-language, section 3.
 """
 
