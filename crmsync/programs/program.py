@@ -1,7 +1,8 @@
 """The frozen tree of a program: what an admin wrote, checked and typed, without file or clock.
 
 Every reader works on this tree: the compiler to SQL (`levelling`), explain, gap, guide and lint. It is built by
-`loading.py` only; its parts stand in `tree/`, one noun each, and are read from here. Lines are those of the file, counted from 1, so that later findings can point at them.
+`loading.py` only; its parts stand in `tree/`, one noun each, and are read from here. Lines are those of the file,
+counted from 1, so that later findings can point at them.
 """
 
 from __future__ import annotations
