@@ -78,18 +78,23 @@ def nothing_before(program: Program) -> Previous:
 
 
 def previous_standings(
-    program: Program, source: Path | pa.Table | None, as_of: date, rejected: Sequence[str] = ()
+    program: Program,
+    source: Path | pa.Table | None,
+    as_of: date,
+    rejected: Sequence[str] = (),
+    file: str | None = None,
 ) -> Previous:
     """Standings that still stand, of this program, in the tier keys of the version that was in force on their day.
 
     Shape: TYPES and the parts of `state`.
-    `rejected`: partners of today whose row could not be read; their standings are marked `unread`.
+    `rejected`: partners of today whose row could not be read; their standings are marked `unread`. `file`: where a
+    table comes from, for messages.
     Errors: ConfigError when they are not earlier than as_of, or hold a tier or category that no version explains.
     """
     if source is None:
         return nothing_before(program)
-    file = str(source) if isinstance(source, Path) else "previous standings"
-    whole = read_nested(source, READ) if isinstance(source, Path) else source.select(READ)
+    file = str(source) if isinstance(source, Path) else file or "previous standings"
+    whole: pa.Table = read_previous(source) if isinstance(source, Path) else source.select(READ)
     table = whole.filter(pc.equal(whole.column("program"), program.key))
     if table.num_rows == 0:
         raise ConfigError(f"holds no standings of program {program.key}", file=file)
@@ -120,6 +125,11 @@ def in_version(before: Previous, version: Program) -> Previous:
     table = versions.renamed(before.table, versions.explained(version, before.version.version))
     _check_tiers(version, version, table, "previous standings")
     return replace(before, table=_shaped(table, version), version=version)
+
+
+def read_previous(file: Path) -> pa.Table:
+    """The columns of a standings file that are remembered. Errors: ConfigError."""
+    return read_nested(file, READ)
 
 
 def unread_partners(before: Previous) -> list[str]:

@@ -1,0 +1,115 @@
+"""Versions of a program over time: which one is in force, what tiers are called then, what a migration keeps."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crmsync.errors import ConfigError
+from crmsync.levelling.assess import Assessment, assess, assess_programs
+from crmsync.levelling.standings import write_standings
+from crmsync.programs.loading import load_programs
+from tests.levelling.facts import facts_of, plain, snapshot_of
+
+OLD = """\
+program: p
+effective_from: 2026-01-01
+movement: {movement}
+metrics: {{a: {{field: partners.a}}}}
+ladders: {{main: {{tiers: [bronze, {{key: silver, requires: {{a: 10}}}}, {{key: gold, requires: {{a: 20}}}}]}}}}
+"""
+NEW = """\
+program: p
+effective_from: 2027-01-01
+migration: {{keep_until: 2027-06-30, becomes: {{bronze: registered, silver: plus}}}}
+movement: {movement}
+metrics: {{a: {{field: partners.a}}}}
+ladders: {{main: {{tiers: [registered, {{key: plus, requires: {{a: 15}}}}, {{key: gold, requires: {{a: 50}}}}]}}}}
+"""
+ANY_DAY = "{demote: any day}"
+
+
+class World:
+    """A folder with two versions, one partner, and standings carried from date to date."""
+
+    def __init__(self, folder: Path, old: str = ANY_DAY, new: str = ANY_DAY) -> None:
+        self.folder, self.carried, self.count = folder, None, 0
+        (folder / "programs").mkdir()
+        (folder / "programs" / "2026.yaml").write_text(OLD.format(movement=old), encoding="utf-8")
+        (folder / "programs" / "2027.yaml").write_text(NEW.format(movement=new), encoding="utf-8")
+
+    def on(self, day: date, a: float) -> dict[str, Any]:
+        self.count += 1
+        facts = facts_of({"partners": [{"partner_id": "A", "a": a}]})
+        snapshot, _ = snapshot_of(self.folder / f"snapshot{self.count}", facts)
+        programs = load_programs(self.folder / "programs", facts.types)
+        (found,) = assess_programs(programs, snapshot, day, self.carried)
+        self.carried = self.folder / f"standings{self.count}.jsonl"
+        write_standings(found.standings, self.carried)
+        return row(found)
+
+
+def row(found: Assessment) -> dict[str, Any]:
+    return plain(found.standings)["A", "all"]
+
+
+def test_the_version_in_force_is_used(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    assert world.on(date(2026, 12, 31), 12)["granted_tier"] == "silver"
+    found = world.on(date(2027, 1, 1), 16)
+    assert (found["program_version"], found["granted_tier"]) == ("2027-01-01", "plus")
+
+
+def test_a_tier_keeps_its_place_under_its_new_name(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.on(date(2026, 12, 1), 5)
+    found = world.on(date(2027, 2, 1), 5)
+    expected = {"granted_tier": "registered", "previous_tier": "registered", "movement": "program_changed",
+                "tier_since": date(2026, 12, 1)}  # fmt: skip
+    assert {name: found[name] for name in expected} == expected
+    assert world.on(date(2027, 2, 2), 5)["movement"] == "unchanged"
+
+
+def test_nobody_falls_below_what_the_version_before_gives_until_the_day(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    assert world.on(date(2026, 12, 1), 22)["granted_tier"] == "gold"
+    found = world.on(date(2027, 2, 1), 22)
+    assert (found["calculated_tier"], found["granted_tier"], found["movement"]) == ("plus", "gold", "unchanged")
+    assert world.on(date(2027, 6, 30), 22)["granted_tier"] == "gold"
+    found = world.on(date(2027, 7, 1), 22)
+    assert (found["granted_tier"], found["movement"]) == ("plus", "demoted")
+
+
+def test_below_what_the_version_before_gives_a_partner_falls_that_far(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.on(date(2026, 12, 1), 22)
+    found = world.on(date(2027, 2, 1), 12)
+    assert (found["calculated_tier"], found["granted_tier"], found["movement"]) == ("registered", "plus", "demoted")
+
+
+def test_review_days_are_assessed_in_the_version_of_their_day(tmp_path: Path) -> None:
+    """A demotion date of the old version lies between; on it the old thresholds count."""
+    world = World(tmp_path, old="{demote: [12-15]}", new="{demote: [07-15]}")
+    assert world.on(date(2026, 12, 1), 22)["granted_tier"] == "gold"
+    found = world.on(date(2027, 2, 1), 12)
+    assert (found["granted_tier"], found["tier_since"]) == ("plus", date(2026, 12, 15))
+
+
+def test_a_tier_that_no_version_explains_is_an_error(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.on(date(2026, 12, 1), 22)
+    text = world.carried.read_text(encoding="utf-8").replace('"gold"', '"platinum"')
+    world.carried.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="'platinum' in category all is not a tier of this version"):
+        world.on(date(2027, 2, 1), 12)
+
+
+def test_one_version_alone_is_assessed_as_it_is(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    facts = facts_of({"partners": [{"partner_id": "A", "a": 22}]})
+    snapshot, _ = snapshot_of(tmp_path / "snapshot", facts)
+    newest = load_programs(world.folder / "programs", facts.types)[-1]
+    assert row(assess(newest, snapshot, date(2026, 5, 1)))["program_version"] == "2026-01-01"
