@@ -90,7 +90,7 @@ class PerValues:
         """The measures of a value under the names of EACH; empty where a metric does not have the value."""
         for key in self._known(measures):
             here = self._column(measures, key, EACH)
-            there = self._column(measures, key, value) if value in measures.splits[key] else None
+            there = self._column(measures, key, value) if value in measures.splits.get(key, ()) else None
             yield here, sql.col(there) if there is not None else sql.null()
             if self._is_lossy(measures, key):
                 lossy = there is not None and there in measures.lossy
@@ -100,6 +100,8 @@ class PerValues:
         """The metrics that have some of the values, in a view in which they are measured."""
         deciding = set(self.deciding)
         keys = self.metrics if measures.spot.view == NOW else [key for key in self.metrics if key in deciding]
+        if not self.values:  # nobody has a value: the columns are there and empty
+            return list(keys)
         return [key for key in keys if not set(self.values).isdisjoint(measures.splits.get(key, ()))]
 
     def _is_lossy(self, measures: Measures, key: str) -> bool:
