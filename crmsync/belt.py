@@ -112,8 +112,14 @@ def program_of(
 
     `columns`: what the tables really hold, where that is known.
     """
-    programs = load_programs(configuration.program, columns=columns)  # type: ignore[arg-type]
-    return only_program(configuration.program, programs, as_of)
+    return only_program(configuration.program, programs_of(configuration, columns), as_of)
+
+
+def programs_of(
+    configuration: Configuration, columns: Mapping[str, Mapping[str, object]] | None = None
+) -> list[Program]:
+    """The program that the configuration names in all its versions, and those that it reads."""
+    return load_programs(configuration.program, columns=columns)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

@@ -14,17 +14,17 @@ from pathlib import Path
 import pyarrow as pa
 import structlog
 
-from crmsync.belt import Belt, Calls, opened, program_of
+from crmsync.belt import Belt, Calls, opened, program_of, programs_of
 from crmsync.errors import CrmsyncError, Rejected
 from crmsync.exits import BLOCKED, DONE, INTERRUPTED, PARKED, PLAN_WAITS, TERMINATED
 from crmsync.extract import Extracted, extract
 from crmsync.ledger.accepted import Accepted, newest_standings, previous_standings
 from crmsync.ledger.approvals import approval_of
 from crmsync.ledger.ledger import RunFacts
-from crmsync.levelling.assess import assess
+from crmsync.levelling.assess import assess_programs
 from crmsync.levelling.standings import read_standings, write_standings
 from crmsync.logs import bind_run
-from crmsync.offline import record_rejected
+from crmsync.offline import only_program, record_rejected
 from crmsync.past import written_example
 from crmsync.programs.program import Program
 from crmsync.retention import forget_old
@@ -167,12 +167,14 @@ class _Run:
         """The standings, saved in the state folder."""
         belt, snapshot = self.belt, extracted.snapshot
         columns = {name: table.columns for name, table in snapshot.tables.items()}
-        program = program_of(belt.configuration, columns, extracted.as_of)
+        programs = programs_of(belt.configuration, columns)
+        program = only_program(belt.configuration.program, programs, extracted.as_of)
         belt.ledger.record_config(program.digest, program.file.read_text(encoding="utf-8"))
         belt.ledger.record_facts(self.run_id, RunFacts(program_digest=program.digest))
         belt.progress("assess", 0, None)
         with self.clock.stage("assess"):
-            found = assess(program, snapshot, extracted.as_of, previous.path if previous else None)
+            all_found = assess_programs(programs, snapshot, extracted.as_of, previous.path if previous else None)
+            found = all_found[list(dict.fromkeys(one.key for one in programs)).index(program.key)]
             write_standings(found.standings, self.standings_path)
         belt.progress("assess", found.standings.num_rows, found.standings.num_rows)
         rejected = (*extracted.rejected, *found.rejected)
