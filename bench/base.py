@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crmsync.snapshots import Snapshot, Staging, TableFile, open_snapshot
@@ -22,6 +24,8 @@ LINES = np.array(["network", "cloud", "security", "storage"])
 CATEGORIES = np.array(["reseller", "msp", "referral"])
 DAY = np.timedelta64(1, "D")
 TODAY = np.datetime64(AS_OF)
+PIECE = 1_000_000
+"""Rows made at a time, so that a large base takes no more memory than a small one; also the rows of a row group."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +56,38 @@ def partner_base(size: Size, cache: Path | None = None, seed: int = 7) -> Snapsh
     folder.parent.mkdir(parents=True, exist_ok=True)
     draw = np.random.default_rng(seed)
     staging = Staging(folder)
-    ids = _ids("001", size.partners)
-    _add(staging, "partners", _partners(draw, ids), "partner_id")
-    _add(staging, "opportunities", _opportunities(draw, ids, size.opportunities), "opportunity_id")
-    _add(staging, "certifications", _certifications(draw, ids, size.certifications), "certification_id")
+    ids = _ids("001", np.arange(size.partners))
+    shares = _shares(size.partners)
+    opportunities = (_opportunities(draw, ids, shares, numbers) for numbers in _pieces(size.opportunities))
+    people = size.certifications // 2 + 1
+    certifications = (_certifications(draw, ids, shares, numbers, people) for numbers in _pieces(size.certifications))
+    _add(staging, "partners", iter([_partners(draw, ids)]), "partner_id")
+    _add(staging, "opportunities", opportunities, "opportunity_id")
+    _add(staging, "certifications", certifications, "certification_id")
     return staging.seal()
 
 
-def _add(staging: Staging, name: str, columns: dict[str, pa.Array], unique: str) -> None:
-    table = pa.table(columns)
-    kinds = {column: CANONICAL[name].columns[column] for column in table.column_names}
-    pq.write_table(table, staging.path(name), compression="zstd")
+def _pieces(count: int) -> Iterator[np.ndarray]:
+    """The numbers from 0 to `count`, so many at a time."""
+    for first in range(0, count, PIECE):
+        yield np.arange(first, min(first + PIECE, count))
+
+
+def _add(staging: Staging, name: str, pieces: Iterator[dict[str, pa.Array]], unique: str) -> None:
+    tables = (pa.table(columns) for columns in pieces)
+    first = next(tables)
+    kinds = {column: CANONICAL[name].columns[column] for column in first.column_names}
+    rows = len(first)
+    with pq.ParquetWriter(staging.path(name), first.schema, compression="zstd") as writer:
+        writer.write_table(first, row_group_size=PIECE)
+        for table in tables:
+            writer.write_table(table, row_group_size=PIECE)
+            rows += len(table)
     main_date = CANONICAL[name].main_date
-    staging.add(TableFile(name, staging.path(name), len(table), kinds, main_date, unique=frozenset({unique})))
+    staging.add(TableFile(name, staging.path(name), rows, kinds, main_date, unique=frozenset({unique})))
 
 
-def _partners(draw: np.random.Generator, ids: np.ndarray) -> dict[str, pa.Array]:
+def _partners(draw: np.random.Generator, ids: pa.Array) -> dict[str, pa.Array]:
     """Four in ten have a parent; a parent stands before its children, so there is no cycle and families stay flat."""
     count = len(ids)
     level = draw.choice(4, count, p=[0.6, 0.25, 0.1, 0.05])
@@ -81,9 +101,9 @@ def _partners(draw: np.random.Generator, ids: np.ndarray) -> dict[str, pa.Array]
             parent[here] = draw.choice(above, len(here))
     regions = REGIONS[draw.choice(len(REGIONS), count, p=[0.35, 0.35, 0.2, 0.1])]
     return {
-        "partner_id": pa.array(ids),
-        "name": pa.array([f"Partner {number}" for number in range(count)]),
-        "parent_id": pa.array(ids[parent], mask=parent < 0),
+        "partner_id": ids,
+        "name": pc.binary_join_element_wise("Partner", pa.array(np.arange(count)).cast(pa.string()), " "),
+        "parent_id": ids.take(pa.array(parent, mask=parent < 0)),
         "region": pa.array(regions, mask=draw.random(count) < 0.02),
         "joined_on": _dates(TODAY - draw.integers(400, 4000, count) * DAY),
         "currency": pa.array(CURRENCIES[draw.choice(len(CURRENCIES), count)]),
@@ -99,40 +119,45 @@ def _declared(draw: np.random.Generator, count: int) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(CATEGORIES[np.nonzero(belongs)[1]]))
 
 
-def _opportunities(draw: np.random.Generator, ids: np.ndarray, count: int) -> dict[str, pa.Array]:
+def _opportunities(
+    draw: np.random.Generator, ids: pa.Array, shares: np.ndarray, numbers: np.ndarray
+) -> dict[str, pa.Array]:
     """Three years of deals; few partners bring most of them; one in a hundred won deals lacks its amount."""
+    count = len(numbers)
     closed_on = TODAY - draw.integers(-20, 1095, count) * DAY
     closed = draw.random(count) < 0.85
     won = closed & (draw.random(count) < 0.6)
     cents = np.exp(draw.normal(9.0, 1.1, count) + np.log(100)).astype("int64")
-    kind = np.array(["new", "upsell", "renewal"])[draw.choice(3, count, p=[0.5, 0.3, 0.2])]
+    kinds = np.array(["new", "upsell", "renewal"])
     return {
-        "opportunity_id": pa.array(_ids("006", count)),
-        "partner_id": pa.array(ids[_skewed(draw, len(ids), count)]),
-        "type": pa.array(kind, mask=draw.random(count) < 0.05),
+        "opportunity_id": _ids("006", numbers),
+        "partner_id": ids.take(pa.array(_skewed(draw, shares, count))),
+        "type": _words(kinds, draw.choice(3, count, p=[0.5, 0.3, 0.2]), missing=draw.random(count) < 0.05),
         "is_closed": pa.array(closed),
         "is_won": pa.array(won),
         "amount": _money(cents, missing=draw.random(count) < 0.01),
-        "currency": pa.array(
-            CURRENCIES[draw.choice(len(CURRENCIES), count, p=[0.3, 0.3, 0.1, 0.06, 0.06, 0.06, 0.06, 0.06])]
+        "currency": _words(
+            CURRENCIES, draw.choice(len(CURRENCIES), count, p=[0.3, 0.3, 0.1, 0.06, 0.06, 0.06, 0.06, 0.06])
         ),
-        "product_line": pa.array(LINES[draw.choice(len(LINES), count)]),
+        "product_line": _words(LINES, draw.integers(0, len(LINES), count)),
         "created_on": _dates(closed_on - draw.integers(20, 200, count) * DAY),
         "closed_on": _dates(closed_on),
     }
 
 
-def _certifications(draw: np.random.Generator, ids: np.ndarray, count: int) -> dict[str, pa.Array]:
+def _certifications(
+    draw: np.random.Generator, ids: pa.Array, shares: np.ndarray, numbers: np.ndarray, people: int
+) -> dict[str, pa.Array]:
     """About two certificates per person; most run two years, one in ten never ends."""
+    count = len(numbers)
     issued = TODAY - draw.integers(-10, 1095, count) * DAY
-    partner = _skewed(draw, len(ids), count)
-    people = _ids("003", count // 2 + 1)
+    partner = _skewed(draw, shares, count)
     return {
-        "certification_id": pa.array(_ids("a01", count)),
-        "partner_id": pa.array(ids[partner]),
-        "person_id": pa.array(people[(partner * 7919 + draw.integers(0, 9, count)) % len(people)]),
-        "level": pa.array(np.array(["associate", "professional", "expert"])[draw.choice(3, count)]),
-        "product_line": pa.array(LINES[draw.choice(len(LINES), count)]),
+        "certification_id": _ids("a01", numbers),
+        "partner_id": ids.take(pa.array(partner)),
+        "person_id": _ids("003", (partner * 7919 + draw.integers(0, 9, count)) % people),
+        "level": _words(np.array(["associate", "professional", "expert"]), draw.integers(0, 3, count)),
+        "product_line": _words(LINES, draw.integers(0, len(LINES), count)),
         "issued_on": _dates(issued),
         "expires_on": pa.array(
             (issued + 730 * DAY).astype("datetime64[D]"), pa.date32(), mask=draw.random(count) < 0.1
@@ -140,15 +165,25 @@ def _certifications(draw: np.random.Generator, ids: np.ndarray, count: int) -> d
     }
 
 
-def _ids(prefix: str, count: int) -> np.ndarray:
+def _ids(prefix: str, numbers: np.ndarray) -> pa.Array:
     """Ids as long as those of a CRM: 18 characters."""
-    return np.array([f"{prefix}{number:012d}AAA" for number in range(count)])
+    digits = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), 12, "0")
+    return pc.binary_join_element_wise(prefix, digits, "AAA", "")
 
 
-def _skewed(draw: np.random.Generator, among: int, count: int) -> np.ndarray:
-    """Numbers below `among`, of which a fifth takes four fifths: log-normal weights with sigma 1.68 give that."""
-    weights = np.cumsum(np.random.default_rng(1).lognormal(0, 1.68, among))
-    found: np.ndarray = np.searchsorted(weights, draw.random(count) * weights[-1])
+def _words(words: np.ndarray, chosen: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
+    return pa.array(words).take(pa.array(chosen, mask=missing))
+
+
+def _shares(among: int) -> np.ndarray:
+    """Running weights of which a fifth has four fifths: log-normal with sigma 1.68 gives that."""
+    weights: np.ndarray = np.cumsum(np.random.default_rng(1).lognormal(0, 1.68, among))
+    return weights
+
+
+def _skewed(draw: np.random.Generator, shares: np.ndarray, count: int) -> np.ndarray:
+    """Positions of partners, chosen by their shares."""
+    found: np.ndarray = np.searchsorted(shares, draw.random(count) * shares[-1])
     return found
 
 
