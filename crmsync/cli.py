@@ -146,6 +146,9 @@ def explain(
     as_of: AsOf = None,
     previous: Annotated[Path | None, typer.Option(metavar="FILE", help="The standings before, if any.")] = None,
     run: Annotated[str | None, typer.Option(metavar="RUN", help="A run of the ledger: id, or `last`.")] = None,
+    why_not: Annotated[
+        str | None, typer.Option("--why-not", metavar="TIER", help="What is missing on every path to this tier.")
+    ] = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -154,10 +157,10 @@ def explain(
 
     if run is not None:
         _refuse_beside("--run", {"--program": program, "--tables": tables, "--as-of": as_of, "--previous": previous})
-        ends_with(DONE, reports.explained_run_report(past.explain_run(config, run, partner, category), json))
+        ends_with(DONE, reports.explained_run_report(past.explain_run(config, run, partner, category, why_not), json))
     if program is None or tables is None or as_of is None:
         raise ConfigError("explain needs either --run RUN, or all of --program, --tables and --as-of")
-    explained = offline.explain_folder(program, tables, as_of.date(), partner, category, previous)
+    explained = offline.explain_folder(program, tables, as_of.date(), partner, category, previous, why_not)
     ends_with(DONE, reports.explain_report(explained, json))
 
 

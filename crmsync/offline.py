@@ -18,7 +18,7 @@ from crmsync.connectors.base import ExtractReport, Progress
 from crmsync.connectors.files import tables_of
 from crmsync.errors import ConfigError, Rejected, StoreError
 from crmsync.exits import DONE, PARKED
-from crmsync.levelling.assess import assess
+from crmsync.levelling.assess import assess_programs
 from crmsync.levelling.standings import check_ending, read_standings, write_standings
 from crmsync.logs import configure_logs
 from crmsync.programs.loading import load_programs, money_columns
@@ -65,10 +65,8 @@ def assess_folder(
     _check_request(out, tables, previous, engine)
     with progress_bars() as progress, _opened(program, tables, progress) as (snapshot, report):
         progress("assess", 0, None)
-        found = []
-        for one in all_in_force(_programs(program, snapshot), as_of):
-            with _engine(engine, settings) as chosen:
-                found.append(assess(one, snapshot, as_of, previous, chosen))
+        with _engine(engine, settings) as chosen:
+            found = assess_programs(_programs(program, snapshot), snapshot, as_of, previous, chosen)
         standings = _together([one.standings for one in found])
         write_standings(standings, out)
         progress("assess", standings.num_rows, standings.num_rows)
@@ -79,7 +77,7 @@ def assess_folder(
 
 @contextmanager
 def _engine(name: str, settings: Settings) -> Iterator[Engine | None]:
-    """The engine of this name for one program; None is the one that needs no setting."""
+    """The engine of this name; None is the one that needs no setting."""
     if name == "duckdb":
         yield None
         return
@@ -102,15 +100,24 @@ def _together(standings: Sequence[pa.Table]) -> pa.Table:
 
 
 def explain_folder(
-    program: Path, tables: Path, as_of: date, partner: str, category: str | None, previous: Path | None
+    program: Path,
+    tables: Path,
+    as_of: date,
+    partner: str,
+    category: str | None,
+    previous: Path | None,
+    why_not: str | None = None,
 ) -> Explanation:
-    """How one partner's tier follows from the tables of a folder, for the file's only program."""
+    """How one partner's tier follows from the tables of a folder, for the file's only program.
+
+    `why_not`: a tier that the partner does not have.
+    """
     from crmsync.levelling.explain import explain
 
     configure_logs(load_settings().log_level)
     with progress_bars() as progress, _opened(program, tables, progress) as (snapshot, _):
         one = only_program(program, _programs(program, snapshot), as_of)
-        return explain(one, snapshot, as_of, partner, category, previous=previous)
+        return explain(one, snapshot, as_of, partner, category, previous, why_not)
 
 
 def only_program(path: Path, programs: Sequence[Program], as_of: date | None = None) -> Program:

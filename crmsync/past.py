@@ -55,8 +55,13 @@ def approve_plan(digest: str, by: str | None) -> Approval:
         return approve(ledger, digest, by if by is not None else getpass.getuser())
 
 
-def explain_run(config: Path | None, run: str, partner: str, category: str | None) -> ExplainedRun:
-    """How a run of the ledger came to a partner's tier, and what its plan changes on the account."""
+def explain_run(
+    config: Path | None, run: str, partner: str, category: str | None, why_not: str | None = None
+) -> ExplainedRun:
+    """How a run of the ledger came to a partner's tier, and what its plan changes on the account.
+
+    `why_not`: a tier that the partner does not have.
+    """
     from crmsync.levelling.explain import explain
 
     settings = _settings(config)
@@ -69,7 +74,7 @@ def explain_run(config: Path | None, run: str, partner: str, category: str | Non
         columns = {name: table.columns for name, table in snapshot.tables.items()}
         program = program_of(configuration, columns, as_of)
         previous = _previous(ledger, as_of)
-        explanation = explain(program, snapshot, as_of, partner, category, previous=previous)
+        explanation = explain(program, snapshot, as_of, partner, category, previous, why_not)
         changed = _program_digest(ledger, row.run_id) != program.digest
         return ExplainedRun(
             row, explanation, _intent(ledger, row, partner), tuple(tier_history(ledger, partner)), changed

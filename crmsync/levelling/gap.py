@@ -141,19 +141,30 @@ class GapQuery:
             share = sql.case([(met, sql.double(1))], sql.double(0))
             return LeafColumns(value, required, None, met, share, self._effort(criterion, unmet, met))
         upwards = (criterion.comparison in (Comparison.GE, Comparison.GT)) != leaf.turned
-        missing: Value | None = _missing(value, required, met, upwards, criterion.comparison)
+        missing = _missing(value, required, met, upwards, criterion.comparison)
         share = sql.case([(met, sql.double(1))], _share(value, required, upwards, criterion.comparison))
         distance = unmet
         if criterion.metric in self.efforts:  # an unknown value counts as the whole way
             distance = sql.coalesce(sql.cast(missing.sql, sql.DOUBLE), sql.cast(required.sql, sql.DOUBLE))
-        if isinstance(self.criteria.program.metrics[criterion.metric].source, FromRank):
-            missing = None  # the others move as well: no distance says what to do
-        return LeafColumns(value, required, missing, met, share, self._effort(criterion, distance, met))
+        # of a rank the others decide as well: no distance says what to do
+        by_others = isinstance(self.criteria.program.metrics[criterion.metric].source, FromRank)
+        said = None if by_others else missing
+        return LeafColumns(value, required, said, met, share, self._effort(criterion, distance, met))
 
     def _effort(self, criterion: Criterion, distance: Sql, met: Sql) -> Sql:
         rate = self.efforts.get(criterion.metric)
         cost = sql.double(1) if rate is None else sql.mul(sql.abs_(distance), sql.double(rate))
         return sql.case([(met, sql.double(0))], cost)
+
+    def kept(self, at: int, what: str, value: Sql) -> Sql:
+        """A value as a column of one of the layers, so that it stands once however often it is read."""
+        column = f"{self.tag}|{what}"
+        self._layer(at)[column] = value
+        return sql.col(column)
+
+    def kept_value(self, at: int, what: str, value: Value) -> Value:
+        """The same for a value."""
+        return replace(value, sql=self.kept(at, what, value.sql))
 
     def lowest(self, shares: Sequence[Sql]) -> Sql:
         """The lowest of the shares, as a column of a layer above all others."""

@@ -16,7 +16,7 @@ from crmsync.levelling.conditions import condition_of, value_of
 from crmsync.levelling.measures import Measures
 from crmsync.levelling.scores import number_of
 from crmsync.levelling.sql import Sql
-from crmsync.levelling.values import COUNT, MONEY, NUMBER, Value, as_double, rounded, show
+from crmsync.levelling.values import COUNT, MONEY, NUMBER, Value, as_double, rounded
 from crmsync.programs.program import (
     Bands,
     Comparison,
@@ -36,28 +36,31 @@ UPWARDS = (Comparison.GE, Comparison.GT)
 
 @dataclass(frozen=True)
 class Lever:
-    """One thing that would close a gap. `name`: a metric, or the formula's own words; `more` or less of it."""
+    """One thing that would close a gap. `name`: a metric, or the formula's own words; `more` or less of it.
+
+    `distance`: how much, as a DOUBLE that may be below 0 or unknown.
+    """
 
     name: str
     more: bool
     value: Value
-    missing: Value
+    distance: Sql
 
-    def entry(self, path: str) -> Sql:
-        """An entry of the gap list."""
-        maker = sql.add if self.more else sql.sub
-        kind = MONEY if MONEY in (self.value.kind, self.missing.kind) else NUMBER
-        target = Value(maker(_as(self.value, kind), _as(self.missing, kind)), kind)
-        return gap_entry(
-            self.name, show(self.value), show(target), show(self.missing), sql.false(),
-            f"{path}/{'more' if self.more else 'less'}",
-        )  # fmt: skip
+    @property
+    def word(self) -> str:
+        """The end of the lever's path."""
+        return "more" if self.more else "less"
 
-    def words(self, program: Program) -> Sql:
-        """`8 more deals`, in the metric's label."""
+    def label(self, program: Program) -> str:
+        """What it is called."""
         metric = program.metrics.get(self.name)
-        label = metric.label if metric is not None else self.name
-        return sql.concat(show(self.missing), sql.text(f" {'more' if self.more else 'less'} of {label}"))
+        return metric.label if metric is not None else self.name
+
+    def target(self, missing: Value) -> Value:
+        """What there would be."""
+        maker = sql.add if self.more else sql.sub
+        kind = MONEY if MONEY in (self.value.kind, missing.kind) else NUMBER
+        return Value(maker(_as(self.value, kind), _as(missing, kind)), kind)
 
 
 def gap_entry(
@@ -93,8 +96,7 @@ def _of_past(past: FromPast, required: Value, names: Measures) -> list[Lever]:
         target = sql.mul(as_double(base).sql, sql.add(sql.double(1), target))
     else:
         target = sql.add(as_double(base).sql, target)
-    missing = sql.sub(target, as_double(now).sql)
-    return [Lever(past.metric, True, now, _whole(missing, now))]
+    return [Lever(past.metric, True, now, sql.sub(target, as_double(now).sql))]
 
 
 def _of_ratio(program: Program, formula: Formula, required: Value, names: Measures) -> list[Lever]:
@@ -108,15 +110,15 @@ def _of_ratio(program: Program, formula: Formula, required: Value, names: Measur
     inside = len(rest) == len(others) - len(terms)
     ratio = as_double(required).sql
     part, whole = (_evaluated(formula, node, names, program) for node in (above, below))
-    levers = [Lever(_name(above), True, part, _whole(_more(part, whole, ratio, inside), part))]
+    levers = [Lever(_name(above), True, part, _more(part, whole, ratio, inside))]
     if not inside:
-        levers.append(Lever(_name(below), False, whole, _whole(_less(part, whole, ratio), whole)))
+        levers.append(Lever(_name(below), False, whole, _less(part, whole, ratio)))
     elif rest:
         left = _sum(rest)
         value = _evaluated(formula, left, names, program)
         total = sql.add(as_double(part).sql, as_double(value).sql)
         both = Value(total, NUMBER)
-        levers.append(Lever(_name(left), False, value, _whole(_less(part, both, ratio), value)))
+        levers.append(Lever(_name(left), False, value, _less(part, both, ratio)))
     return levers
 
 
@@ -135,7 +137,7 @@ def _less(part: Value, whole: Value, ratio: Sql) -> Sql:
     return sql.sub(as_double(whole).sql, enough)
 
 
-def _whole(missing: Sql, of: Value) -> Value:
+def in_unit(missing: Sql, of: Value) -> Value:
     """A distance in the unit of what it is of: counts whole, money in cents; never below 0."""
     missing = sql.case([(sql.lt(missing, sql.double(0)), sql.double(0))], missing)
     if of.kind == COUNT:

@@ -63,7 +63,7 @@ class Towards:
         for leaf, columns in measured:
             metric = self.program.metrics[leaf.criterion.metric]
             open_ = sql.and_(on_path[leaf.path], sql.not_(columns.met))
-            hints = hints_of(self.program, leaf, columns, self.criteria.names)
+            hints = hints_of(self.program, one, leaf, columns)
             entries += hints.entries
             gates += [sql.case([(open_, gate)], sql.null(sql.TEXT)) for gate in hints.first]
             line = sql.concat(gap.sentence(leaf, metric, self.program.currency, columns), *hints.after)
@@ -80,7 +80,9 @@ class Towards:
 def _list(entries: Sequence[Sql]) -> Sql:
     """The entries as a list; those of hints are there only where they apply."""
     some = any(isinstance(one, exp.Case) for one in entries)
-    return sql.without_nulls(sql.array(entries)) if some else sql.array(entries)
+    # of one declared type: Sail takes structs for different whose fields may be null in one and not in the other
+    listed = sql.array([sql.cast(one, gap.ENTRY) for one in entries])
+    return sql.without_nulls(listed) if some else listed
 
 
 def _share_on_path(columns: gap.LeafColumns, on_path: Sql) -> Sql:
