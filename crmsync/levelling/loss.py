@@ -20,7 +20,7 @@ from crmsync.levelling.atoms import AnyAtom, Atom, GroupsAtom, atoms_needed, is_
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.criteria import LIMITS, Criteria
 from crmsync.levelling.levelling import Levelling, tables_used
-from crmsync.levelling.loss_daily import Look, days_of_change, losses_by_day
+from crmsync.levelling.loss_daily import Looking, days_of_change, losses_by_day, whose_numbers_count
 from crmsync.levelling.measures import Measures, formulas_of
 from crmsync.levelling.measuring import wanted_metrics
 from crmsync.levelling.populations import looks_at_population
@@ -40,10 +40,10 @@ LOSSES, SCOPE, CHANGES, AHEAD = "losses", "risk_scope", "risk_days", "risk_calen
 KEY = "key"
 
 
-def first_days_of_loss(levelling: Levelling, look: Look) -> pa.Table | None:
+def first_days_of_loss(levelling: Levelling, looking: Looking) -> pa.Table | None:
     """(partner_id, category, lost_on) of those who will lose a tier; None where nobody does.
 
-    `look`: what the whole program gives on a day ahead.
+    `looking`: what the whole program gives on days ahead.
     """
     engine = levelling.engine
     falling = [sql.col("partner_id"), sql.col("category")]
@@ -54,7 +54,9 @@ def first_days_of_loss(levelling: Levelling, look: Look) -> pa.Table | None:
     atoms = atoms_needed(levelling.spots, wanted, levelling.validity())
     steady = _reads_no_clock(levelling)
     if not _can_follow(levelling, atoms):
-        return losses_by_day(rows, days_of_change(levelling, atoms, steady), look)
+        within = whose_numbers_count(levelling, rows)
+        with looking(within) as look:
+            return losses_by_day(rows, days_of_change(levelling, atoms, steady, within), look)
     plain = {column: atom for column, atom in atoms.items() if isinstance(atom, Atom)}
     engine.run("falling", sql.distinct([sql.col("partner_id")], sql.table("standing"), sql.col("lost_ahead")))
     _followed(levelling, wanted, plain, steady)

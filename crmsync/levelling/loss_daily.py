@@ -8,6 +8,7 @@ than `loss.py`; only asked where somebody falls.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 
 import pyarrow as pa
@@ -19,14 +20,19 @@ from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.dates import days_before, next_day
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.overrides import OVERRIDES
+from crmsync.levelling.reach import heads
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.windows import partner_dates
-from crmsync.programs.program import InForce
+from crmsync.programs.program import FromHeld, FromRank, InForce
 
 Look = Callable[[date], pa.Table]
 """Who will have lost the granted tier on a day ahead: (partner_id, category)."""
 
+Looking = Callable[[pa.Table | None], AbstractContextManager[Look]]
+"""Looks at days ahead, within the given partners (partner_id) only or, with None, at all of them."""
+
+WITHIN = "within_ahead"
 SCHEMA = pa.schema([("partner_id", pa.string()), ("category", pa.string()), ("lost_on", pa.date32())])
 
 
@@ -52,20 +58,47 @@ def _places(rows: pa.Table) -> pa.Array:
     return pc.binary_join_element_wise(*both, "\n")
 
 
-def days_of_change(levelling: Levelling, atoms: Mapping[str, AnyAtom], steady: bool) -> list[date]:
+def whose_numbers_count(levelling: Levelling, falling: pa.Table) -> pa.Table | None:
+    """(partner_id) of those whom the numbers of the falling can hang on: their whole trees; None: everybody.
+
+    A place in a ranking hangs on everybody. Where the tree was cut, a part of it could be cut elsewhere.
+    """
+    ranked = any(isinstance(metric.source, FromRank) for metric in levelling.program.metrics.values())
+    if ranked or (levelling.hierarchy is not None and levelling.hierarchy.cyclic):
+        return None
+    partners = falling.select(["partner_id"]).group_by("partner_id").aggregate([])
+    if levelling.flat:
+        return partners
+    levelling.engine.register("falling_ahead", partners)
+    tops = heads(levelling)
+    falls = sql.eq(sql.col("partner_id", "a"), sql.col("member", "t"))
+    top = sql.col("ancestor", "t")
+    trees = sql.select([top], sql.table(tops, "t"), [("inner", sql.table("falling_ahead", "a"), falls)], group=[top])
+    match = sql.eq(sql.col("ancestor", "m"), sql.col("ancestor", "top"))
+    members = sql.named(sql.col("member", "m"), "partner_id")
+    joins = [("inner", sql.subquery(trees, "top"), match)]
+    return levelling.engine.read(sql.select([members], sql.table(tops, "m"), joins))
+
+
+def days_of_change(
+    levelling: Levelling, atoms: Mapping[str, AnyAtom], steady: bool, within: pa.Table | None
+) -> list[date]:
     """The days up to the horizon on which some number can differ from that of the day before.
 
-    `steady`: nothing but windows and validities depends on the day.
+    `steady`: nothing but windows and validities depends on the day. `within`: whose records are looked at.
     """
+    if within is not None:
+        levelling.engine.register(WITHIN, within)
     plain = list(_plain(atoms.values()))
     calendar = Calendar(levelling.days, [atom for atom in plain if not partner_dates(atom.window)])
     ahead = calendar.all_days[1:]
-    if not steady or any(_moves_by_partner(atom) for atom in plain):
+    served = any(isinstance(metric.source, FromHeld) for metric in levelling.program.metrics.values())
+    if not steady or served or any(_moves_by_partner(atom) for atom in plain):
         return ahead
     found = set(_ends_of_overrides(levelling))
     for atom in plain:
         if not partner_dates(atom.window) and atom.source.table in levelling.snapshot.tables:
-            found |= _changes(levelling, atom, calendar)
+            found |= _changes(levelling, atom, calendar, within is not None)
     return [day for day in ahead if day in found]
 
 
@@ -94,12 +127,12 @@ def _ends_of_overrides(levelling: Levelling) -> list[date]:
     return [next_day(day) for day in last.column(0).to_pylist()]
 
 
-def _changes(levelling: Levelling, atom: Atom, calendar: Calendar) -> set[date]:
+def _changes(levelling: Levelling, atom: Atom, calendar: Calendar, within: bool) -> set[date]:
     """The days on which a row leaves or enters the window of an atom."""
     rows, number = levelling.rows(atom.source.table), calendar.number(atom)
     if isinstance(atom.window, InForce):
-        return _validity_changes(levelling, rows, atom, calendar)
-    dates = _dates(levelling, rows, rows.dated(atom.metric.dated_by), calendar.stretches(number))
+        return _validity_changes(levelling, rows, atom, calendar, within)
+    dates = _dates(levelling, rows, rows.dated(atom.metric.dated_by), calendar.stretches(number), within)
     moved: set[date] = set()
     for leaving in (True, False):
         moves = calendar.moves(number, leaving)
@@ -108,14 +141,14 @@ def _changes(levelling: Levelling, atom: Atom, calendar: Calendar) -> set[date]:
     return moved
 
 
-def _validity_changes(levelling: Levelling, rows: Rows, atom: Atom, calendar: Calendar) -> set[date]:
+def _validity_changes(levelling: Levelling, rows: Rows, atom: Atom, calendar: Calendar, within: bool) -> set[date]:
     """Days on which a record begins or ceases to be in force; either reading of expires_on is covered."""
     bounds = calendar.bounds[calendar.number(atom)]
     (start, end), (last_start, last_end) = bounds[0], bounds[-1]
     assert start is not None
     assert last_start is not None
-    ended = _dates(levelling, rows, rows.cell("expires_on"), [(start, next_day(last_start))])
-    begun = _dates(levelling, rows, rows.dated(atom.metric.dated_by), [(next_day(end), last_end)])
+    ended = _dates(levelling, rows, rows.cell("expires_on"), [(start, next_day(last_start))], within)
+    begun = _dates(levelling, rows, rows.dated(atom.metric.dated_by), [(next_day(end), last_end)], within)
     found = set()
     for day, (first, last) in zip(calendar.all_days[1:], bounds[1:], strict=True):
         assert first is not None
@@ -124,10 +157,14 @@ def _validity_changes(levelling: Levelling, rows: Rows, atom: Atom, calendar: Ca
     return found
 
 
-def _dates(levelling: Levelling, rows: Rows, day: Sql, stretches: Sequence[tuple[date, date]]) -> set[date]:
+def _dates(
+    levelling: Levelling, rows: Rows, day: Sql, stretches: Sequence[tuple[date, date]], within: bool
+) -> set[date]:
     """The dates within the stretches that some row has."""
     if not stretches:
         return set()
-    within = sql.or_(*(sql.and_(sql.ge(day, sql.day(a)), sql.le(day, sql.day(b))) for a, b in stretches))
-    query = sql.distinct([sql.named(day, "day")], rows.source(), within)
+    moving = sql.or_(*(sql.and_(sql.ge(day, sql.day(a)), sql.le(day, sql.day(b))) for a, b in stretches))
+    mine = sql.eq(sql.col("partner_id", "w"), sql.col("partner_id", "f"))
+    joins = [("inner", sql.table(WITHIN, "w"), mine)] if within else []
+    query = sql.select([sql.named(day, "day")], rows.source(), joins, moving, group=[day])
     return set(levelling.engine.read(query).column(0).to_pylist())

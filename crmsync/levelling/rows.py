@@ -60,7 +60,6 @@ class Rows:
     bare_currency: bool = True  # whether some row names no currency of its own
     closed_in_window: bool = False  # whether what closes after as_of is left out anyway
     money_unit: bool = False  # whether activities.value is wanted as money
-    rolled_fields: frozenset[str] = frozenset()  # of partners: metrics that are a field summed over the subtree
     _joins: dict[str, tuple[str, Sql, Sql]] = field(default_factory=dict)
 
     # --- Names
@@ -214,12 +213,6 @@ class Rows:
     def _join_partner(self) -> None:
         match = sql.eq(sql.col("partner_id", "p"), sql.col("partner_id", "f"))
         self._joins.setdefault("p", ("left", sql.table("t_partners", "p"), match))
-
-    def rolled(self, metric: str) -> Sql:
-        """A field summed over the subtree of the partner."""
-        match = sql.eq(sql.col("partner_id", "rf"), sql.col("partner_id", "f"))
-        self._joins.setdefault("rf", ("left", sql.table("rolled_fields", "rf"), match))
-        return sql.col(metric, "rf")
 
     def _of_reference(self, reference: str, column: str) -> Value:
         registered = self.references[reference]

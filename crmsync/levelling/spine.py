@@ -5,7 +5,8 @@ Pure but for the engine: no clock, no files of its own. Rows are never looped ov
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -21,7 +22,7 @@ from crmsync.levelling.engine import Engine
 from crmsync.levelling.family import account_above
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.loss import first_days_of_loss
-from crmsync.levelling.loss_daily import Look
+from crmsync.levelling.loss_daily import Look, Looking
 from crmsync.levelling.measures import Measures, with_alias
 from crmsync.levelling.measuring import MEASURES, compute_measures, wanted_metrics
 from crmsync.levelling.override_entries import without_measured
@@ -68,12 +69,19 @@ class Spine:
         register_remembered(levelling, Remembered(before, overrides, floor))
         self._register_others(levelling)
 
-        def look(day: date) -> pa.Table:
-            ahead = replace(version.risk, horizon=Horizon((day - as_of).days, Period.DAYS))
-            aside = Spine(self.snapshot, Aside(self.engine), self.others)
-            return aside.opened(replace(version, risk=ahead), before, as_of, without).fallen()
+        @contextmanager
+        def looking(within: pa.Table | None) -> Iterator[Look]:
+            engine = Aside(self.engine, within)
+            aside = Spine(self.snapshot, engine, self.others)
 
-        return Day(levelling, before, overrides, look)
+            def look(day: date) -> pa.Table:
+                ahead = replace(version.risk, horizon=Horizon((day - as_of).days, Period.DAYS))
+                return aside.opened(replace(version, risk=ahead), before, as_of, without).fallen()
+
+            yield look
+            engine.close()
+
+        return Day(levelling, before, overrides, looking)
 
     def turned(self, version: Program, before: Previous, day: date) -> pa.Table:
         """What each row is after a day: columns of `StandingRow.light`, in no order."""
@@ -120,7 +128,7 @@ class Day:
     levelling: Levelling
     before: Previous
     overrides: Overrides
-    look: Look  # who has lost a tier on a day ahead
+    looking: Looking  # at days ahead
     names: Mapping[str, Measures] = field(default_factory=dict)
 
     def turned(self) -> pa.Table:
@@ -140,12 +148,13 @@ class Day:
     def whole(self, keep_measures: bool = False) -> pa.Table:
         """The standings; their overrides are still to be filled in."""
         self.measure()
-        return compute_standings(self.levelling, self.names, self.before, self.look, keep_measures)
+        return compute_standings(self.levelling, self.names, self.before, self.looking, keep_measures)
 
     def fallen(self) -> pa.Table:
         """(partner_id, category) of those who will have lost their tier at the horizon."""
         self.measure()
-        rows = sql.subquery(sql.union_all(self._parts(light=False)), "standing")
+        parts = standing_parts(self.levelling, self.names, outlook=True)
+        rows = sql.subquery(sql.union_all([_brief(part) for part in parts]), "standing")
         query = sql.select([sql.col("partner_id"), sql.col("category")], rows, where=sql.col("lost_ahead"))
         return self.levelling.engine.read(query)
 
@@ -157,14 +166,22 @@ class Day:
         return standing_parts(self.levelling, self.names, light)
 
 
-def standing_parts(levelling: Levelling, names: Mapping[str, Measures], light: bool = False) -> list[Sql]:
+def _brief(part: Sql) -> Sql:
+    """The columns that every part has, whatever else was computed."""
+    columns = [sql.col(name) for name in ("partner_id", "category", "lost_ahead")]
+    return sql.select(columns, sql.subquery(part, "part"))
+
+
+def standing_parts(
+    levelling: Levelling, names: Mapping[str, Measures], light: bool = False, outlook: bool = False
+) -> list[Sql]:
     """The rows of each category, computed into a table of its own."""
     engine = levelling.engine
     views = (NOW,) if light else (NOW, HORIZON, PACE)
     waiting = [
         Standing(
             levelling.program, category, order, names, levelling.limits, levelling.days, levelling.file,
-            levelling.partner_columns, levelling.remembers, light=light,
+            levelling.partner_columns, levelling.remembers, light=light, outlook=outlook,
             values=per_values(levelling, category.key, views), above=account_above(levelling, category.key),
         ).statements(MEASURES)
         for order, category in enumerate(levelling.program.categories.values())
@@ -179,12 +196,12 @@ def standing_parts(levelling: Levelling, names: Mapping[str, Measures], light: b
 
 
 def compute_standings(
-    levelling: Levelling, names: Mapping[str, Measures], before: Previous, look: Look, keep_measures: bool = False
+    levelling: Levelling, names: Mapping[str, Measures], before: Previous, looking: Looking, keep_measures: bool = False
 ) -> pa.Table:
     """The standings table from the measures, all categories together; the measures are freed unless kept."""
     engine, program = levelling.engine, levelling.program
     engine.define("standing", sql.union_all(standing_parts(levelling, names)))
-    losses = first_days_of_loss(levelling, look)
+    losses = first_days_of_loss(levelling, looking)
     if not before.stands and not keep_measures:
         engine.drop([MEASURES])
     first = next(iter(program.categories))  # of partners that are gone every value is null, whatever the category
