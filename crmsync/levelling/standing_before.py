@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from crmsync.levelling import sql
-from crmsync.levelling.before import start_position, sustained_id
+from crmsync.levelling.before import position_or_none, start_position, sustained_id
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.rules import Rules
 from crmsync.levelling.sql import Sql
@@ -113,12 +113,13 @@ def _decided(levelling: Levelling, category: str, alias: str) -> Columns:
 
 def _columns(levelling: Levelling, category: str, alias: str) -> Columns:
     program, known = levelling.program, remembers(levelling)
-    rules = Rules(program, category, levelling.days.as_of)
+    rules = Rules(program, category, levelling.days.as_of, levelling.filled)
     stood = sql.not_null(sql.col("partner_id", alias)) if known else sql.false()
+    if "gone" in levelling.filled:  # left on a review day since the previous standings
+        stood = sql.and_(stood, sql.not_(sql.col("gone", alias)))
     yield stood_column(category), stood
     started = _started(levelling, category)
-    earned = position_of_key(rules.ladder, sql.col("earned_tier", alias))
-    yield earned_column(category), sql.case([(stood, earned)], started) if known else started
+    yield earned_column(category), sql.case([(stood, _earned(rules, alias))], started) if known else started
     for position in rules.sustained:
         identity = sustained_id(rules.ladder.tiers[position - 1].key)
         yield held_column(category, identity), _day(f"held:{identity}", alias, known)
@@ -126,6 +127,16 @@ def _columns(levelling: Levelling, category: str, alias: str) -> Columns:
         key = rules.ladder.tiers[position - 1].key
         yield met_column(category, key), _day(f"met:{key}", alias, known)
     yield from _held_tiers(levelling, rules, stood, started, alias)
+
+
+def _earned(rules: Rules, alias: str) -> Sql:
+    """The earned tier the day begins with: what was pending comes into force on its day."""
+    earned = position_of_key(rules.ladder, sql.col("earned_tier", alias))
+    if not rules.has_lag:
+        return earned
+    arrives = sql.coalesce(sql.le(sql.col("pending_on", alias), sql.day(rules.as_of)), sql.false())
+    pending = position_or_none(rules.ladder, sql.col("pending_tier", alias), earned)
+    return sql.case([(arrives, pending)], earned)
 
 
 def _held_tiers(levelling: Levelling, rules: Rules, stood: Sql, started: Sql, alias: str) -> Columns:
