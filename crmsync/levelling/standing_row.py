@@ -186,10 +186,14 @@ class StandingRow:
             "kept_position": sql.col("kept"),
         }
 
+    def outlook(self) -> dict[str, Sql]:
+        """Who will have lost the tier at the horizon, and nothing else."""
+        return {
+            "partner_id": sql.col("partner_id"), "category": self._category(), "lost_ahead": self._is_lost_ahead(),
+        }  # fmt: skip
+
     def _is_lost_ahead(self) -> Sql:
         """Whether the tier will be lost until the horizon, on a day that is still to be found."""
-        if self.values is not None:
-            return sql.false()
         lost = sql.and_(
             sql.gt(sql.col("granted"), sql.number(1)),
             sql.ge(sql.col("kept"), sql.col("granted")),
