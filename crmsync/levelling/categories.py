@@ -49,6 +49,7 @@ class Standing:
     remembers: Mapping[str, bool]  # which tables, and which columns of theirs, hold anything
     slots: Slots = field(default_factory=Slots)
     light: bool = False  # tiers and movement alone: no gap, no risk
+    outlook: bool = False  # only who will have lost the tier at the horizon
     values: PerValues | None = None  # where the ladder is climbed once per value
     above: str | None = None  # the table of (ancestor, member) by which a family floor reaches down
 
@@ -84,10 +85,11 @@ class Standing:
         turn = Turn(self.rules, self.names(NOW), self.file)
         climbing = list(Climbing(self.rules, self.criteria(NOW), turn.start_column, self.values).layers())
         ahead = [] if self.light else self._ahead()
-        reasons = None if self.light else self._reasons()
+        brief = self.light or (self.outlook and self.values is None)  # of several values the gap chooses the row
+        reasons = None if brief else self._reasons()
         towards = Towards(self.program, self.ladder, self.criteria(NOW))
-        gaps, gap_layers = ({}, []) if self.light else towards.columns()
-        texts = {} if self.light else shown_texts(self.names(NOW)) | self._value_texts()
+        gaps, gap_layers = ({}, []) if brief else towards.columns()
+        texts = {} if brief else shown_texts(self.names(NOW)) | self._value_texts()
         query = self._layer(self._who(measures), "begun", turn.start())
         # all criteria were compiled above: what they share is computed once, below them
         query = self._layer(query, "required", self.slots.required_columns | texts)
@@ -102,12 +104,14 @@ class Standing:
             query = self._layer(query, alias, columns)
         row = StandingRow(self.program, self.category, self.order, self.rules, self.names(NOW), turn, self.values)
         remembering = Remembering(self.rules, self._held_for())
-        if reasons is None:
+        if self.light:
             query = self._one_per_partner(query, [])
             made.append((self.table, sql.select(sql.columns(row.light(remembering)), sql.subquery(query, "standing"))))
             return made
         for alias, columns in ahead:
             query = self._layer(query, alias, columns)
+        if reasons is None:
+            return [*made, (self.table, sql.select(sql.columns(row.outlook()), sql.subquery(query, "standing")))]
         query = self._layer(query, "risk", {"risk": risk.risk_word()})
         query = self._layer(query, "why", risk.why_at_risk())
         query = self._layer(query, "seen", reasons.values)
