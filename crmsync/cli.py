@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from crmsync.errors import ConfigError
-from crmsync.exits import DONE, FAILED, ends_with, guarded
+from crmsync.exits import DONE, FAILED, PARKED, ends_with, guarded
 
 app = typer.Typer(
     name="crmsync",
@@ -178,6 +178,35 @@ def run_tests(
     _quiet_logs()
     results = [result for path in programs for result in run_cases(path)]
     ends_with(DONE if all(result.passed for result in results) else FAILED, reports.cases_report(results, json))
+
+
+@app.command()
+def backtest(
+    program: Annotated[Path, typer.Argument(metavar="PROGRAM", help="A program file, or a folder of them.")],
+    tables: Annotated[Path, typer.Option(metavar="DIR", help="Folder with one CSV or Parquet file per table.")],
+    start: Annotated[
+        datetime, typer.Option("--from", metavar="DATE", formats=["%Y-%m-%d"], help="The first day to level for.")
+    ],
+    end: Annotated[
+        datetime, typer.Option("--to", metavar="DATE", formats=["%Y-%m-%d"], help="The last day to level for.")
+    ],
+    every: Annotated[
+        str, typer.Option(metavar="PERIOD", help="day, week, month, quarter, year, or a stretch like `30 days`.")
+    ] = "month",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also keep all standings, as .csv, .jsonl or .parquet.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Level one date after the other over the same tables, and show who moved between them."""
+    from crmsync import reports
+    from crmsync.progress import progress_bars
+    from crmsync.studies.backtest import dates_of, run_backtest
+
+    _quiet_logs()
+    with progress_bars() as progress:
+        result = run_backtest(program, tables, dates_of(start.date(), end.date(), every), out, progress)
+    ends_with(PARKED if result.rejected else DONE, reports.backtest_report(result, json))
 
 
 @app.command()

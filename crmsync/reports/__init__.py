@@ -1,5 +1,6 @@
 """What commands print: text for people, JSON with --json. Takes results, returns text; opens nothing."""
 
+from crmsync.reports.backtest import backtest_report
 from crmsync.reports.partners import assess_report, explain_report, explained_run_report
 from crmsync.reports.past import approval_report, status_report
 from crmsync.reports.runs import apply_report, plan_report, run_report
@@ -9,6 +10,7 @@ __all__ = [
     "apply_report",
     "approval_report",
     "assess_report",
+    "backtest_report",
     "cases_report",
     "explain_report",
     "explained_run_report",

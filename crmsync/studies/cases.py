@@ -15,6 +15,7 @@ from typing import Any
 from crmsync.errors import ConfigError
 from crmsync.levelling.assess import assess
 from crmsync.levelling.standings import COLUMNS, json_text
+from crmsync.levelling.summary import LIGHT
 from crmsync.programs.loading import load_programs
 from crmsync.programs.program import Program
 from crmsync.strict_yaml import Node
@@ -172,7 +173,8 @@ class _Runner:
             if last is not None and _changes(last, step) and day_before(step.on) > last.on:
                 # what was given last holds up to the day before
                 between = replace(last, on=day_before(step.on))
-                bridged, _ = self._assessed([_Asked(case, between, own, previous)], self._setting(case, between))
+                bridge = _Asked(case, replace(between, expected=()), own, previous)
+                bridged, _ = self._assessed([bridge], self._setting(case, between))
             now, hints = self._assessed([_Asked(case, step, own, bridged or previous)], self._setting(case, step))
             told = [_since(row, bridged) for row in now if row["partner_id"] == own]
             prefix = f"{step.on}: " if len(case.steps) > 1 else ""
@@ -192,7 +194,8 @@ class _Runner:
         step, program = asked[0].step, as_given(self.program, setting)
         sealed = seal(self.scratch / str(self.count), self._facts(asked, setting), self.types)
         before = self._previous_file(asked)
-        found = assess(program, sealed.snapshot, step.on, before)
+        light = all(one.columns.keys() <= LIGHT for each in asked for one in each.step.expected)
+        found = assess(program, sealed.snapshot, step.on, before, light=light)
         hints = [*places_of(sealed.rejected)]
         hints += [f"not applied: {bad.file}: {bad.column} `{bad.value}`: {bad.reason}" for bad in found.rejected]
         return plain_rows(found.standings), hints
