@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from crmsync.errors import ConfigError
-from crmsync.levelling.assess import assess
+from crmsync.levelling.assess import assess_programs
 from crmsync.levelling.standings import COLUMNS, json_text
 from crmsync.levelling.summary import LIGHT
+from crmsync.levelling.tier_of import programs_read
 from crmsync.programs.loading import load_programs
 from crmsync.programs.program import Program
 from crmsync.strict_yaml import Node
@@ -88,6 +89,7 @@ class _Runner:
     """Runs the cases of one program."""
 
     program: Program
+    others: Sequence[Program]  # the programs that this one may read
     cases: Sequence[Case]
     types: Types
     scratch: Path
@@ -101,8 +103,9 @@ class _Runner:
             _check_splits(program, case)
         file = program.file
         types = types_of(load_programs(file), cases)
-        typed = next(one for one in load_programs(file, types) if one.file == file)
-        return cls(typed, cases, types, Path())
+        typed = load_programs(file, types)
+        own = next(one for one in typed if one.file == file)
+        return cls(own, [one for one in typed if one.key != own.key], cases, types, Path())
 
     def results(self) -> list[CaseResult]:
         with tempfile.TemporaryDirectory(prefix="crmsync-cases-") as scratch:
@@ -195,7 +198,8 @@ class _Runner:
         sealed = seal(self.scratch / str(self.count), self._facts(asked, setting), self.types)
         before = self._previous_file(asked)
         light = all(one.columns.keys() <= LIGHT for each in asked for one in each.step.expected)
-        found = assess(program, sealed.snapshot, step.on, before, light=light)
+        programs = [*(self.others if programs_read(program) else ()), program]
+        found = assess_programs(programs, sealed.snapshot, step.on, before, light=light)[-1]
         hints = [*places_of(sealed.rejected)]
         hints += [f"not applied: {bad.file}: {bad.column} `{bad.value}`: {bad.reason}" for bad in found.rejected]
         return plain_rows(found.standings), hints
