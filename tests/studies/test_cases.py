@@ -373,3 +373,48 @@ def test_the_command_ends_with_0_or_1_or_4(tmp_path: Path) -> None:
     assert (told["passed"], told["failed"]) == (1, 1)
     assert told["cases"][1]["differences"][0].endswith("bad.yaml:20: tier: expected gold, got registered")
     assert ended("test", str(wrong)).code == 4
+
+
+def test_facts_reach_the_other_programs_that_a_program_reads(tmp_path: Path) -> None:
+    (tmp_path / "skills.yaml").write_text(
+        "program: skills\nmetrics:\n  people: {unit: people, count_distinct: certifications.person_id}\n"
+        "ladders:\n  main: {tiers: [none_yet, {key: skilled, requires: {people: 2}}]}\n"
+    )
+    found = results(tmp_path, """\
+program: resellers
+metrics:
+  skill: {tier_of: {program: skills}}
+ladders:
+  main: {tiers: [low, {key: high, requires: {skill: 2}}]}
+cases:
+  - name: from facts
+    tables: {certifications: [{person_id: a, issued_on: 2025-01-01}, {person_id: b, issued_on: 2025-01-01}]}
+    expect: {tier: high, metrics: {skill: 2}}
+  - {name: given, metrics: {skill: 2}, expect: {tier: high}}
+  - {name: not given, metrics: {}, expect: {tier: low, metrics: {skill: unknown}}}
+""", "")  # fmt: skip
+    assert {name: result.differences for name, result in found.items() if not result.passed} == {}
+
+
+def test_a_case_can_start_before_its_version(tmp_path: Path) -> None:
+    """Tiers of the version before are known in `previous:`, and its floor holds while the migration lasts."""
+    (tmp_path / "old.yaml").write_text(
+        "program: p\neffective_from: 2025-01-01\nmetrics: {deals: {count: opportunities}}\n"
+        "ladders: {main: {tiers: [low, {key: bronze, requires: {deals: 1}}, {key: high, requires: {deals: 5}}]}}\n"
+    )
+    found = results(tmp_path, """\
+program: p
+effective_from: 2026-01-01
+metrics: {deals: {count: opportunities}}
+ladders: {main: {tiers: [low, {key: high, requires: {deals: 50}}]}}
+migration: {keep_until: 2026-06-30, becomes: {bronze: low}}
+cases:
+  - {name: kept, metrics: {deals: 7}, previous: {tier: high, version: 2025-01-01}, expect: {tier: low, granted: high}}
+  - {name: mapped, metrics: {deals: 1}, previous: {tier: bronze, version: 2025-01-01}, expect: {granted: low}}
+  - name: over
+    metrics: {deals: 7}
+    as_of: 2026-07-01
+    previous: {tier: high, version: 2025-01-01}
+    expect: {granted: low}
+""", "")  # fmt: skip
+    assert {name: result.differences for name, result in found.items() if not result.passed} == {}
