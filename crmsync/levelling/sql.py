@@ -487,20 +487,21 @@ def exact(value: Sql, kind: str = EXACT) -> Sql:
     """
     digits = _DIGITS[kind]
     steps = [(_LAST_DIGIT, places) for places in (digits, digits - 3, digits - 6)]
-    return _stepped(value, steps, lambda number: cast(number, kind), null(kind))
+    return _stepped(value, steps, lambda number: cast(number, kind))
 
 
 _DIGITS = {EXACT: 9, RATE: 12}
 _LAST_DIGIT = 4  # below 4 x 10^(15 - n) neighbouring DOUBLEs differ by less than 10^-n
 
 
-def _stepped(value: Sql, steps: Sequence[tuple[int, int]], made: Callable[[Sql], Sql], unknown: Sql) -> Sql:
+def _stepped(value: Sql, steps: Sequence[tuple[int, int]], made: Callable[[Sql], Sql]) -> Sql:
     """What is made of a DOUBLE as a decimal. `steps` of (m, n): below m x 10^(15 - n) it has n digits.
 
-    Scaled down to a whole number and up again it is the same decimal on every engine; so is a whole one below 2^63.
+    Scaled up to a whole number and down again it is the same decimal on every engine; so is a whole one below 2^63.
+    The value is repeated for each step: give it a column first where it is more than a few operators.
     """
     size = abs_(value)
-    branches = [(is_null(value), unknown)]
+    branches = []
     for ceiling, digits in steps:
         decimal_kind = f"DECIMAL(38, {digits})"
         branches.append(
@@ -534,8 +535,7 @@ def without_zeros(value: Sql) -> Sql:
 
 def number_text(value: Sql) -> Sql:
     """A DOUBLE as decimal text without exponent or trailing zeros, at most 9 decimals and 15 significant digits."""
-    steps = [(1, 9), (1, 6), (1, 3), (1, 1)]
-    return without_zeros(_stepped(value, steps, lambda number: cast(number, TEXT), null(TEXT)))
+    return without_zeros(_stepped(value, [(1, 9), (1, 6), (1, 3)], lambda number: cast(number, TEXT)))
 
 
 def without_nulls(values: Sql) -> Sql:

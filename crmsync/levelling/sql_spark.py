@@ -66,19 +66,9 @@ def _one_to_one(characters: str, by: str) -> Callable[[Sql], None]:
     return rule
 
 
-def _may_be_null(struct: Sql) -> None:
-    """Sail refuses a list of structs of which one has a field that is never null where another's may be."""
-    if not isinstance(struct.parent, exp.Array):
-        return
-    for field in struct.expressions:
-        if not isinstance(field.expression, exp.Array | exp.Struct):
-            field.set("expression", sql.nullif(field.expression, sql.null()))
-
-
 RULES: Mapping[type[exp.Expr], Callable[[Any], None]] = {
     exp.Like: _plain_backslash,
     exp.ArrayContains: _known_members,
     exp.Lower: _one_to_one("İΣ", "iσ"),
     exp.Upper: _one_to_one("ß", "ẞ"),
-    exp.Struct: _may_be_null,
 }
