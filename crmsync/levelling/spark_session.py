@@ -25,12 +25,14 @@ SETTINGS = {
     "spark.sql.ansi.enabled": "true",  # an overflow or a bad cast is an error, never a silent NULL
     "spark.sql.caseSensitive": "false",
     "spark.sql.decimalOperations.allowPrecisionLoss": "true",
-    "spark.sql.parser.escapedStringLiterals": "false",
     "spark.sql.variable.substitute": "false",  # `${…}` in a text is that text
 }
 """What results depend on, whatever the server's own defaults are."""
 
 NO_ROOM = ("OutOfMemory", "No space left", "ExecutorLostFailure", "MEMORY_LIMIT", "Resources exhausted")
+
+
+GONE = ("StatusCode.UNAVAILABLE", "RETRIES_EXCEEDED", "UNAVAILABLE:", "failed to connect")
 
 
 @dataclass(frozen=True)
@@ -144,14 +146,21 @@ def told() -> Iterator[None]:
 
 
 def _told(error: Exception) -> DataError | StoreError:
-    text, first = str(error), _first_line(error)
+    text, first = _text(error), _first_line(error)
     if isinstance(error, OSError) or any(word in text for word in NO_ROOM):
         return StoreError(f"Spark ran out of memory or disk, or could not read a table: {first}")
-    if any(word in text for word in ("StatusCode.UNAVAILABLE", "RETRIES_EXCEEDED", "UNAVAILABLE:")):
+    if any(word in text for word in GONE):
         return StoreError(f"the Spark Connect server no longer answers: {first}")
     return DataError(f"Spark could not compute the program on these tables: {first}")
 
 
 def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in _text(error).splitlines() if line.strip()]
     return lines[0][:500] if lines else type(error).__name__
+
+
+def _text(error: Exception) -> str:
+    """What an error says; one of the transport says it in its details."""
+    details = getattr(error, "details", None)
+    said = details() if callable(details) else None
+    return f"{said}\n{error}" if said else str(error)
