@@ -20,6 +20,7 @@ from crmsync.levelling.categories import Standing
 from crmsync.levelling.criteria import LIMITS
 from crmsync.levelling.engine import Engine
 from crmsync.levelling.family import account_above
+from crmsync.levelling.lapses import what_lapses, with_lapses
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.loss import first_days_of_loss
 from crmsync.levelling.loss_daily import Look, Looking
@@ -202,13 +203,16 @@ def compute_standings(
     engine, program = levelling.engine, levelling.program
     engine.define("standing", sql.union_all(standing_parts(levelling, names)))
     losses = first_days_of_loss(levelling, looking)
+    lapses = what_lapses(levelling) if losses is not None else None
     if not before.stands and not keep_measures:
         engine.drop([MEASURES])
     first = next(iter(program.categories))  # of partners that are gone every value is null, whatever the category
     metrics = metrics_struct(with_alias(names[NOW], "m").at(category=first))
     rows = engine.read(standings_query(program, levelling.days, metrics, before.stands))
     standings = with_names(in_order(rows), names[NOW])
-    return with_losses(standings, losses) if losses is not None else standings
+    if losses is not None:
+        standings = with_losses(standings, losses)
+    return with_lapses(standings, lapses) if lapses is not None else standings
 
 
 def in_order(standings: pa.Table) -> pa.Table:
