@@ -36,7 +36,8 @@ class World:
     """A folder with two versions, one partner, and standings carried from date to date."""
 
     def __init__(self, folder: Path, old: str = ANY_DAY, new: str = ANY_DAY) -> None:
-        self.folder, self.carried, self.count = folder, None, 0
+        self.folder, self.count = folder, 0
+        self.carried: Path | None = None
         (folder / "programs").mkdir()
         (folder / "programs" / "2026.yaml").write_text(OLD.format(movement=old), encoding="utf-8")
         (folder / "programs" / "2027.yaml").write_text(NEW.format(movement=new), encoding="utf-8")
@@ -101,6 +102,7 @@ def test_review_days_are_assessed_in_the_version_of_their_day(tmp_path: Path) ->
 def test_a_tier_that_no_version_explains_is_an_error(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.on(date(2026, 12, 1), 22)
+    assert world.carried is not None
     text = world.carried.read_text(encoding="utf-8").replace('"gold"', '"platinum"')
     world.carried.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match="'platinum' in category all is not a tier of this version"):
