@@ -121,6 +121,11 @@ class GroupsAtom:
         """What a partner has without any row."""
         return sql.double(0) if self.counts_from_zero else sql.null(sql.DOUBLE)
 
+    @property
+    def tables(self) -> list[str]:
+        """The tables that conditions ask."""
+        return list(dict.fromkeys(one.source.table for one in self.conditions))
+
 
 AnyAtom = Atom | GroupsAtom
 

@@ -7,15 +7,16 @@ does not decide it; one of averages or extremes without any row is not met.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crmsync.levelling import sql
 from crmsync.levelling.aggregates import Made, TablePass
 from crmsync.levelling.atoms import HAVING, Atom, GroupsAtom
-from crmsync.levelling.levelling import Levelling
-from crmsync.levelling.scans import BoundsOf, as_words, source_of
-from crmsync.levelling.spans import Span
+from crmsync.levelling.engine import Engine
+from crmsync.levelling.rows import Rows
+from crmsync.levelling.scans import BoundsOf, as_words
+from crmsync.levelling.spans import Span, Spans
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Aggregate, Ever, FromRows, GroupCondition, Metric, Unit
 
@@ -32,48 +33,73 @@ class _Answers:
     lost: str | None
 
 
-def compute_groups(levelling: Levelling, atoms: Sequence[GroupsAtom], limits: BoundsOf) -> tuple[Made, list[str]]:
-    """One table per atom with its column and flag; returns them and the columns that can lose records."""
-    made: Made = []
-    lossy: list[str] = []
-    for of in dict.fromkeys(atom.source.of for atom in atoms):
-        mine = [atom for atom in atoms if atom.source.of == of]
-        answers, spans = _asked(levelling, of, mine, limits)
-        for number, atom in enumerate(mine):
-            name = levelling.engine.run(f"groups_{of}_{number}", _counted(atom, answers, spans))
-            made.append((name, [atom.column]))
-            if any(answers[one.column].lost is not None for one in atom.conditions if one.column in answers):
-                lossy.append(atom.column)
-        levelling.engine.drop(dict.fromkeys(one.table for one in answers.values()))
-    return made, lossy
+PassOf = Callable[[str, str, Sequence[Atom]], TablePass | None]
+"""The pass over a table, by its name, the column of the groups and the atoms to ask; None where there is no table."""
 
 
-def _asked(
-    levelling: Levelling, of: str, atoms: Sequence[GroupsAtom], limits: BoundsOf
-) -> tuple[dict[str, _Answers], dict[str, Span]]:
-    """The answers of every condition by its column, one pass per table, and the windows that depend on the partner."""
-    conditions = [one for atom in atoms for one in (*atom.conditions, *_presences(atom))]
-    answers: dict[str, _Answers] = {}
-    spans: dict[str, Span] = {}
-    for table in dict.fromkeys(one.source.table for one in conditions):
-        mine = list({one.column: one for one in conditions if one.source.table == table}.values())
-        spans |= {one.column: span for one in mine if (span := levelling.spans.of(one)) is not None}
-        if table not in levelling.snapshot.tables:
-            continue
-        rows = levelling.rows(table)
-        value = as_words(rows.value(table, of))
-        filled = sql.and_(sql.not_null(value), sql.ne(value, sql.text("")))
-        source = source_of(
-            rows, mine, levelling.days, levelling.file, limits, levelling.spans, more={GROUP: value}, only=filled
-        )
-        one = TablePass(rows, mine, levelling.days, levelling.engine, source, keys=[GROUP], tag=f"_by_{of}")
-        for name, columns in one.compute(limits):
-            for column in columns:
-                can_lose = source.columns[column].lost is not None
-                answers[column] = _Answers(name, column, f"{column}!" if can_lose else None)
-        for key, found in one.lost_records(limits).items():
-            levelling.lost.setdefault(key.partition(HAVING)[0], found)
-    return answers, spans
+@dataclass(frozen=True)
+class Groups:
+    """What groups of one moment are computed with. `spans`: windows that depend on the partner, None where there are
+    none; `tag`: what the names of tables end with."""
+
+    engine: Engine
+    pass_of: PassOf
+    limits: BoundsOf
+    spans: Spans | None = None
+    tag: str = ""
+
+    def compute(self, atoms: Sequence[GroupsAtom]) -> tuple[Made, list[str], dict[str, tuple[int, str]]]:
+        """One table per atom with its column and flag; the columns that can lose records; what was lost today."""
+        made: Made = []
+        lossy: list[str] = []
+        lost: dict[str, tuple[int, str]] = {}
+        for of in dict.fromkeys(atom.source.of for atom in atoms):
+            mine = [atom for atom in atoms if atom.source.of == of]
+            answers = self._asked(of, mine, lost)
+            for number, atom in enumerate(mine):
+                spans = [span for one in atom.conditions if (span := self._span(one)) is not None]
+                name = self.engine.run(f"groups_{of}_{number}{self.tag}", _counted(atom, answers, spans))
+                made.append((name, [atom.column]))
+                if any(answers[one.column].lost is not None for one in atom.conditions if one.column in answers):
+                    lossy.append(atom.column)
+            self.engine.drop(dict.fromkeys(one.table for one in answers.values()))
+        return made, lossy, lost
+
+    def _span(self, atom: Atom) -> Span | None:
+        return self.spans.of(atom) if self.spans is not None else None
+
+    def _asked(self, of: str, atoms: Sequence[GroupsAtom], lost: dict[str, tuple[int, str]]) -> dict[str, _Answers]:
+        """The answers of every condition by its column, one pass per table."""
+        conditions = [one for atom in atoms for one in asked_of(atom)]
+        answers: dict[str, _Answers] = {}
+        for table in dict.fromkeys(one.source.table for one in conditions):
+            mine = list({one.column: one for one in conditions if one.source.table == table}.values())
+            one = self.pass_of(table, of, mine)
+            if one is None:
+                continue
+            for name, columns in one.compute(self.limits):
+                for column in columns:
+                    can_lose = one.columns[column].lost is not None
+                    answers[column] = _Answers(name, column, f"{column}!" if can_lose else None)
+            for key, found in one.lost_records(self.limits).items():
+                lost.setdefault(key.partition(HAVING)[0], found)
+        return answers
+
+
+def asked_of(atom: GroupsAtom) -> list[Atom]:
+    """All that is asked of the rows for one metric of groups."""
+    return [*atom.conditions, *_presences(atom)]
+
+
+def group_words(rows: Rows, table: str, of: str) -> tuple[Sql, Sql]:
+    """The text of a row's group, and whether it has one."""
+    value = as_words(rows.value(table, of))
+    return value, has_group(value)
+
+
+def has_group(value: Sql) -> Sql:
+    """Whether a value is a group: empty ones are none."""
+    return sql.and_(sql.not_null(value), sql.ne(value, sql.text("")))
 
 
 def _presences(atom: GroupsAtom) -> list[Atom]:
@@ -98,7 +124,7 @@ def _met_without_rows(condition: GroupCondition) -> bool:
 # --- conditions side by side
 
 
-def _counted(atom: GroupsAtom, answers: Mapping[str, _Answers], spans: Mapping[str, Span]) -> Sql:
+def _counted(atom: GroupsAtom, answers: Mapping[str, _Answers], spans: Sequence[Span]) -> Sql:
     """(partner_id, the number or share of values that meet all, whether it is a lower bound)."""
     met = {f"met{i}": _met(*pair) for i, pair in enumerate(zip(atom.source.having, atom.conditions, strict=True))}
     everything = sql.and_(*(sql.col(name) for name in met))
@@ -115,12 +141,12 @@ def _counted(atom: GroupsAtom, answers: Mapping[str, _Answers], spans: Mapping[s
     query = sql.select(
         [sql.col("partner_id"), *sql.columns(shown)], sql.subquery(values, "v"), group=[sql.col("partner_id")]
     )
-    return _unknown_without_span(atom, query, [spans[one.column] for one in atom.conditions if one.column in spans])
+    return _unknown_without_span(atom, query, spans)
 
 
 def _side_by_side(atom: GroupsAtom, answers: Mapping[str, _Answers]) -> Sql:
     """One row per partner and value with the column and flag of each condition, from whichever table has them."""
-    wanted = [one.column for one in (*atom.conditions, *_presences(atom)) if one.column in answers]
+    wanted = [one.column for one in asked_of(atom) if one.column in answers]
     columns = {column: sql.null(_kind(atom, column)) for column in (one.column for one in atom.conditions)}
     columns |= {f"{column}!": sql.null(sql.BOOLEAN) for column in columns}
     parts: list[Sql] = []

@@ -9,34 +9,34 @@ criteria are computed again; between them nothing can change.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 from sqlglot import exp
 
 from crmsync.levelling import sql
-from crmsync.levelling.aggregates import TablePass
-from crmsync.levelling.atoms import AnyAtom, Atom, GroupsAtom, atoms_needed, is_ordered
+from crmsync.levelling.aggregates import Made, TablePass
+from crmsync.levelling.atoms import AnyAtom, Atom, GroupsAtom, atoms_needed
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.criteria import LIMITS, Criteria
-from crmsync.levelling.levelling import Levelling, tables_used
+from crmsync.levelling.groups import GROUP, Groups, asked_of, has_group
+from crmsync.levelling.levelling import Levelling, rows_of_metric
 from crmsync.levelling.loss_daily import Looking, days_of_change, losses_by_day, whose_numbers_count
+from crmsync.levelling.loss_rows import FALLING, families_are_small, row_tables
 from crmsync.levelling.measures import Measures, formulas_of
 from crmsync.levelling.measuring import wanted_metrics
 from crmsync.levelling.populations import looks_at_population
-from crmsync.levelling.reach import CLOSURE, reach_of, subtrees
 from crmsync.levelling.risk import position_by_keeps
-from crmsync.levelling.rows import TIE, Rows
 from crmsync.levelling.running import Rowset, can_run, register_events, running_values
-from crmsync.levelling.scans import MetricColumns, RowSource, kept, row_expressions, row_values
+from crmsync.levelling.scans import MetricColumns, RowSource
 from crmsync.levelling.spots import HORIZON, Spot
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.stages import MeasureQuery
 from crmsync.levelling.standing_before import exemptions
 from crmsync.levelling.windows import partner_dates
-from crmsync.programs.program import Aggregate, Formula, FromHeld, FromRows, InForce, RollsUp
+from crmsync.programs.program import Formula, FromGroups, FromHeld, InForce
 
-LOSSES, SCOPE, CHANGES, AHEAD = "losses", "risk_scope", "risk_days", "risk_calendar"
+LOSSES, CHANGES, AHEAD = "losses", "risk_days", "risk_calendar"
 KEY = "key"
 
 
@@ -52,126 +52,60 @@ def first_days_of_loss(levelling: Levelling, looking: Looking) -> pa.Table | Non
         return None
     wanted = [one for one in wanted_metrics(levelling) if one[1].view == HORIZON]
     atoms = atoms_needed(levelling.spots, wanted, levelling.validity())
-    steady = _reads_no_clock(levelling)
-    if not _can_follow(levelling, atoms):
+    asked = _asked(atoms.values())
+    engine.run(FALLING, sql.distinct([sql.col("partner_id")], sql.table("standing"), sql.col("lost_ahead")))
+    if not _can_follow(levelling, asked):
         within = whose_numbers_count(levelling, rows)
+        days = days_of_change(levelling, asked, _reads_no_clock(levelling), within)
         with looking(within) as look:
-            return losses_by_day(rows, days_of_change(levelling, atoms, steady, within), look)
-    plain = {column: atom for column, atom in atoms.items() if isinstance(atom, Atom)}
-    engine.run("falling", sql.distinct([sql.col("partner_id")], sql.table("standing"), sql.col("lost_ahead")))
-    _followed(levelling, wanted, plain, steady)
+            return losses_by_day(rows, days, look)
+    _followed(levelling, wanted, atoms, asked)
     return engine.read(sql.select([sql.star()], sql.table(LOSSES)))
 
 
-def _can_follow(levelling: Levelling, atoms: Mapping[str, AnyAtom]) -> bool:
-    """Whether each number of an account follows from the rows of its subtree that move."""
+def _can_follow(levelling: Levelling, asked: Sequence[Atom]) -> bool:
+    """Whether each number of an account follows from the rows that count for it, as they move (table `falling`)."""
     program = levelling.program
-    alone = not (looks_at_population(program) or levelling.credits or exemptions(levelling))
+    alone = not (looks_at_population(program) or exemptions(levelling))
     held = any(isinstance(metric.source, FromHeld) for metric in program.metrics.values())
     split = any(ladder.per is not None for ladder in program.ladders.values())
-    return alone and not held and not split and all(_follows(levelling, atom) for atom in atoms.values())
-
-
-def _follows(levelling: Levelling, atom: AnyAtom) -> bool:
-    if isinstance(atom, GroupsAtom) or partner_dates(atom.window):
+    by_partner = any(partner_dates(atom.window) for atom in asked)
+    if not alone or held or split or by_partner or any(_reads_clock(one) for one in _formulas_of_rows(levelling)):
         return False
-    return reach_of(levelling, atom.metric).pairs in (None, CLOSURE)
+    return families_are_small(levelling, asked)
+
+
+def _asked(atoms: Iterable[AnyAtom]) -> list[Atom]:
+    """The plain atoms, those that groups ask too."""
+    found: dict[str, Atom] = {}
+    for atom in atoms:
+        found |= {one.column: one for one in (asked_of(atom) if isinstance(atom, GroupsAtom) else [atom])}
+    return list(found.values())
 
 
 def _followed(
-    levelling: Levelling, wanted: Sequence[tuple[str, Spot]], atoms: Mapping[str, Atom], steady: bool
+    levelling: Levelling, wanted: Sequence[tuple[str, Spot]], atoms: Mapping[str, AnyAtom], asked: Sequence[Atom]
 ) -> None:
     """Make the table `losses` from the days on which something of an account changes."""
-    engine = levelling.engine
-    _register_scope(levelling)
-    calendar = Calendar(levelling.days, list(atoms.values()))
+    engine, steady = levelling.engine, _reads_no_clock(levelling)
+    calendar = Calendar(levelling.days, asked)
     engine.register(AHEAD, calendar.table())
-    sources = _row_tables(levelling, atoms, calendar, steady)
+    groups = [atom for atom in atoms.values() if isinstance(atom, GroupsAtom)]
+    columns: dict[str, list[str]] = {}
+    for of, table in dict.fromkeys((one.source.of, table) for one in groups for table in one.tables):
+        columns.setdefault(table, []).append(of)
+    sources = row_tables(levelling, asked, columns, calendar, steady)
     running = [source for source in sources if steady and can_run(source, calendar)]
     others = [source for source in sources if source not in running]
     events = register_events(levelling, calendar, running)
     _register_changes(levelling, calendar, others, events, steady)
-    made, lossy = _passes(levelling, calendar, others)
+    ahead = _Ahead(levelling, calendar, {source.rows.table: source for source in others})
+    made, lossy = ahead.compute([atom for atom in atoms.values() if isinstance(atom, Atom)], groups)
+    builder = MeasureQuery(levelling, {HORIZON: sql.col("day")})
     if events is not None:
-        made.append(running_values(levelling, running, CHANGES, KEY))
-    views = _measures(levelling, wanted, atoms, made, lossy)
-    _losses(levelling, views)
+        made.append(running_values(levelling, running, CHANGES, KEY, builder.own_column))
+    _losses(levelling, _measures(levelling, builder, wanted, atoms, made, lossy))
     engine.drop([*(f"risk_rows_{source.rows.table}" for source in sources), "risk_measures", AHEAD])
-
-
-def _register_scope(levelling: Levelling) -> None:
-    """(ancestor, member): whose rows count for the accounts that will fall."""
-    if levelling.flat:
-        both = {"ancestor": sql.col("partner_id"), "member": sql.col("partner_id")}
-        query = sql.select(sql.columns(both), sql.table("falling"))
-    else:
-        match = sql.eq(sql.col("ancestor", "c"), sql.col("partner_id", "a"))
-        query = sql.select(
-            [sql.col("ancestor", "c"), sql.col("member", "c")], sql.table(subtrees(levelling), "c"),
-            [("inner", sql.table("falling", "a"), match)],
-        )  # fmt: skip
-    levelling.engine.run(SCOPE, query)
-
-
-def _row_tables(levelling: Levelling, atoms: Mapping[str, Atom], calendar: Calendar, steady: bool) -> list[Rowset]:
-    """Per table its rows in scope with all row expressions computed, as `risk_rows_<table>`."""
-    made = []
-    for table in tables_used(levelling.program):
-        mine = [atom for atom in atoms.values() if atom.source.table == table]
-        if not mine or table not in levelling.snapshot.tables:
-            continue
-        rows = levelling.rows(table)
-        expressions = row_expressions(rows, mine, levelling.days, levelling.file)
-        values = {**row_values(rows), "scope": sql.col("scope", "f")}
-        values["member"] = values.pop("partner_id")
-        if any(is_ordered(atom) for atom in mine):
-            values[TIE] = rows.identity()
-        columns = {atom.column: _owned(atom, kept(expressions[atom.column], values)) for atom in mine}
-        match = sql.eq(sql.col("member", "c"), sql.col("partner_id", "t"))
-        in_scope = sql.select(
-            [sql.star("t"), sql.named(sql.col("ancestor", "c"), "scope")], sql.table(f"t_{table}", "t"),
-            [("inner", sql.table(SCOPE, "c"), match)],
-        )  # fmt: skip
-        rowset = Rowset(rows, mine, columns)
-        conditions = [_any_counts(rows, expressions.values())]
-        if steady and can_run(rowset, calendar):
-            conditions.append(_moving(rowset, expressions, calendar))
-        where = sql.and_(*(condition for condition in conditions if condition is not None))
-        query = sql.select(sql.columns(values), sql.subquery(in_scope, "f"), rows.joins(), where)
-        levelling.engine.run(f"risk_rows_{table}", query)
-        made.append(rowset)
-    return made
-
-
-def _moving(rowset: Rowset, expressions: Mapping[str, MetricColumns], calendar: Calendar) -> Sql | None:
-    """Rows that move at all; of a table that is only summed and counted no others are looked at."""
-    stretches: dict[str, Sql] = {}
-    for atom in rowset.atoms:
-        if atom.source.aggregate is Aggregate.COUNT_DISTINCT:
-            return None
-        for first, last in calendar.stretches(calendar.number(atom)):
-            day = expressions[atom.column].day
-            one = sql.and_(sql.ge(day, sql.day(first)), sql.le(day, sql.day(last)))
-            stretches[one.sql()] = one
-    return sql.or_(*stretches.values()) if stretches else None
-
-
-def _any_counts(rows: Rows, expressions: Iterable[MetricColumns]) -> Sql | None:
-    """Visible rows that some metric could count or lose."""
-    visible = rows.visible()
-    conditions = {one.condition.sql(): one.condition for one in expressions if one.condition is not None}
-    if any(one.condition is None or one.lost is not None for one in expressions):
-        return visible
-    some = sql.or_(*conditions.values())
-    return some if visible is None else sql.and_(visible, some)
-
-
-def _owned(atom: Atom, columns: MetricColumns) -> MetricColumns:
-    """A metric that rolls nothing up counts only the rows of the account itself."""
-    if atom.metric.rolls_up is not RollsUp.OWN:
-        return columns
-    own = sql.eq(sql.col("member", "f"), sql.col("scope", "f"))
-    return replace(columns, condition=own if columns.condition is None else sql.and_(own, columns.condition))
 
 
 # --- the days on which something changes
@@ -185,7 +119,7 @@ def _register_changes(
     if not steady or not (queries or sources):
         every = {"partner_id": sql.col("partner_id", "a"), "day": sql.col("day", "g")}
         queries.append(
-            sql.select(sql.columns(every), sql.table("falling", "a"), [("cross", sql.table(AHEAD, "g"), sql.true())])
+            sql.select(sql.columns(every), sql.table(FALLING, "a"), [("cross", sql.table(AHEAD, "g"), sql.true())])
         )
     seen: set[str] = set()
     for source in sources:
@@ -228,14 +162,16 @@ def _next(day: Sql) -> Sql:
 
 def _reads_no_clock(levelling: Levelling) -> bool:
     """Whether nothing but windows and validities depends on the day."""
-    of_rows = [
-        formula
-        for metric in levelling.program.metrics.values()
-        if isinstance(metric.source, FromRows)
-        for formula in (metric.where, metric.source.value)
-        if formula is not None
-    ]
-    return not any(_reads_clock(formula) for formula in [*of_rows, *formulas_of(levelling.program)])
+    return not any(_reads_clock(one) for one in [*_formulas_of_rows(levelling), *formulas_of(levelling.program)])
+
+
+def _formulas_of_rows(levelling: Levelling) -> list[Formula]:
+    found: list[Formula | None] = []
+    for metric in levelling.program.metrics.values():
+        found += [metric.where, *(source.value for source in rows_of_metric(metric))]
+        if isinstance(metric.source, FromGroups):
+            found += [condition.where for condition in metric.source.having]
+    return [one for one in found if one is not None]
 
 
 def _reads_clock(formula: Formula) -> bool:
@@ -245,32 +181,56 @@ def _reads_clock(formula: Formula) -> bool:
 # --- the same metrics and criteria on those days
 
 
-def _passes(
-    levelling: Levelling, calendar: Calendar, sources: Sequence[Rowset]
-) -> tuple[list[tuple[str, list[str]]], list[str]]:
-    made: list[tuple[str, list[str]]] = []
-    lossy: list[str] = []
-    for rowset in sources:
-        rows, columns = rowset.rows, rowset.columns
+@dataclass(frozen=True)
+class _Ahead:
+    """The passes over the rows in scope, each row once for every day of its account that is looked at."""
+
+    levelling: Levelling
+    calendar: Calendar
+    sources: Mapping[str, Rowset]  # by table
+
+    def compute(self, atoms: Sequence[Atom], groups: Sequence[GroupsAtom]) -> tuple[Made, list[str]]:
+        """Tables keyed by account and day, with their columns, and the columns that can lose records."""
+        made: Made = []
+        lossy: list[str] = []
+        limits = self.calendar.limits()
+        for table, rowset in self.sources.items():
+            mine = [atom for atom in atoms if atom.source.table == table]
+            made += self._pass(rowset, mine, self._rows(rowset, {})).compute(limits) if mine else []
+            lossy += [atom.column for atom in mine if rowset.columns[atom.column].lost is not None]
+        counted, losing, _ = Groups(self.levelling.engine, self._pass_of, limits, tag="_ahead").compute(groups)
+        return [*made, *counted], [*lossy, *losing]
+
+    def _pass_of(self, table: str, of: str, asked: Sequence[Atom]) -> TablePass | None:
+        rowset = self.sources.get(table)
+        if rowset is None:
+            return None
+        group = sql.col(f"group:{of}", "f")
+        relation = self._rows(rowset, {GROUP: group}, has_group(group))
+        return self._pass(rowset, asked, relation, [GROUP], f"_by_{of}")
+
+    def _pass(
+        self, rowset: Rowset, atoms: Sequence[Atom], relation: Sql, keys: Sequence[str] = (), tag: str = ""
+    ) -> TablePass:
+        source = RowSource(relation, rowset.columns, {})
+        days, engine = self.levelling.days, self.levelling.engine
+        return TablePass(rowset.rows, atoms, days, engine, source, keys=keys, tag=f"{tag}_ahead")
+
+    def _rows(self, rowset: Rowset, more: Mapping[str, Sql], only: Sql | None = None) -> Sql:
         days = sql.eq(sql.col("partner_id", "d"), sql.col("scope", "f"))
         ahead = sql.eq(sql.col("day", "d"), sql.col("day", "g"))
-        values = [sql.star("f"), sql.star("g"), sql.named(sql.col(KEY, "d"), "partner_id")]
+        values = [sql.star("f"), sql.star("g"), sql.named(sql.col(KEY, "d"), "partner_id"), *sql.columns(more)]
         query = sql.select(
-            values, sql.table(f"risk_rows_{rows.table}", "f"),
-            [("inner", sql.table(CHANGES, "d"), days), ("inner", sql.table(AHEAD, "g"), ahead)],
+            values, sql.table(f"risk_rows_{rowset.rows.table}", "f"),
+            [("inner", sql.table(CHANGES, "d"), days), ("inner", sql.table(AHEAD, "g"), ahead)], only,
         )  # fmt: skip
-        source = RowSource(sql.subquery(query, "f"), columns, {})
-        one = TablePass(rows, rowset.atoms, levelling.days, levelling.engine, source, tag="_ahead")
-        made += one.compute(calendar.limits())
-        lossy += [column for column, known in columns.items() if known.lost is not None]
-    return made, lossy
+        return sql.subquery(query, "f")
 
 
 def _measures(
-    levelling: Levelling, wanted: Sequence[tuple[str, Spot]], atoms: Mapping[str, Atom],
-    made: Sequence[tuple[str, list[str]]], lossy: Sequence[str],
+    levelling: Levelling, builder: MeasureQuery, wanted: Sequence[tuple[str, Spot]], atoms: Mapping[str, AnyAtom],
+    made: Made, lossy: Sequence[str],
 ) -> Measures:  # fmt: skip
-    builder = MeasureQuery(levelling, {HORIZON: sql.col("day")})
     match = sql.eq(sql.col("partner_id", "p"), sql.col("partner_id", "d"))
     partners = sql.select(
         [sql.star("p"), sql.col("day", "d"), sql.col(KEY, "d")], sql.table(CHANGES, "d"),

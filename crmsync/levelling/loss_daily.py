@@ -7,7 +7,7 @@ than `loss.py`; only asked where somebody falls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import AnyAtom, Atom, GroupsAtom
+from crmsync.levelling.atoms import Atom
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.dates import days_before, next_day
 from crmsync.levelling.levelling import Levelling
@@ -80,34 +80,23 @@ def whose_numbers_count(levelling: Levelling, falling: pa.Table) -> pa.Table | N
     return levelling.engine.read(sql.select([members], sql.table(tops, "m"), joins))
 
 
-def days_of_change(
-    levelling: Levelling, atoms: Mapping[str, AnyAtom], steady: bool, within: pa.Table | None
-) -> list[date]:
+def days_of_change(levelling: Levelling, atoms: Sequence[Atom], steady: bool, within: pa.Table | None) -> list[date]:
     """The days up to the horizon on which some number can differ from that of the day before.
 
     `steady`: nothing but windows and validities depends on the day. `within`: whose records are looked at.
     """
     if within is not None:
         levelling.engine.register(WITHIN, within)
-    plain = list(_plain(atoms.values()))
-    calendar = Calendar(levelling.days, [atom for atom in plain if not partner_dates(atom.window)])
+    calendar = Calendar(levelling.days, [atom for atom in atoms if not partner_dates(atom.window)])
     ahead = calendar.all_days[1:]
     served = any(isinstance(metric.source, FromHeld) for metric in levelling.program.metrics.values())
-    if not steady or served or any(_moves_by_partner(atom) for atom in plain):
+    if not steady or served or any(_moves_by_partner(atom) for atom in atoms):
         return ahead
     found = set(_ends_of_overrides(levelling))
-    for atom in plain:
+    for atom in atoms:
         if not partner_dates(atom.window) and atom.source.table in levelling.snapshot.tables:
             found |= _changes(levelling, atom, calendar, within is not None)
     return [day for day in ahead if day in found]
-
-
-def _plain(atoms: Iterable[AnyAtom]) -> Iterator[Atom]:
-    for atom in atoms:
-        if isinstance(atom, GroupsAtom):
-            yield from atom.conditions
-        else:
-            yield atom
 
 
 def _moves_by_partner(atom: Atom) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from crmsync.levelling import sql
 from crmsync.levelling.aggregates import Made, TablePass
 from crmsync.levelling.atoms import AnyAtom, Atom, GroupsAtom
-from crmsync.levelling.groups import compute_groups
+from crmsync.levelling.groups import GROUP, Groups, group_words
 from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.reach import Reach, reach_of
 from crmsync.levelling.scans import BoundsOf, fixed_bounds, source_of
@@ -33,9 +33,27 @@ def compute_atoms(levelling: Levelling, atoms: Mapping[str, AnyAtom]) -> tuple[M
             made += one.compute(limits)
             levelling.lost.update(one.lost_records(limits))
             lossy += [column for column, columns in one.columns.items() if columns.lost is not None]
-    groups = [atom for atom in atoms.values() if isinstance(atom, GroupsAtom)]
-    counted, losing = compute_groups(levelling, groups, limits)
+    counted, losing, lost = _groups(
+        levelling, [atom for atom in atoms.values() if isinstance(atom, GroupsAtom)], limits
+    )
+    levelling.lost.update(lost)
     return [*made, *counted], [*lossy, *losing]
+
+
+def _groups(
+    levelling: Levelling, atoms: Sequence[GroupsAtom], limits: BoundsOf
+) -> tuple[Made, list[str], dict[str, tuple[int, str]]]:
+    """Groups take a pass over each of their tables, per partner and value."""
+
+    def pass_of(table: str, of: str, asked: Sequence[Atom]) -> TablePass | None:
+        if table not in levelling.snapshot.tables:
+            return None
+        rows, days, engine = levelling.rows(table), levelling.days, levelling.engine
+        value, filled = group_words(rows, table, of)
+        source = source_of(rows, asked, days, levelling.file, limits, levelling.spans, more={GROUP: value}, only=filled)
+        return TablePass(rows, asked, days, engine, source, keys=[GROUP], tag=f"_by_{of}")
+
+    return Groups(levelling.engine, pass_of, limits, levelling.spans).compute(atoms)
 
 
 def _by_source(levelling: Levelling, atoms: Sequence[Atom]) -> dict[Reach | None, list[Atom]]:

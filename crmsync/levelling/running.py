@@ -6,7 +6,7 @@ once on the day it moves, not on every day.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crmsync.levelling import sql
@@ -15,9 +15,9 @@ from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.scans import MetricColumns, takes_each_row
-from crmsync.levelling.spots import NOW, column_of
+from crmsync.levelling.spots import NOW, Spot
 from crmsync.levelling.sql import Sql
-from crmsync.programs.program import Aggregate, Ever, InForce, Unit
+from crmsync.programs.program import Aggregate, Ever, InForce, Metric, Unit
 
 EVENTS = "risk_events"
 
@@ -29,6 +29,7 @@ class Rowset:
     rows: Rows
     atoms: list[Atom]
     columns: Mapping[str, MetricColumns]
+    grouped: bool = False  # whether some atom is asked per group
 
     @property
     def relation(self) -> Sql:
@@ -42,7 +43,7 @@ class Rowset:
 
 def can_run(source: Rowset, calendar: Calendar) -> bool:
     """Whether every atom of the table follows from its value today and what moves."""
-    return all(_can_run(atom, source, calendar) for atom in source.atoms)
+    return not source.grouped and all(_can_run(atom, source, calendar) for atom in source.atoms)
 
 
 def _can_run(atom: Atom, source: Rowset, calendar: Calendar) -> bool:
@@ -154,8 +155,10 @@ def _thing_events(
     return [_events(sql.subquery(things, "f"), name, sql.col("last", "f"), changes, columns)]
 
 
-def running_values(levelling: Levelling, sources: Sequence[Rowset], days: str, key: str) -> tuple[str, list[str]]:
-    """The atoms on each day to look at: today's value and the changes until then."""
+def running_values(
+    levelling: Levelling, sources: Sequence[Rowset], days: str, key: str, own: Callable[[Metric, Spot], str]
+) -> tuple[str, list[str]]:
+    """The atoms on each day to look at: today's value and the changes until then. `own`: the column of the former."""
     atoms = [atom for source in sources for atom in source.atoms]
     match = sql.and_(
         sql.eq(sql.col("partner_id", "d"), sql.col("partner_id", "e")), sql.eq(sql.col("day", "d"), sql.col("day", "e"))
@@ -172,7 +175,7 @@ def running_values(levelling: Levelling, sources: Sequence[Rowset], days: str, k
     )  # fmt: skip
     values = {}
     for atom in atoms:
-        today = sql.col(column_of(atom.metric.key, atom.spot.seen(NOW)), "m")
+        today = sql.col(own(atom.metric, atom.spot.seen(NOW)), "m")
         kind = sql.MONEY if atom.metric.unit is Unit.MONEY else sql.BIGINT
         if atom.metric.unit is not Unit.MONEY and atom.source.aggregate is Aggregate.SUM:
             kind = sql.DOUBLE

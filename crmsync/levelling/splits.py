@@ -18,6 +18,7 @@ from crmsync.levelling.sql import Sql
 from crmsync.programs.program import FromRows, Ladder, Metric
 
 MOST = 500
+SPLITS = "splits"
 
 
 def find_splits(levelling: Levelling) -> None:
@@ -25,6 +26,9 @@ def find_splits(levelling: Levelling) -> None:
 
     Errors: DataError for a column of more than 500 values.
     """
+    if SPLITS in levelling.made:
+        return
+    levelling.made[SPLITS] = SPLITS
     groups: dict[tuple[str, str], list[Metric]] = {}
     for metric in levelling.program.metrics.values():
         if metric.split_by is not None and isinstance(metric.source, FromRows):
