@@ -106,7 +106,10 @@ class Standing:
         remembering = Remembering(self.rules, self._held_for())
         if self.light:
             query = self._one_per_partner(query, [])
-            made.append((self.table, sql.select(sql.columns(row.light(remembering)), sql.subquery(query, "standing"))))
+            told = row.light(remembering)
+            if self.program.primary:
+                told["yardstick"] = row.mine(self._yardstick(), sql.null(sql.DOUBLE))
+            made.append((self.table, sql.select(sql.columns(told), sql.subquery(query, "standing"))))
             return made
         for alias, columns in ahead:
             query = self._layer(query, alias, columns)
