@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import is_flow, window_of
+from crmsync.levelling.computed import computed_value
 from crmsync.levelling.conditions import condition_of, value_of
 from crmsync.levelling.held_for import before_column, days_since, since, since_column
 from crmsync.levelling.levelling import Levelling
@@ -25,6 +26,7 @@ from crmsync.levelling.tier_of import TierPosition, criteria_of, other_column
 from crmsync.levelling.values import MONEY, NUMBER, Value, as_double, exact, rounded
 from crmsync.levelling.windows import Bounds, bounds
 from crmsync.programs.program import (
+    Computed,
     FromField,
     FromFormula,
     FromGroups,
@@ -82,6 +84,8 @@ class Derivations:
                 return _bounded(part_value(source, names, file))
             case FromParts() as source:
                 return _bounded(sum_value(source, self.levelling.program.metrics, names))
+            case Computed() as source:
+                return _bounded(computed_value(source, metric, names))
             case FromRank() as source:
                 return self._rank(metric, source, spot)
             case FromTier() as source:

@@ -19,6 +19,7 @@ from crmsync.programs.program import (
     Bands,
     BestOf,
     ByAttribute,
+    Computed,
     FromField,
     FromFormula,
     FromGroups,
@@ -119,6 +120,8 @@ def _source_words(metric: Metric) -> str:
             return f"sum of {names}{_most(most)}"
         case FromRank() as rank:
             return _rank_words(rank)
+        case Computed() as computed:
+            return computed.words
         case FromTier(ladder=ladder, category=category, program=program):
             where = (
                 f"on ladder {ladder}" if ladder else f"in program {program}" if program else f"in category {category}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from crmsync.programs.program import (
     BestOf,
     ByAttribute,
+    Computed,
     Criterion,
     FromFormula,
     FromHeld,
@@ -188,6 +189,8 @@ def _inputs(program: Program, metric: Metric) -> Iterator[tuple[str, Shifts]]:
         case FromRank(metric=other, where=where):
             yield other, ()
             yield from ((key, ()) for key in sorted(where.metrics if where is not None else ()))
+        case Computed(metrics=metrics):
+            yield from ((key, ()) for key in metrics)
         case FromTier() as source:
             yield from ((key, ()) for key in _of_tier(program, source))
         case FromHeld(criterion=Criterion() as criterion):

@@ -13,6 +13,7 @@ from crmsync.programs.program import (
     BestOf,
     ByAttribute,
     Category,
+    Computed,
     Earning,
     Formula,
     FromField,
@@ -62,6 +63,8 @@ def _source_inputs(source: Source) -> Iterable[str]:
             return (*parts, *value_metrics(most))
         case FromRank(metric=of, where=where):
             return (of, *(where.metrics if where else ()))
+        case Computed(metrics=metrics):
+            return metrics
         case FromHeld(criterion=criterion) if criterion is not None:
             return (criterion.metric, *value_metrics(criterion.value))
         case _:

@@ -28,6 +28,7 @@ from crmsync.programs.program import (
     BestOf,
     ByAttribute,
     Change,
+    Computed,
     Freeze,
     FromField,
     FromFormula,
@@ -150,6 +151,8 @@ def _source(words: Words, metric: Metric) -> str:
             if category is not None:
                 return f"the tier as {words.category(category)}"
             return f"the tier in “{words_of(ladder or '')}”"
+        case Computed(words=made):
+            return made
         case FromHeld(tier=tier):
             return f"days since you hold {words.tier(tier)} or higher" if tier else "days without a break"
         case _:

@@ -176,8 +176,34 @@ class FromHeld:
     criterion: Criterion | None = None
 
 
+@dataclass(frozen=True)
+class Computed:
+    """A source that is computed from other metrics of the same account, seen from the same spot.
+
+    A further one is a class below this one, its reader in `programs.metrics.SOURCES` and its value in
+    `levelling.computed`: dependence, explain, guide, gap and schema ask no more than what stands here.
+    """
+
+    metrics: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """How it is made, in the words of the file."""
+        return f"of {', '.join(self.metrics)}"
+
+
 Source = (
-    FromRows | FromField | FromFormula | FromPast | FromGroups | FromPart | FromParts | FromRank | FromTier | FromHeld
+    FromRows
+    | FromField
+    | FromFormula
+    | FromPast
+    | FromGroups
+    | FromPart
+    | FromParts
+    | FromRank
+    | FromTier
+    | FromHeld
+    | Computed
 )
 
 
