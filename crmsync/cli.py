@@ -164,6 +164,23 @@ def explain(
     ends_with(DONE, reports.explain_report(explained, json))
 
 
+@app.command()
+def init(
+    template: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The program to start from. Default: list them.")
+    ] = None,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")] = Path(),
+    json: Json = False,
+) -> None:
+    """Write a commented program file to start from, or list what there is."""
+    from crmsync import reports
+    from crmsync.studies.templates import templates, write_template
+
+    if template is None:
+        ends_with(DONE, reports.templates_report(templates(), json))
+    ends_with(DONE, reports.init_report(write_template(template, to), json))
+
+
 @app.command("test")
 def run_tests(
     programs: Annotated[

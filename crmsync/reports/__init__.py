@@ -4,7 +4,7 @@ from crmsync.reports.backtest import backtest_report
 from crmsync.reports.partners import assess_report, explain_report, explained_run_report
 from crmsync.reports.past import approval_report, status_report
 from crmsync.reports.runs import apply_report, plan_report, run_report
-from crmsync.reports.studies import cases_report, guide_report, lint_report
+from crmsync.reports.studies import cases_report, guide_report, init_report, lint_report, templates_report
 
 __all__ = [
     "apply_report",
@@ -15,8 +15,10 @@ __all__ = [
     "explain_report",
     "explained_run_report",
     "guide_report",
+    "init_report",
     "lint_report",
     "plan_report",
     "run_report",
     "status_report",
+    "templates_report",
 ]

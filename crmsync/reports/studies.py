@@ -1,18 +1,20 @@
-"""What `test`, `lint` and `guide` print: what came out differently, what is hardly meant, the program in words."""
+"""What `test`, `lint`, `guide` and `init` print: what came out differently, what is hardly meant, what was written."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crmsync.logs import safe_text
-from crmsync.reports.text import json_text
+from crmsync.reports.text import command, json_text, table
 
 if TYPE_CHECKING:
     from crmsync.programs.lint import Finding
     from crmsync.studies.cases import CaseResult
     from crmsync.studies.guides import WrittenGuide
+    from crmsync.studies.templates import Template
 
 
 def cases_report(results: Sequence[CaseResult], as_json: bool) -> str:
@@ -54,3 +56,24 @@ def guide_report(guide: WrittenGuide, as_json: bool) -> str:
             {"program": guide.program, "version": guide.version, "out": out, "guide": asdict(guide.content)}
         )
     return guide.text if guide.out is None else f"guide of {guide.program}, version {guide.version}, in {guide.out}"
+
+
+def templates_report(templates: Mapping[str, Template], as_json: bool) -> str:
+    """The templates that `init` knows."""
+    if as_json:
+        return json_text(
+            {"templates": [{"name": t.name, "label": t.label, "means": t.means} for t in templates.values()]}
+        )
+    rows = [(one.name, one.means) for one in templates.values()]
+    return "\n".join(
+        [*table(("template", "for whom"), rows), "", f"write one: {command('init', '--template', 'NAME')}"]
+    )
+
+
+def init_report(paths: Sequence[Path], as_json: bool) -> str:
+    """What was written, and what to do with it."""
+    if as_json:
+        return json_text({"written": [str(path) for path in paths]})
+    program = str(paths[0])
+    next_steps = [f"its cases: {command('test', program)}", f"as its partners read it: {command('guide', program)}"]
+    return "\n".join([*(f"written: {path}" for path in paths), *next_steps])

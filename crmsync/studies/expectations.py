@@ -15,6 +15,7 @@ from crmsync.studies.case_files import NONE, TIERS, UNKNOWN, Expected
 Row = Mapping[str, Any]
 
 _NESTED = frozenset({"overrides", "gap", "risk_reasons", "provisional_reasons", "metrics", "benefits", "state"})
+_OF_THE_ACCOUNT = frozenset({"headline_tier", "primary_category"})  # the same on each of its rows
 _SHORT = {column: word for word, column in reversed(TIERS.items())}
 
 
@@ -64,7 +65,7 @@ def _row_of(expected: Expected, rows: Sequence[Row]) -> Row | str:
     if len(rows) == 1:
         return rows[0]
     members = [row for row in rows if row["movement"]]
-    if len(members) == 1:
+    if len(members) == 1 or (members and expected.columns.keys() <= _OF_THE_ACCOUNT):
         return members[0]
     if not members:
         return "expected a standing, got none: the partner takes no part, or belongs to no category"
