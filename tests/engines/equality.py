@@ -1,0 +1,78 @@
+"""The same assessment on DuckDB and on Spark, compared in every column, type, note and refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from crmsync.errors import CrmsyncError
+from crmsync.levelling import assess as spine
+from crmsync.levelling.assess import Assessment
+from crmsync.levelling.engine_spark import SparkEngine
+from crmsync.programs.program import Program
+from crmsync.snapshots import Snapshot
+
+Assess = Callable[..., Assessment]
+the_real_one: Assess = spine.assess
+
+
+def assess_on_both(remote: str) -> Assess:
+    """Stands in for `assess`: gives DuckDB's result after it was compared with Spark's. Errors: AssertionError."""
+
+    def assess(program: Program, snapshot: Snapshot, as_of: date, previous: Any = None, **more: Any) -> Assessment:
+        given = (program, snapshot, as_of, previous)
+        expected = _result(lambda: the_real_one(*given, **more))
+        engine = SparkEngine(remote)
+        try:
+            found = _result(lambda: the_real_one(*given, engine, **more))
+        finally:
+            engine.close()
+        if isinstance(expected, Assessment) and isinstance(found, Assessment):
+            unequal = list(differences(expected, found))
+            assert not unequal, f"as of {as_of}, {program.file}\n" + "\n".join(unequal)
+            return expected
+        assert type(expected) is type(found), f"Spark: {found!r}, DuckDB: {expected!r}"
+        assert isinstance(expected, CrmsyncError)
+        raise expected
+
+    return assess
+
+
+def _result(assessed: Callable[[], Assessment]) -> Assessment | CrmsyncError:
+    try:
+        return assessed()
+    except CrmsyncError as refusal:
+        return refusal
+
+
+def differences(expected: Assessment, found: Assessment) -> Iterator[str]:
+    """What differs between two assessments, as texts."""
+    yield from differing_tables(expected.standings, found.standings)
+    if expected.notes != found.notes:
+        yield f"notes: {found.notes!r}, DuckDB {expected.notes!r}"
+    if expected.rejected != found.rejected:
+        yield f"rejected: {found.rejected!r}, DuckDB {expected.rejected!r}"
+
+
+def differing_tables(expected: pa.Table, found: pa.Table) -> Iterator[str]:
+    """Columns, types and cells that differ; rows are told by their first text columns."""
+    if expected.schema != found.schema:
+        types = zip(expected.schema, found.schema, strict=False)
+        told = [f"{there} (DuckDB {here})" for here, there in types if here != there]
+        yield f"types: {told or (found.schema.names, expected.schema.names)}"
+    if len(expected) != len(found):
+        yield f"{len(found)} rows, DuckDB {len(expected)}"
+    for here, there in zip(expected.to_pylist(), found.to_pylist(), strict=False):
+        for column in here.keys() | there.keys():
+            if here.get(column) != there.get(column):
+                row = "/".join(str(here[name]) for name in ("partner_id", "category") if name in here)
+                yield f"{row} {column}: {there.get(column)!r}, DuckDB {here.get(column)!r}"
+
+
+def scratch_folders(folder: Path) -> list[Path]:
+    """What engines left behind in a scratch folder."""
+    return sorted(folder.glob("crmsync-spark-*"))
