@@ -44,6 +44,7 @@ from crmsync.programs.rates import MoneyColumns, reads_money
 from crmsync.programs.rollups import read_rolls_up, read_rolls_up_where
 from crmsync.programs.scores import part_units, read_score
 from crmsync.programs.thresholds import Conversion
+from crmsync.programs.tree.sources import MeanOf
 from crmsync.programs.vocabulary import Vocabulary, column_kind
 from crmsync.strict_yaml import Node, nearest
 
@@ -305,7 +306,22 @@ def _held_for(read: _Entry) -> Source:
     return read_held_for(read.node, read.words, read.conversion)
 
 
+def _mean(read: _Entry) -> Source:
+    node = read.node
+    for item in node.sequence():
+        if kind_of_unit(read.words.unit_of(item)) is not Kind.NUMBER:
+            raise item.fail(f"`mean_of` needs numbers, but the unit of `{item.text()}` is {read.words.unit_of(item)}")
+    metrics = tuple(item.text() for item in node.sequence())
+    known = read.parts["known"].integer() if "known" in read.parts else 1
+    if len(metrics) < 2 or len(set(metrics)) < len(metrics):
+        raise node.fail("`mean_of` needs two metrics or more, each once")
+    if not 1 <= known <= len(metrics):
+        raise read.parts["known"].fail(f"`known: {known}` of {len(metrics)} metrics; write 1 to {len(metrics)}")
+    return MeanOf(metrics, known)
+
+
 _POPULATION = ("within", "where")
+_NUMBERS = tuple(unit for unit in Unit if kind_of_unit(unit) is Kind.NUMBER)
 SOURCES: Mapping[str, _SourceWord] = {
     **dict.fromkeys(AGGREGATES, _SourceWord(_alone(_rows), (*ROWS, "split_by"))),
     "field": _SourceWord(_alone(_field), ("of_hundred",)),
@@ -313,6 +329,7 @@ SOURCES: Mapping[str, _SourceWord] = {
     "growth_of": _SourceWord(_alone(_past), ("versus", "when_base_is_zero")),
     "change_of": _SourceWord(_alone(_past), ("versus",)),
     "groups": _SourceWord(_alone(_groups)),
+    "mean_of": _SourceWord(_alone(_mean), ("known",), _NUMBERS, "a number"),
     "score": _SourceWord(_score, (), (Unit.POINTS, Unit.NUMBER), "points"),
     "rank_of": _SourceWord(_alone(_rank), _POPULATION, (Unit.NUMBER,), "a place"),
     "percentile_of": _SourceWord(_alone(_rank), _POPULATION, (Unit.PERCENT, Unit.NUMBER), "a fraction"),

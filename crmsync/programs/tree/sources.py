@@ -192,6 +192,17 @@ class Computed:
         return f"of {', '.join(self.metrics)}"
 
 
+@dataclass(frozen=True)
+class MeanOf(Computed):
+    """`mean_of: [metrics]`: the mean of those that are known; unknown where fewer than `known` are."""
+
+    known: int = 1
+
+    @property
+    def words(self) -> str:
+        return f"mean of {', '.join(self.metrics)}, where {self.known} of them are known"
+
+
 Source = (
     FromRows
     | FromField
