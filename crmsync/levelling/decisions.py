@@ -5,7 +5,7 @@ An override counts for a decision when it is dated no earlier than it. Source: p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from crmsync.levelling import sql
@@ -68,9 +68,10 @@ class Decisions:
         ways = [sql.ge(day, self._since(position)) for day in self._days(approve_column, position)]
         return sql.coalesce(sql.or_(*ways), sql.false()) if ways else sql.false()
 
-    def _days(self, name: object, lowest: int) -> Iterator[Sql]:
+    def _days(self, name: Callable[[int], str], lowest: int) -> Iterator[Sql]:
+        """The newest days of overrides for tiers from `lowest` up."""
         for at in range(lowest, self.size + 1):
-            column = name(at)  # type: ignore[operator]
+            column = name(at)
             if column in self.rules.filled:
                 yield sql.col(column)
 
@@ -84,10 +85,8 @@ class Decisions:
             if not one.promote.approval:
                 continue
             still = sql.coalesce(sql.eq(before, sql.number(at)), sql.false())
-            asked_again = (
-                sql.false() if one.promote.on and one.promote.on.any_day else self.rules.date_of(one.promote.on)
-            )
-            held = sql.and_(still, sql.ge(sql.col("calculated"), sql.number(at)), sql.not_(asked_again))
+            given = sql.ge(sql.col("calculated"), sql.number(at))
+            held = sql.and_(still, given, sql.not_(self._asks_again(one.promote.on)))
             declined = sql.or_(held, self._declined_now(at))
             branches.append((sql.and_(sql.lt(start, sql.number(at)), declined), sql.number(at - 1)))
         return sql.case(branches, sql.number(self.size))
@@ -122,14 +121,13 @@ class Decisions:
         for at in range(self.size):
             if approve_column(at) not in self.rules.filled:
                 continue
-            day = sql.col(approve_column(at))
-            meant = self._names(fallen, at)
-            asked = sql.and_(meant, sql.ge(day, sql.case([(sql.coalesce(sql.eq(waiting, fallen), sql.false()),
-                    sql.col(BEFORE.decided_on))], sql.day(self.rules.as_of))))  # fmt: skip
-            yield sql.and_(falls, sql.coalesce(asked, sql.false())), fallen
-            before = sql.and_(
-                self._names(waiting, at), sql.ge(waiting, fallen), sql.ge(day, sql.col(BEFORE.decided_on))
-            )
+            day, decided_on = sql.col(approve_column(at)), sql.col(BEFORE.decided_on)
+            same = sql.coalesce(sql.eq(waiting, fallen), sql.false())
+            since = sql.case([(same, decided_on)], sql.day(self.rules.as_of))
+            now = sql.and_(self._names(fallen, at), sql.ge(day, since))
+            yield sql.and_(falls, sql.coalesce(now, sql.false())), fallen
+            # what was decided first may be approved though the numbers have sunk further since
+            before = sql.and_(self._names(waiting, at), sql.ge(waiting, fallen), sql.ge(day, decided_on))
             yield sql.and_(falls, sql.coalesce(before, sql.false())), waiting
 
     def _names(self, position: Sql, at: int) -> Sql:

@@ -5,7 +5,7 @@ Source: program-language, section 7.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from crmsync.levelling import sql
@@ -77,8 +77,8 @@ class Demotion:
 
         return sql.coalesce(self._by_start(inside), sql.false()) if self.rules.has_hold else sql.false()
 
-    def _by_start(self, value: object) -> Sql:
-        return self.rules.by_position(sql.col("start"), value)  # type: ignore[arg-type]
+    def _by_start(self, value: Callable[[Movement], Sql]) -> Sql:
+        return self.rules.by_position(sql.col("start"), value)
 
     def _meant(self, freeze: Freeze) -> Sql:
         """Whether a freeze speaks of this partner."""

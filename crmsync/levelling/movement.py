@@ -7,8 +7,8 @@ Positions: -1 no longer belongs, 0 no tier, 1 the lowest. Source: program-langua
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from crmsync.levelling import sql
 from crmsync.levelling.before import BEFORE
@@ -18,7 +18,7 @@ from crmsync.levelling.measures import Measures
 from crmsync.levelling.movement_dates import in_force_on
 from crmsync.levelling.rules import Rules
 from crmsync.levelling.sql import Sql
-from crmsync.programs.program import Change, Effective
+from crmsync.programs.program import Change, Effective, Movement
 
 Layers = Iterator[tuple[str, dict[str, Sql]]]
 
@@ -30,12 +30,16 @@ class Turn:
     rules: Rules
     names: Measures
     file: str
-    down: Demotion = field(init=False)
-    decisions: Decisions = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "down", Demotion(self.rules, self.names, self.file))
-        object.__setattr__(self, "decisions", Decisions(self.rules))
+    @property
+    def down(self) -> Demotion:
+        """The way down."""
+        return Demotion(self.rules, self.names, self.file)
+
+    @property
+    def decisions(self) -> Decisions:
+        """What people have to say."""
+        return Decisions(self.rules)
 
     # --- before the criteria are asked
 
@@ -159,8 +163,8 @@ class Turn:
     def _turned(self) -> dict[str, Sql]:
         """`rises`, `drops`: the change that counts today; `rises_on`, `drops_on`: the day it comes into force."""
         start, risen, drop = sql.col("start"), sql.col("risen"), sql.col("drop")
-        up = self._comes_on(risen, lambda one: one.promote)
-        down = self._comes_on(start, lambda one: one.demote)
+        up = self._comes_on(risen, lambda movement: movement.promote)
+        down = self._comes_on(start, lambda movement: movement.demote)
         rises, drops = sql.gt(risen, start), sql.lt(drop, start)
         if self.rules.has_lag:
             rises = sql.and_(rises, sql.not_(self._overtaken(risen, up, up_wards=True)))
@@ -172,12 +176,11 @@ class Turn:
             "drops_on": down,
         }
 
-    def _comes_on(self, position: Sql, change: object) -> Sql:
-        def day(one: object) -> Sql:
-            found: Change = change(one)  # type: ignore[operator]
-            return sql.day(in_force_on(found.effective or Effective(), self.rules.as_of))
-
-        return self.rules.by_position(position, day)
+    def _comes_on(self, position: Sql, change: Callable[[Movement], Change]) -> Sql:
+        """The day on which a change decided today comes into force, as the tier at a position says."""
+        return self.rules.by_position(
+            position, lambda one: sql.day(in_force_on(change(one).effective or Effective(), self.rules.as_of))
+        )
 
     def _overtaken(self, to: Sql, day: Sql, up_wards: bool) -> Sql:
         """Whether a change of the same direction is pending already that goes as far or comes sooner."""
@@ -252,11 +255,3 @@ class Turn:
         """Whether the standing goes on: a member's, or one that movement has not ended yet."""
         gone = sql.and_(sql.le(sql.col("earned"), sql.number(0)), sql.lt(sql.col("earned"), sql.col(BEFORE.earned)))
         return sql.or_(sql.col("belongs"), sql.and_(sql.col(BEFORE.stood), sql.col("takes_part"), sql.not_(gone)))
-
-
-def keeps_from(start: str, position: int) -> Sql:
-    """Whether a tier holds by `keeps`: it is the earned one or below it."""
-    return sql.ge(sql.coalesce(sql.col(start), sql.number(0)), sql.number(position))
-
-
-__all__: list[str] = ["Layers", "Mapping", "Turn", "keeps_from"]

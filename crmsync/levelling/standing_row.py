@@ -67,7 +67,6 @@ class StandingRow:
             "tier_since": self.mine(sql.case([(sql.gt(sql.col("granted"), sql.number(0)), self._tier_since())])),
             "granted_rank": self.mine(tiers.rank_at(self.ladder, sql.col("granted"))),
             "category_order": sql.number(self.order),
-            "calculated_position": sql.col("calculated"),
             **self._waiting(),
             "next_review": self.mine(self._next_review()),
             "state": self.mine(struct_of(shape_of(self.program), remembering.parts())),
