@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPARK := $(VENV)/spark
+SPARK_READY := $(SPARK)/.ready
 
 .PHONY: run test lint format types pytest bench clients soak clean
 
@@ -41,11 +43,20 @@ format: $(READY)
 bench: $(READY)  ## seconds and peak memory per stage, one table
 	@$(BIN)/python -m bench
 
-clients: $(READY)  ## foreign clients, unmodified, against the sandbox org
-	@$(BIN)/python -m pytest tests/clients
+clients: $(READY) $(SPARK_READY)  ## foreign clients, unmodified, against the sandbox org; the engine on Apache Spark
+	@APACHE_SPARK=$(SPARK) $(BIN)/python -m pytest tests/clients
 
-soak: $(READY)  ## the engine against the slow oracle on many more random programs
+# Apache Spark has the import name of its own client, so it gets an environment of its own
+$(SPARK_READY): $(READY)
+	@command -v java >/dev/null || { echo "Apache Spark needs Java 17 or newer; on Debian: apt-get install openjdk-17-jre-headless" >&2; exit 1; }
+	@test -x $(SPARK)/bin/python || $(BIN)/python -m venv --without-pip $(SPARK)
+	@$(BIN)/python -m pip --python $(SPARK)/bin/python install --quiet --disable-pip-version-check \
+	  "pyspark==$$(sed -n 's/^pyspark-client==//p' constraints.txt)"
+	@touch $(SPARK_READY)
+
+soak: $(READY)  ## the engine against the slow oracle, and Spark against DuckDB, on many more programs
 	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-2000} $(BIN)/python -m pytest tests/levelling/test_oracle.py
+	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-200} $(BIN)/python -m pytest tests/engines/test_equal.py
 
 clean:
 	rm -rf $(VENV) .crmsync build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
