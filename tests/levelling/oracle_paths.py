@@ -11,6 +11,7 @@ from crmsync.programs.program import (
     ByAttribute,
     Comparison,
     Criterion,
+    FromSheet,
     Group,
     Junction,
     MoneyValue,
@@ -20,22 +21,24 @@ from crmsync.programs.program import (
     WhenMissing,
 )
 from tests.levelling.oracle_cells import UNKNOWN, Lower, both, compared, decimal_text, either, number, rounded, turned
-from tests.levelling.oracle_metrics import View, World
+from tests.levelling.oracle_metrics import Metrics
+from tests.levelling.oracle_world import Seen
 
 UPWARDS = (Comparison.GE, Comparison.GT)
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Criteria of one partner as seen in one view; `near` asks for more than required."""
+    """Criteria of one partner as seen from somewhere; `near` asks for more than required. `acting`: its overrides."""
 
-    world: World
+    world: Metrics
     partner: str
-    view: View
+    seen: Seen
     near: Fraction | None = None
+    acting: Any = None
 
     def value(self, criterion: Criterion) -> Any:
-        found = self.world.metric(self.partner, criterion.metric, self.view)
+        found = self.world.metric(self.partner, criterion.metric, self.seen)
         return UNKNOWN if found is None else found
 
     def required(self, criterion: Criterion) -> Any:
@@ -47,16 +50,35 @@ class Judge:
             return self._required(wanted.cases.get(str(cell), wanted.default) if cell is not None else wanted.default,
                                   criterion)  # fmt: skip
         if isinstance(wanted, OtherMetric):
-            found = self.world.metric(self.partner, wanted.key, self.view)
+            found = self.world.metric(self.partner, wanted.key, self.seen)
             return UNKNOWN if found is None else found
         if isinstance(wanted, MoneyValue):
             day = self.world.program.effective_from or self.world.as_of
             factor = self.world.factor(wanted.currency, day)
             assert factor is not None
             return rounded(number(wanted.amount) * factor, 2)
+        if isinstance(wanted, FromSheet):
+            return self._from_sheet(wanted, criterion)
         return wanted if isinstance(wanted, bool | str) else Fraction(wanted)
 
+    def _from_sheet(self, sheet: FromSheet, criterion: Criterion) -> Any:
+        """The row that fits with the most filled cells; none, or two such: unknown."""
+        cells = self.world.partners[self.partner]
+        fitting = [
+            row for row in sheet.rows if all(str(cells.get(name)) == text for name, text in row.attributes.items())
+        ]
+        most = max((len(row.attributes) for row in fitting), default=0)
+        best = [row for row in fitting if len(row.attributes) == most]
+        return self._required(best[0].value, criterion) if len(best) == 1 else UNKNOWN
+
+    def is_exempt(self, metric: str) -> bool:
+        """Whether an override that lasts until the day looked at makes the criteria of a metric met."""
+        until = self.acting.exempt.get(metric) if self.acting is not None else None
+        return until is not None and self.seen.view.day <= until
+
     def holds(self, criterion: Criterion, inside_none: bool = False) -> Any:
+        if self.is_exempt(criterion.metric):
+            return not inside_none
         metric = self.world.program.metrics[criterion.metric]
         required = self.required(criterion)
         if self.near is not None and criterion.comparison is not Comparison.EQ and not isinstance(required, bool | str):
@@ -130,7 +152,7 @@ def leaves(judge: Judge, requirement: Requirement, path: str = "", is_turned: bo
 
 def _leaf(judge: Judge, criterion: Criterion, path: str, is_turned: bool) -> Leaf:
     metric = judge.world.program.metrics[criterion.metric]
-    held, has, needs = judge.holds(criterion), judge.value(criterion), judge.required(criterion)
+    held, has, needs = judge.holds(criterion, is_turned), judge.value(criterion), judge.required(criterion)
     met = (turned(held) if is_turned else held) is True
     has, needs = (one.value if isinstance(one, Lower) else one for one in (has, needs))
     missing, share = None, Fraction(int(met))
@@ -223,3 +245,10 @@ def _joined(ways: list[Way]) -> Way:
 def progress(way: Way) -> Fraction:
     """Mean share x 100, rounded down to one decimal, at most 99.9."""
     return min(Fraction((way.share * 1000).__floor__(), 10), Fraction(999, 10))
+
+
+def blocker(way: Way, found: list[Leaf]) -> str | None:
+    """The metric on the way that has come the smallest share, the first in the file of several."""
+    paths = {leaf.path for leaf in way.leaves}
+    missed = [leaf for leaf in found if leaf.path in paths and not leaf.met]
+    return str(min(missed, key=lambda leaf: leaf.share).entry["metric"]) if missed else None

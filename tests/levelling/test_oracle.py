@@ -19,6 +19,7 @@ from crmsync.programs.program import Program
 from tests.conftest import IN_CI
 from tests.levelling.facts import plain, snapshot_of, standings_file
 from tests.levelling.oracle import COLUMNS, standings
+from tests.levelling.oracle_remembered import state_of
 from tests.levelling.worlds import FILES, Base, bases, programs
 
 EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "60"))
@@ -50,13 +51,10 @@ def compare(text: str, base: Base) -> None:
         snapshot, report = snapshot_of(folder / "snapshot", base.facts)
         assert not report.rejected, report.rejected
         before = previous_rows(program, base)
-        file = (
-            standings_file(folder, program.key, min(base.as_of, base.as_of.replace(day=1)), before) if before else None
-        )
-        if file is not None and base.as_of.day == 1:
-            file = None
+        last = base.as_of.replace(day=1)
+        file = standings_file(folder, program.key, last, before) if before and last < base.as_of else None
         found = plain(assess(program, snapshot, base.as_of, file).standings)
-        wanted = standings(program, base.facts, base.as_of, before if file else ())
+        wanted = standings(program, base.facts, base.as_of, before if file else (), last)
     differences = list(differing(found, wanted))
     if differences:
         note(shown(base))
@@ -78,10 +76,23 @@ def differing(found: Any, wanted: Any) -> Any:
     if set(found) != set(wanted):
         yield f"rows {sorted(found)}, expected {sorted(wanted)}"
     for key in sorted(set(found) & set(wanted)):
+        have, want = comparable(found[key], wanted[key]), comparable(wanted[key], wanted[key])
         for column in COLUMNS:
-            have, want = found[key][column], wanted[key][column]
-            if have != want:
-                yield f"{key} {column}: {have!r}, expected {want!r}"
+            if have[column] != want[column]:
+                yield f"{key} {column}: {have[column]!r}, expected {want[column]!r}"
+
+
+def comparable(row: Any, wanted: Any) -> Any:
+    """A row in the form in which both can be compared: the gap without hints, nothing empty in JSON."""
+    paths = {entry["path"] for entry in wanted["gap"]}
+    splits = {key: value for key, value in row["metrics"].items() if value is not None or "[" not in key}
+    return {
+        **row,
+        "gap": [entry for entry in row["gap"] if entry["path"] in paths],
+        "metrics": splits,
+        "state": state_of(row) or None,
+        "overrides": sorted(row["overrides"], key=repr),
+    }
 
 
 def shown(base: Base) -> str:

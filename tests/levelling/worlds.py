@@ -69,6 +69,7 @@ class Draw:
     draw: Any
     metrics: dict[str, str] = field(default_factory=dict)  # key -> unit
     lines: list[str] = field(default_factory=list)
+    timeless: set[str] = field(default_factory=set)  # fields, and what reads tiers or days served
 
     def one(self, of: Any) -> Any:
         return self.draw(st.sampled_from(of))
@@ -80,6 +81,10 @@ class Draw:
         return [
             key for key, unit in self.metrics.items() if (unit in units if units else unit not in ("text", "yes_no"))
         ]
+
+    def with_past(self) -> list[str]:
+        """Numbers that can be looked at as of an earlier day."""
+        return [key for key in self.numbers() if key not in self.timeless]
 
     # --- metrics
 
@@ -121,6 +126,7 @@ class Draw:
             ("money", "field: partners.score, rolls_up: sum"),
         ))  # fmt: skip
         self.add(unit, parts)
+        self.timeless.add(list(self.metrics)[-1])
 
     def derived_metric(self) -> None:
         keys = self.numbers()
@@ -129,7 +135,9 @@ class Draw:
             return
         a, b = self.one(keys), self.one(keys)
         choice = self.draw(st.integers(0, 9))
-        if choice < 3:
+        past = self.with_past()
+        if choice < 3 and past:
+            a = self.one(past)
             of = self.one(("growth_of", "growth_of", "change_of"))
             zero = ", when_base_is_zero: 0.5" if of == "growth_of" and self.chance(40) else ""
             versus = self.one(("1 year earlier", "1 month earlier", "3 months earlier"))
@@ -207,8 +215,10 @@ class Draw:
 
     def categories(self, ladders: list[str]) -> list[str]:
         lines = ["categories:"]
-        for key, label in (("reseller", "Reseller"), ("msp", "Managed")):
-            parts = [f"label: {label}", f"ladder: {self.one(ladders)}"]
+        turned = self.chance(50)  # every ladder is climbed
+        for (key, label), ladder in zip((("reseller", "Reseller"), ("msp", "Managed")),
+                                        reversed(ladders) if turned else ladders, strict=True):  # fmt: skip
+            parts = [f"label: {label}", f"ladder: {ladder}"]
             if self.chance(80):
                 parts.append(f'member: "{self.condition()}"')
             if self.chance(70):
