@@ -73,7 +73,7 @@ class Own:
         lost = sql.col(self.lost, "m")
         if self.lower:
             sure = sql.case([(lost, sql.null())], value)
-            return {self.column: self._best_of(sure), self.lost: sql.any_true(sql.and_(lost, sql.false()))}
+            return {self.column: self._best_of(sure), self.lost: sql.any_true(sql.false())}
         bound = sql.any_true(sql.and_(lost, sql.not_null(value)))
         return {self.column: self._best_of(value), self.lost: bound}
 
