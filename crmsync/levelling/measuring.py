@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
+import pyarrow as pa
+
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import atoms_needed
 from crmsync.levelling.criteria import metrics_of, tiers_of
@@ -65,14 +67,19 @@ def compute_measures(levelling: Levelling, wanted: Sequence[tuple[str, Spot]]) -
     made, lossy = compute_atoms(levelling, atoms)
     views = {NOW: levelling.days.as_of, HORIZON: levelling.days.horizon, PACE: levelling.days.horizon}
     builder = MeasureQuery(levelling, {view: sql.day(on) for view, on in views.items()})
-    keys = {"partner_id": sql.col("partner_id", "f"), "cyclic": _is_cyclic(levelling)}
-    first = builder.build(wanted, atoms, made, lossy, keys, levelling.rows("partners").source())
+    cyclic, joins = _cyclic(levelling)
+    keys = {"partner_id": sql.col("partner_id", "f"), "cyclic": cyclic}
+    first = builder.build(wanted, atoms, made, lossy, keys, levelling.rows("partners").source(), joins)
     query, stages = builder.run_barriers(first, MEASURES)
     engine.spread(MEASURES, sql.in_order_of(query, "partner_id"))
     engine.drop([*(name for name, _ in made), *stages])
     return {view: builder.names(Spot(view)) for view in VIEWS}
 
 
-def _is_cyclic(levelling: Levelling) -> Sql:
-    cyclic = levelling.hierarchy.cyclic if levelling.hierarchy else ()
-    return sql.in_(sql.col("partner_id", "f"), [sql.text(one) for one in cyclic]) if cyclic else sql.false()
+def _cyclic(levelling: Levelling) -> tuple[Sql, list[tuple[str, Sql, Sql]]]:
+    """Whether a partner's place in the tree was cut, and the join that says so; there may be many of them."""
+    if levelling.hierarchy is None or not levelling.hierarchy.cyclic:
+        return sql.false(), []
+    levelling.engine.register("cyclic", pa.table({"partner_id": pa.array(levelling.hierarchy.cyclic, pa.string())}))
+    match = sql.eq(sql.col("partner_id", "cy"), sql.col("partner_id", "f"))
+    return sql.not_null(sql.col("partner_id", "cy")), [("left", sql.table("cyclic", "cy"), match)]

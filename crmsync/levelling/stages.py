@@ -84,11 +84,12 @@ class MeasureQuery:
         lossy_atoms: Iterable[str],
         keys: Mapping[str, Sql],
         source: Sql,
+        joins: Sequence[tuple[str, Sql, Sql]] = (),
     ) -> Sql:
         """The query of the first stage: keys, partner columns and metrics from `source` (alias f) joined to the tables
         of atoms (`made`: each with its value columns). What further stages need is in `run_barriers`."""
         values: dict[str, Sql] = {**keys, **self._partner_values()}
-        joins = []
+        joins = list(joins)
         for beside in (rolled_fields, credit_joins, standing_joins, criteria_joins, other_joins):
             columns, more = beside(self.levelling)
             values |= columns
