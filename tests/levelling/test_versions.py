@@ -115,3 +115,24 @@ def test_one_version_alone_is_assessed_as_it_is(tmp_path: Path) -> None:
     snapshot, _ = snapshot_of(tmp_path / "snapshot", facts)
     newest = load_programs(world.folder / "programs", facts.types)[-1]
     assert row(assess(newest, snapshot, date(2026, 5, 1)))["program_version"] == "2026-01-01"
+
+
+def test_standings_of_a_category_that_the_new_version_lacks_end(tmp_path: Path) -> None:
+    ladder = "metrics: {a: {field: partners.a}}\nladders: {main: {tiers: [low, {key: high, requires: {a: 10}}]}}\n"
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for year, categories in (
+        ("2026", "{one: {member: a > 0}, two: {member: a > 0}}"),
+        ("2027", "{one: {member: a > 0}}"),
+    ):
+        text = f"program: p\neffective_from: {year}-01-01\ncategories: {categories}\n{ladder}"
+        (folder / f"{year}.yaml").write_text(text, encoding="utf-8")
+    facts = facts_of({"partners": [{"partner_id": "A", "a": 12}]})
+    snapshot, _ = snapshot_of(tmp_path / "snapshot", facts)
+    programs = load_programs(folder, facts.types)
+    (old,) = assess_programs(programs, snapshot, date(2026, 12, 1))
+    (new,) = assess_programs(programs, snapshot, date(2027, 1, 2), old.standings)
+    words = {key: (row["movement"], row["previous_tier"]) for key, row in plain(new.standings).items()}
+    assert words == {("A", "one"): ("unchanged", "high"), ("A", "two"): ("left", "high")}
+    (later,) = assess_programs(programs, snapshot, date(2027, 1, 3), new.standings)
+    assert list(plain(later.standings)) == [("A", "one")]
