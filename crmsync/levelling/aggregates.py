@@ -151,7 +151,9 @@ class TablePass:
         name = self.engine.run(self._named(f"things{number}", reach), things)
         name = self._over_pairs(name, dict.fromkeys(flags, sql.any_true), reach, ("thing",))
         counted = {
-            flag: sql.any_true(sql.col(flag)) if flag.endswith(("?lost", "?some")) else sql.count_of(sql.col("thing"), sql.col(flag))
+            flag: sql.any_true(sql.col(flag))
+            if flag.endswith(("?lost", "?some"))
+            else sql.count_of(sql.col("thing"), sql.col(flag))
             for flag in flags
         }
         counts_of = self._grouped(self._named(f"counts{number}", reach), name, counted)
