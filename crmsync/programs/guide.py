@@ -14,15 +14,8 @@ from markupsafe import Markup
 
 from crmsync.errors import ConfigError
 from crmsync.programs.guide_expressions import condition_words
-from crmsync.programs.guide_rules import (
-    CountText,
-    ReviewText,
-    ScoreText,
-    commission_table,
-    count_texts,
-    review_texts,
-    score_texts,
-)
+from crmsync.programs.guide_movement import ReviewText, review_texts
+from crmsync.programs.guide_rules import CountText, ScoreText, commission_table, count_texts, score_texts
 from crmsync.programs.guide_tiers import PathText, Table, benefit_tables, path_text
 from crmsync.programs.guide_words import Words, day, joined, sentence_case, stretch, title_of
 from crmsync.programs.program import Family, Headline, Program

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from crmsync.errors import ConfigError
+from crmsync.errors import ConfigError, DataError
 from crmsync.levelling.assess import assess_programs
 from crmsync.levelling.standings import COLUMNS, json_text
 from crmsync.levelling.summary import LIGHT
@@ -111,10 +112,11 @@ class _Runner:
         with tempfile.TemporaryDirectory(prefix="crmsync-cases-") as scratch:
             self.scratch = Path(scratch)
             for batch in self._batches():
-                self._run_batch(batch)
+                with suppress(DataError):  # whose fault it is shows when each is run alone
+                    self._run_batch(batch)
             for case in self.cases:
                 if case.name not in self.found:
-                    self.found[case.name] = list(self._timeline(case))
+                    self.found[case.name] = self._alone(case)
         return [
             CaseResult(self.program.key, case.name, case.file, case.line, tuple(self.found[case.name]))
             for case in self.cases
@@ -165,6 +167,12 @@ class _Runner:
         return as_given(self.program, nothing).metrics[key] is not self.program.metrics[key]
 
     # --- one case
+
+    def _alone(self, case: Case) -> list[str]:
+        try:
+            return list(self._timeline(case))
+        except DataError as error:
+            return [f"{case.file}:{case.line}: {error}"]
 
     def _timeline(self, case: Case) -> Iterator[str]:
         """The differences of all days of a case, each assessed on the standings of the day before it."""

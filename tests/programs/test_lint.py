@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from crmsync.programs.lint import Delivered, lint
 from crmsync.programs.loading import load_program
 from crmsync.tables import ColumnType
+from tests.conftest import PROJECT
 from tests.studies.command import ended
 
 HEAD = """\
@@ -288,3 +290,15 @@ def test_lint_reads_a_folder_of_tables(tmp_path: Path) -> None:
     assert f"{path}:14: unknown-column: `partners` has no column `plan`; did you mean `plans`?" in told
     assert f"{path}:13: unknown-text: no row of activities has kind 'complaint'; did you mean `Complaint`?" in told
     assert ended("lint", str(path), "--tables", str(tmp_path / "nowhere")).code == 4
+
+
+def test_every_kind_of_finding_is_in_the_docs() -> None:
+    modules = sorted((PROJECT / "crmsync" / "programs").glob("lint*.py"))
+    code = "\n".join(path.read_text(encoding="utf-8") for path in modules)
+    kinds = set(re.findall(r'found\(\s*program,\s*"([a-z-]+)"', code)) | set(
+        re.findall(r'^[A-Z]+ = "([a-z-]+)"$', code, re.M)
+    )
+    kinds |= set(re.findall(r'Finding\(\s*"([a-z-]+)"', code))
+    page = (PROJECT / "docs" / "lint.md").read_text(encoding="utf-8")
+    assert len(kinds) > 12
+    assert sorted(kind for kind in kinds if f"`{kind}`" not in page) == []
