@@ -5,7 +5,7 @@ One row per partner and category, flat: tiers, days, what waits, and the parts o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -200,6 +200,16 @@ def _shaped(table: pa.Table, program: Program) -> pa.Table:
         else:
             columns[name] = pa.nulls(table.num_rows, kind)
     return pa.table(columns)
+
+
+ALWAYS = frozenset({"partner_id", "category", "earned_tier", "granted_tier", "tier_since", "pending_tier", "pending_on",
+                    "grace_until", "unread", *CARRIED})  # fmt: skip
+
+
+def asked_columns(columns: Iterable[str], filled: Collection[str], program: Program) -> list[str]:
+    """The columns that a day may ask for: of a large base those that hold nothing would cost memory for nothing."""
+    wanted = ALWAYS | set(shape_of(program).columns) | set(filled)
+    return [name for name in columns if name in wanted]
 
 
 # --- what is wrong with them

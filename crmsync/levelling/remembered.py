@@ -19,7 +19,7 @@ from crmsync.levelling.engine import Engine
 from crmsync.levelling.levelling import FILLED, Levelling
 from crmsync.levelling.movement_dates import anniversaries, reassessed_on
 from crmsync.levelling.overrides import OVERRIDES, Overrides
-from crmsync.levelling.previous import PREVIOUS, Previous
+from crmsync.levelling.previous import PREVIOUS, Previous, asked_columns
 from crmsync.levelling.rules import anniversary_columns
 
 
@@ -35,8 +35,9 @@ class Remembered:
 def register_remembered(levelling: Levelling, remembered: Remembered) -> None:
     """Make everything readable and note which tables and columns hold anything."""
     engine, before, overrides = levelling.engine, remembered.before, remembered.overrides
-    engine.register(PREVIOUS, before.table if before.stands else _nothing(before.table.schema))
     filled = set(before.filled)
+    table = before.table.select(asked_columns(before.table.column_names, filled, levelling.program))
+    engine.register(PREVIOUS, table if before.stands else _nothing(table.schema))
     levelling.remembers[PREVIOUS] = before.stands
     if overrides.table.num_rows:
         engine.register(OVERRIDES, overrides.table)
