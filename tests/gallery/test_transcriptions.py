@@ -1,4 +1,4 @@
-"""The gallery's programs beside the published rules themselves: the same tiers on random inputs near every threshold.
+"""The gallery's programs beside the published rules themselves: equal on random inputs near every threshold.
 
 The rules of shared/programs/published.json are evaluated here in plain Python (fractions, no engine, no program); the
 gallery's program gets the same inputs as cases of its own. Rules that are only a calendar have no inputs.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -173,10 +173,23 @@ def written(names: Ours, key: str, value: Any) -> str:
     return f"{Decimal(value):f}" + "%" * (key in names.hundredths)
 
 
-def case_text(names: Ours, name: str, inputs: Inputs, tier: str) -> str:
+def figures_of(names: Ours, rules: Rules, inputs: Inputs) -> dict[str, str]:
+    """The figures in between as the standings show them, where every input is known."""
+    known = all(metric in inputs for metric in [*names.metrics, *names.columns])
+    values = {figure: rules.value(key, inputs) for key, figure in names.figures.items()} if known else {}
+    return {figure: shown(value) for figure, value in values.items() if isinstance(value, Fraction)}
+
+
+def shown(value: Fraction) -> str:
+    number = (Decimal(value.numerator) / Decimal(value.denominator)).quantize(Decimal("1e-9"), ROUND_HALF_UP)
+    return f"{number.normalize():f}"
+
+
+def case_text(names: Ours, name: str, inputs: Inputs, tier: str, figures: Mapping[str, str]) -> str:
     metrics = ", ".join(f"{names.metrics[k]}: {written(names, k, v)}" for k, v in inputs.items() if k in names.metrics)
     columns = ", ".join(f"{names.columns[k]}: {written(names, k, v)}" for k, v in inputs.items() if k in names.columns)
-    expect = f"expect: {{tier: {names.tiers[tier]}}}"
+    between = ", ".join(f"{key}: {value}" for key, value in figures.items())
+    expect = f"expect: {{tier: {names.tiers[tier]}{f', metrics: {{{between}}}' * bool(figures)}}}"
     lines = [f"  - name: {name}", *([f"    partner: {{{columns}}}"] if columns else [])]
     if months := int(inputs.get(names.months_met, 0)):
         first, last = f"{{date: 2026-01-01, metrics: {{{metrics}}}}}", f"{{date: 2026-{months + 1:02}-01, {expect}}}"
@@ -197,7 +210,8 @@ def test_the_same_tiers_as_the_published_rules(version: str, shared: Path, tmp_p
         tier = rules.tier(inputs)
         counts[tier] += 1
         if counts[tier] <= wanted:
-            cases.append(case_text(names, f"random {number}", inputs, tier))
+            figures = figures_of(names, rules, inputs)
+            cases.append(case_text(names, f"random {number}", inputs, tier, figures))
     assert all(counts[tier] >= wanted for tier in names.tiers), counts
     text = (FOLDER / names.file).read_text(encoding="utf-8").split("\ncases:\n")[0]
     path = tmp_path / names.file
