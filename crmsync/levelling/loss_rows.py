@@ -101,9 +101,9 @@ def row_tables(
             continue
         rows = levelling.rows(table)
         expressions = row_expressions(rows, mine, levelling.days, levelling.file)
-        values = {**row_values(rows), "scope": sql.col("scope", "f")}
+        values = {**row_values(rows), "scope": sql.col("@scope", "f")}
         values["member"] = values.pop("partner_id")
-        values |= {flag: sql.col(flag, "f") for flag in scope.flags.values()}
+        values |= {flag: sql.col(f"@{flag}", "f") for flag in scope.flags.values()}
         values |= {f"group:{of}": as_words(rows.value(table, of)) for of in groups.get(table, ())}
         if any(is_ordered(atom) for atom in mine):
             values[TIE] = rows.identity()
@@ -126,11 +126,9 @@ def row_tables(
 
 def _in_scope(table: str, scope: Scope) -> Sql:
     match = sql.eq(sql.col("member", "c"), sql.col("partner_id", "t"))
-    flags = [sql.col(flag, "c") for flag in scope.flags.values()]
-    return sql.select(
-        [sql.star("t"), sql.named(sql.col("ancestor", "c"), "scope"), *flags], sql.table(f"t_{table}", "t"),
-        [("inner", sql.table(SCOPE, "c"), match)],
-    )  # fmt: skip
+    flags = {f"@{flag}": sql.col(flag, "c") for flag in scope.flags.values()}  # apart from the columns of any table
+    values = [sql.star("t"), sql.named(sql.col("ancestor", "c"), "@scope"), *sql.columns(flags)]
+    return sql.select(values, sql.table(f"t_{table}", "t"), [("inner", sql.table(SCOPE, "c"), match)])
 
 
 def _counting(columns: MetricColumns, counts: Sql | None) -> MetricColumns:
