@@ -16,9 +16,9 @@ from crmsync.errors import ConfigError
 from crmsync.programs.guide_expressions import condition_words
 from crmsync.programs.guide_movement import ReviewText, review_texts
 from crmsync.programs.guide_rules import CountText, ScoreText, commission_table, count_texts, score_texts
-from crmsync.programs.guide_tiers import PathText, Table, benefit_tables, path_text
+from crmsync.programs.guide_tiers import PathText, Table, benefit_tables, family_words, path_text
 from crmsync.programs.guide_words import Words, day, joined, sentence_case, stretch, title_of
-from crmsync.programs.program import Family, Headline, Program
+from crmsync.programs.program import Headline, Program
 
 ENDINGS = (".md", ".html")
 _MARKS = re.compile(r"([\\`*_\[\]|#])")
@@ -111,15 +111,9 @@ def _category_notes(program: Program) -> list[str]:
         )
     if program.reassess is not None:
         notes.append(f"Categories are looked at again every {stretch(program.reassess)}.")
-    families = [family for family in (program.family, *(one.family for one in program.ladders.values())) if family]
-    notes += dict.fromkeys(_family(program, family) for family in families)
+    if program.family is not None:
+        notes.append(family_words(Words(program), program.family))
     return notes
-
-
-def _family(program: Program, family: Family) -> str:
-    whose = "the company at the top of its group" if family.from_top else "its parent company"
-    where = condition_words(Words(program), family.where)
-    return f"A partner's tier is at least that of {whose}{f', where {where}' if where else ''}."
 
 
 # --- rendering

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from crmsync.programs.guide_expressions import condition_words
 from crmsync.programs.guide_words import NOTHING, Words, joined, sentence_case, stretch, title_of, words_of
 from crmsync.programs.lint_findings import OTHERS, Attributes, conjuncts, value_for
 from crmsync.programs.program import (
@@ -13,6 +14,7 @@ from crmsync.programs.program import (
     ByAttribute,
     Comparison,
     Criterion,
+    Family,
     FromSheet,
     Group,
     Junction,
@@ -74,14 +76,16 @@ def path_text(words: Words, ladder: Ladder, single: bool) -> PathText:
     return PathText(
         label,
         ladder.means,
-        tuple(_notes(ladder)),
+        tuple(_notes(words, ladder)),
         _overview(words, ladder),
         tuple(_tables(words, ladder)),
         tiers,
     )
 
 
-def _notes(ladder: Ladder) -> Iterator[str]:
+def _notes(words: Words, ladder: Ladder) -> Iterator[str]:
+    if ladder.family is not None:
+        yield family_words(words, ladder.family)
     if ladder.climb_steps and len(ladder.tiers) > 2:
         yield "Tiers are climbed one after the other: a higher tier also asks for what the tiers below it ask for."
     if ladder.per is not None:
@@ -93,6 +97,13 @@ def _notes(ladder: Ladder) -> Iterator[str]:
             Take.AT_LEAST: f"Each {name} is looked at on its own; a tier counts once at least {ladder.per.at_least} "
             "of them reach it.",
         }[ladder.per.take]
+
+
+def family_words(words: Words, family: Family) -> str:
+    """How the tier of another company of the group reaches a partner."""
+    whose = "the company at the top of its group" if family.from_top else "its parent company"
+    where = condition_words(words, family.where)
+    return f"A partner's tier is at least that of {whose}{f', where {where}' if where else ''}."
 
 
 def _tier_text(words: Words, ladder: Ladder, place: int) -> TierText:

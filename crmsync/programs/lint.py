@@ -21,7 +21,8 @@ def lint(program: Program, delivered: Delivered | None = None) -> list[Finding]:
     """Findings in the order of file and line. `delivered`: tables to look at beside the program."""
     ranges = Ranges(program)
     findings = [*unreachable(program, ranges), *steps(program), *dead(program, ranges), *names(program)]
-    if delivered is not None:
+    if delivered is not None:  # the tables themselves say more exactly what is not there
+        findings = [one for one in findings if one.kind != "unknown-column"]
         findings += beside_tables(program, delivered)
     once = {(one.file, one.line, one.kind, one.message): one for one in findings}
     return sorted(once.values(), key=lambda one: (one.file != str(program.file), one.file, one.line, one.kind))

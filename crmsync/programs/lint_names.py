@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from sqlglot import exp
@@ -25,18 +26,39 @@ from crmsync.programs.program import (
     Tier,
     Value,
 )
+from crmsync.programs.reads import reads_of
 from crmsync.strict_yaml import nearest
+from crmsync.tables import CANONICAL
 
 UNUSED = "unused"
+_MISSPELT = 0.8  # how alike two names are that hardly mean two things
 DECLARED = "declared_categories"
 
 
 def names(program: Program) -> Iterator[Finding]:
     """Findings about names, and about movement that never happens."""
+    yield from _misspelt_columns(program)
     yield from _unused_metrics(program)
     yield from _unknown_declared(program)
     yield from _unused_efforts(program)
     yield from _movement(program)
+
+
+# --- columns
+
+
+def _misspelt_columns(program: Program) -> Iterator[Finding]:
+    """A column that the language does not list, but nearly: the tables may have it, and hardly do."""
+    seen: set[tuple[str, str]] = set()
+    for table, column, _, line in reads_of(program):
+        listed = CANONICAL[table].columns if table in CANONICAL else {}
+        if not listed or column in listed or (table, column) in seen:
+            continue
+        seen.add((table, column))
+        near = get_close_matches(column, listed, 1, _MISSPELT)
+        if near:
+            message = f"`{table}` has no listed column `{column}`; did you mean `{near[0]}`?"
+            yield found(program, "unknown-column", line or 1, message)
 
 
 # --- metrics

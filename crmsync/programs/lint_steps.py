@@ -211,6 +211,13 @@ def _bands(program: Program) -> Iterator[Finding]:
                     f"from {shown(low_from, unit)} ({shown(low)})"
                 )
                 yield found(program, "not-rising", metric.line, message)
+            elif isinstance(low, Decimal) and isinstance(high, Decimal) and low > 0 and high > CLIFF * low:
+                unit = program.metrics[source.of].unit
+                message = (
+                    f"part {metric.key}: from {shown(high_from, unit)} on it gives {shown(high)} points, just below "
+                    f"only {shown(low)}, more than {CLIFF} times; a band between them would give a step"
+                )
+                yield found(program, "cliff", metric.line, message)
     if program.commission is not None:
         for (low_from, low), (high_from, high) in pairwise(program.commission.bands):
             if high < low:

@@ -207,6 +207,27 @@ commission: {of: win_rate, bands: {0%: 3%, 50%: 10%, 90%: 9%}}
     ]
 
 
+def test_a_band_that_jumps_is_a_cliff(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    text = HEAD.replace("{1: 5, 10: 10}", "{1: 1, 10: 20}").replace("max: 100", "max: 110")
+    path.write_text(f"{text}ladders:\n  main: {{tiers: [t0, {{key: t1, requires: {{points: 5}}}}]}}\n")
+    (found,) = [one for one in lint(load_program(path)) if one.kind != "unused"]
+    assert found.kind == "cliff"
+    assert "from 10 on it gives 20 points, just below only 1, more than 10 times" in found.message
+
+
+def test_a_column_that_is_nearly_one_of_the_language(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        HEAD.replace("where: is_won,", "where: is_wonn and colour = 'red',") + "ladders: {main: {tiers: [t0]}}\n"
+    )
+    (found,) = [one for one in lint(load_program(path)) if one.kind != "unused"]
+    assert (
+        found.text
+        == f"{path}:4: unknown-column: `opportunities` has no listed column `is_wonn`; did you mean `is_won`?"
+    )
+
+
 def test_a_metric_that_nothing_reads(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(HEAD + "ladders:\n  main: {tiers: [t0, {key: t1, requires: {points: 5, win_rate: 5%}}]}\n")
