@@ -63,18 +63,18 @@ def _is_shifted(atom: Atom) -> bool:
 
 def register_events(levelling: Levelling, calendar: Calendar, sources: Sequence[Rowset]) -> str | None:
     """(partner_id, day, change of each atom) for every day on which something moves; None where nothing runs."""
-    columns = [atom.column for source in sources for atom in source.atoms]
+    kinds = {atom.column: atom.kind for source in sources for atom in source.atoms}
     queries: list[Sql] = []
     for source in sources:
         for at, atoms in _by_window(source, calendar).items():
-            queries += _window_events(levelling, calendar, source, at, atoms, columns)
+            queries += _window_events(levelling, calendar, source, at, atoms, kinds)
         for atom in source.atoms:
             if atom.source.aggregate is Aggregate.COUNT_DISTINCT:
-                queries += _thing_events(levelling, calendar, source, atom, columns)
+                queries += _thing_events(levelling, calendar, source, atom, kinds)
     if not queries:
         return None
     keys = [sql.col("partner_id"), sql.col("day")]
-    totals = {column: sql.sum_(sql.col(column)) for column in columns}
+    totals = {column: sql.sum_(sql.col(column)) for column in kinds}
     query = sql.select([*keys, *sql.columns(totals)], sql.subquery(sql.union_all(queries), "e"), group=keys)
     return levelling.engine.run(EVENTS, query)
 
@@ -91,7 +91,7 @@ def _by_window(source: Rowset, calendar: Calendar) -> dict[tuple[int, str], list
 
 def _window_events(
     levelling: Levelling, calendar: Calendar, source: Rowset, at: tuple[int, str], atoms: Sequence[Atom],
-    columns: Sequence[str],
+    kinds: Mapping[str, str],
 ) -> list[Sql]:  # fmt: skip
     queries: list[Sql] = []
     day = source.columns[atoms[0].column].day
@@ -102,7 +102,7 @@ def _window_events(
         name = f"moves_{at[0]}_{'out' if leaving else 'in'}"
         levelling.engine.register(name, moves)
         changes = {atom.column: _change(atom, source.columns[atom.column], leaving) for atom in atoms}
-        queries.append(_events(source.relation, name, day, changes, columns))
+        queries.append(_events(source.relation, name, day, changes, kinds))
     return queries
 
 
@@ -114,9 +114,10 @@ def _change(atom: Atom, columns: MetricColumns, leaving: bool) -> Sql:
     return sql.sub(sql.number(0), moved) if leaving else moved
 
 
-def _events(relation: Sql, moves: str, day: Sql, changes: Mapping[str, Sql], columns: Sequence[str]) -> Sql:
+def _events(relation: Sql, moves: str, day: Sql, changes: Mapping[str, Sql], kinds: Mapping[str, str]) -> Sql:
     keys = {"partner_id": sql.col("scope", "f"), "day": sql.col("day", "g")}
-    values = {column: changes.get(column, sql.number(0)) for column in columns}
+    # a bare 0 of one branch beside the DOUBLE of another has no type that every engine agrees on
+    values = {column: sql.cast(changes.get(column, sql.number(0)), kind) for column, kind in kinds.items()}
     match = sql.eq(sql.col("moved", "g"), day)
     return sql.select(
         [*sql.columns(keys), *sql.columns(values)], relation, [("inner", sql.table(moves, "g"), match)],
@@ -125,7 +126,7 @@ def _events(relation: Sql, moves: str, day: Sql, changes: Mapping[str, Sql], col
 
 
 def _thing_events(
-    levelling: Levelling, calendar: Calendar, source: Rowset, atom: Atom, columns: Sequence[str]
+    levelling: Levelling, calendar: Calendar, source: Rowset, atom: Atom, kinds: Mapping[str, str]
 ) -> list[Sql]:
     """A thing leaves with the last of its rows."""
     if isinstance(atom.window, Ever):
@@ -152,7 +153,7 @@ def _thing_events(
         group=list(keys.values()),
     )  # fmt: skip
     changes = {atom.column: sql.sub(sql.number(0), sql.count())}
-    return [_events(sql.subquery(things, "f"), name, sql.col("last", "f"), changes, columns)]
+    return [_events(sql.subquery(things, "f"), name, sql.col("last", "f"), changes, kinds)]
 
 
 def running_values(

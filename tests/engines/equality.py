@@ -35,7 +35,8 @@ def assess_on_both(remote: str) -> Assess:
             unequal = list(differences(expected, found))
             assert not unequal, f"as of {as_of}, {program.file}\n" + "\n".join(unequal)
             return expected
-        assert type(expected) is type(found), f"Spark: {found!r}, DuckDB: {expected!r}"
+        told = [one if isinstance(one, CrmsyncError) else "standings" for one in (found, expected)]
+        assert type(expected) is type(found), f"Spark: {told[0]!r}, DuckDB: {told[1]!r}"
         assert isinstance(expected, CrmsyncError)
         raise expected
 
