@@ -135,6 +135,11 @@ def is_ordered(atom: Atom) -> bool:
     return atom.source.aggregate in ORDERED
 
 
+def is_by_date(atom: Atom) -> bool:
+    """Whether an atom is the first or last of its rows, so that ties are settled by their id."""
+    return atom.source.aggregate in (Aggregate.FIRST, Aggregate.LAST)
+
+
 @dataclass(frozen=True)
 class Days:
     """The days of one assessment."""

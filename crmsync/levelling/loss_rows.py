@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import Atom, is_ordered
+from crmsync.levelling.atoms import Atom, is_by_date
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.reach import OWN, Reach, heads, reach_of
@@ -105,7 +105,7 @@ def row_tables(
         values["member"] = values.pop("partner_id")
         values |= {flag: sql.col(f"@{flag}", "f") for flag in scope.flags.values()}
         values |= {f"group:{of}": as_words(rows.value(table, of)) for of in groups.get(table, ())}
-        if any(is_ordered(atom) for atom in mine):
+        if any(is_by_date(atom) for atom in mine):
             values[TIE] = rows.identity()
         columns = {
             atom.column: _counting(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import Atom
+from crmsync.levelling.atoms import Atom, is_by_date
 from crmsync.levelling.engine import Engine
 from crmsync.levelling.reach import over_pairs, united_rows
 from crmsync.levelling.rows import TIE
@@ -51,7 +51,7 @@ class Ordered:
         for atom in self.atoms:
             column, counts, known = atom.column, self.counts[atom.column], self.columns[atom.column]
             value = known.value or sql.null()
-            if atom.source.aggregate is Aggregate.MEDIAN:
+            if not is_by_date(atom):
                 values[f"{column}?value"] = (sql.case([(counts, value)]), sql.max_)
             else:
                 filled = sql.and_(counts, sql.not_null(value), sql.not_null(known.day))
@@ -62,20 +62,24 @@ class Ordered:
             if atom.presence is not None:
                 values[f"{column}?some"] = (sql.or_(counts, self.lost.get(column, sql.false())), sql.any_true)
         keys = {key: sql.col(key, "f") for key in self.keys}
-        tie = sql.col(TIE if each_row else ROWS_ID, "f")
         some = sql.or_(*self.counts.values(), *self.lost.values())
         if each_row:
-            shown = {**keys, TIE: tie, **{name: value for name, (value, _) in values.items()}}
+            shown = {**keys, **self._tie(), **{name: value for name, (value, _) in values.items()}}
             return self.engine.run(self.name, sql.select(sql.columns(shown), self.relation, where=some))
+        tie = sql.col(ROWS_ID, "f")
         shown = {**keys, TIE: tie, **{name: largest(value) for name, (value, largest) in values.items()}}
         group = [*keys.values(), tie]
         return self.engine.run(self.name, sql.select(sql.columns(shown), self.relation, where=some, group=group))
+
+    def _tie(self) -> dict[str, Sql]:
+        """The id of each row, where it is needed."""
+        return {TIE: sql.col(TIE, "f")} if any(is_by_date(atom) for atom in self.atoms) else {}
 
     def _names(self) -> list[str]:
         found = []
         for atom in self.atoms:
             found.append(f"{atom.column}?value")
-            found += [f"{atom.column}?day"] if atom.source.aggregate is not Aggregate.MEDIAN else []
+            found += [f"{atom.column}?day"] if is_by_date(atom) else []
             found += [f"{atom.column}?lost"] if atom.column in self.lost else []
             found += [f"{atom.column}?some"] if atom.presence is not None else []
         return found
@@ -83,7 +87,7 @@ class Ordered:
     def _reaching(self, rows: str, pairs: str, each_row: bool) -> str:
         names = self._names()
         if each_row:
-            query = united_rows(rows, pairs, [*self.keys[1:], TIE, *names])
+            query = united_rows(rows, pairs, [*self.keys[1:], *self._tie(), *names])
         else:
             largest = {name: sql.any_true if name.endswith(("?lost", "?some")) else sql.max_ for name in names}
             query = over_pairs(rows, pairs, largest, [*self.keys[1:], TIE])
@@ -115,14 +119,14 @@ class Ordered:
 
     def _order(self, atom: Atom) -> list[tuple[Sql, bool]]:
         value = sql.col(f"{atom.column}?value")
-        if atom.source.aggregate is Aggregate.MEDIAN:
+        if not is_by_date(atom):
             return [(value, False)]
         descending = atom.source.aggregate is Aggregate.LAST
         return [(sql.col(f"{atom.column}?day"), descending), (sql.col(TIE), descending), (value, descending)]
 
     def _picked(self, atom: Atom) -> Sql:
         value, number = sql.col("value"), sql.col("number")
-        if atom.source.aggregate is not Aggregate.MEDIAN:
+        if is_by_date(atom):
             return sql.cast(sql.max_(value, sql.eq(number, sql.number(1))), atom.kind)
         twice, many = sql.mul(sql.number(2), number), sql.col("many")
         middle = sql.and_(sql.ge(twice, many), sql.le(twice, sql.add(many, sql.number(2))))

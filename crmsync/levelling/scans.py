@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
-from crmsync.levelling.atoms import Atom, Days, bounds_of, is_ordered
+from crmsync.levelling.atoms import Atom, Days, bounds_of, is_by_date
 from crmsync.levelling.conditions import condition_of, found_of, value_of
 from crmsync.levelling.rows import TIE, Rows
 from crmsync.levelling.spans import Join, Span, Spans
@@ -220,7 +220,7 @@ def source_of(
     found = {atom.column: span for atom in atoms if (span := spans.of(atom)) is not None}
     expressions |= {column: replace(expressions[column], span=span.bounds) for column, span in found.items()}
     values = {**row_values(rows), **more, "partner_id": account}
-    if any(is_ordered(atom) for atom in atoms):
+    if any(is_by_date(atom) for atom in atoms):
         values[TIE] = rows.identity()
     columns = {column: kept(known, values) for column, known in expressions.items()}
     conditions = [one for one in (rows.visible(), only, _earliest(atoms, expressions, limits)) if one is not None]
