@@ -10,12 +10,11 @@ import pyarrow as pa
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import atoms_needed
-from crmsync.levelling.criteria import metrics_of, tiers_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import VIEWS, Measures
 from crmsync.levelling.passes import compute_atoms
 from crmsync.levelling.per_values import share_values
-from crmsync.levelling.rules import metrics_of_movement
+from crmsync.levelling.rules import deciding_metrics, measured_today
 from crmsync.levelling.splits import find_splits, ladder_values, split_metrics_of
 from crmsync.levelling.spots import HORIZON, NOW, PACE, Spot
 from crmsync.levelling.sql import Sql
@@ -31,12 +30,9 @@ def wanted_metrics(levelling: Levelling, light: bool = False) -> list[tuple[str,
     """
     find_splits(levelling)
     share_values(levelling)
-    program = levelling.program
-    deciding: set[str] = set()
-    for tier in tiers_of(program):
-        deciding |= metrics_of(tier.requires) | metrics_of(tier.keeps)
+    program, deciding = levelling.program, deciding_metrics(levelling.program)
     ahead = () if light else (HORIZON, PACE)
-    today = deciding | metrics_of_movement(program) if light else set(program.metrics)
+    today = measured_today(program, light)
     found = [(key, one) for key in program.metrics if key in today for one in _spots(levelling, key, Spot(NOW))]
     ordered = [key for key in program.metrics if key in deciding]
     found += [(key, one) for key in ordered for view in ahead for one in _spots(levelling, key, Spot(view))]

@@ -13,6 +13,7 @@ from crmsync.levelling import sql
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures, text_column
 from crmsync.levelling.previous import PREVIOUS
+from crmsync.levelling.rules import measured_today
 from crmsync.levelling.splits import ladder_values, split_metrics_of
 from crmsync.levelling.spots import NOW
 from crmsync.levelling.sql import Sql
@@ -111,12 +112,13 @@ class PerValues:
         return measures.spots.column(key, replace(measures.spot, split=value))
 
 
-def per_values(levelling: Levelling, category: str, views: Sequence[str]) -> PerValues | None:
-    """The values of a category's ladder; None where it has no `per`."""
+def per_values(levelling: Levelling, category: str, views: Sequence[str], light: bool = False) -> PerValues | None:
+    """The values of a category's ladder; None where it has no `per`. `light`: only what tiers need is measured."""
     ladder = levelling.program.ladder_of(category)
     if ladder.per is None:
         return None
-    everything = [key for key in levelling.program.metrics if key in levelling.spots.split]
+    measured = measured_today(levelling.program, light)
+    everything = [key for key in levelling.program.metrics if key in levelling.spots.split and key in measured]
     return PerValues(
         ladder.per,
         tuple(ladder_values(levelling, ladder)),
@@ -169,7 +171,7 @@ def taken(per: Per, ladder: Ladder, position: Sql) -> Sql:
         (sql.ge(_how_many(sql.ge(position, sql.number(at))), sql.number(per.at_least)), sql.number(at))
         for at in range(len(ladder.tiers), lowest, -1)
     ]
-    return sql.case(branches, sql.number(lowest))
+    return or_lowest(sql.case(branches, sql.number(lowest)))
 
 
 def enough(per: Per, condition: Sql) -> Sql:

@@ -11,6 +11,7 @@ from datetime import date
 from functools import cached_property
 
 from crmsync.levelling import movement_dates, sql
+from crmsync.levelling.criteria import metrics_of, tiers_of
 from crmsync.levelling.dates import after, before
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.windows import bounds
@@ -226,6 +227,16 @@ def movement_columns(program: Program) -> set[str]:
         if movement.newcomers and movement.newcomers.count:
             found.add("joined_on")
     return found | set(anniversary_columns(program))
+
+
+def measured_today(program: Program, light: bool) -> set[str]:
+    """The metrics that are computed as of today; `light`: only what standings and movement depend on."""
+    return deciding_metrics(program) | metrics_of_movement(program) if light else set(program.metrics)
+
+
+def deciding_metrics(program: Program) -> set[str]:
+    """The metrics that tiers depend on."""
+    return {key for tier in tiers_of(program) for one in (tier.requires, tier.keeps) for key in metrics_of(one)}
 
 
 def metrics_of_movement(program: Program) -> set[str]:

@@ -183,7 +183,7 @@ def standing_parts(
         Standing(
             levelling.program, category, order, names, levelling.limits, levelling.days, levelling.file,
             levelling.partner_columns, levelling.remembers, light=light, outlook=outlook,
-            values=per_values(levelling, category.key, views), above=account_above(levelling, category.key),
+            values=per_values(levelling, category.key, views, light), above=account_above(levelling, category.key),
         ).statements(MEASURES)
         for order, category in enumerate(levelling.program.categories.values())
     ]  # fmt: skip
