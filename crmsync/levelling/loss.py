@@ -8,7 +8,7 @@ criteria are computed again; between them nothing can change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -16,25 +16,31 @@ from sqlglot import exp
 
 from crmsync.levelling import sql
 from crmsync.levelling.aggregates import Made, TablePass
-from crmsync.levelling.atoms import AnyAtom, Atom, GroupsAtom, atoms_needed
+from crmsync.levelling.atoms import HAVING, AnyAtom, Atom, GroupsAtom, atoms_needed
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.criteria import LIMITS, Criteria
 from crmsync.levelling.groups import GROUP, Groups, asked_of, has_group
 from crmsync.levelling.levelling import Levelling, rows_of_metric
-from crmsync.levelling.loss_daily import Looking, days_of_change, losses_by_day, whose_numbers_count
+from crmsync.levelling.loss_daily import (
+    Looking,
+    days_of_change,
+    losses_by_day,
+    moves_by_partner,
+    whose_numbers_count,
+)
 from crmsync.levelling.loss_rows import FALLING, families_are_small, row_tables
 from crmsync.levelling.measures import Measures, formulas_of
-from crmsync.levelling.measuring import wanted_metrics
+from crmsync.levelling.measuring import MEASURES, wanted_metrics
 from crmsync.levelling.populations import looks_at_population
 from crmsync.levelling.risk import position_by_keeps
 from crmsync.levelling.running import Rowset, can_run, register_events, running_values
-from crmsync.levelling.scans import MetricColumns, RowSource
-from crmsync.levelling.spots import HORIZON, Spot
+from crmsync.levelling.scans import MetricColumns, RowSource, row_expressions
+from crmsync.levelling.spots import HORIZON, NOW, Spot
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.stages import MeasureQuery
 from crmsync.levelling.standing_before import exemptions
 from crmsync.levelling.windows import partner_dates
-from crmsync.programs.program import Formula, FromGroups, FromHeld, InForce
+from crmsync.programs.program import Formula, FromGroups, FromHeld, InForce, Metric
 
 LOSSES, CHANGES, AHEAD = "losses", "risk_days", "risk_calendar"
 KEY = "key"
@@ -69,10 +75,18 @@ def _can_follow(levelling: Levelling, asked: Sequence[Atom]) -> bool:
     alone = not (looks_at_population(program) or exemptions(levelling))
     held = any(isinstance(metric.source, FromHeld) for metric in program.metrics.values())
     split = any(ladder.per is not None for ladder in program.ladders.values())
-    by_partner = any(partner_dates(atom.window) for atom in asked)
+    by_partner = any(partner_dates(atom.window) and not _stays(levelling, atom) for atom in asked)
     if not alone or held or split or by_partner or any(_reads_clock(one) for one in _formulas_of_rows(levelling)):
         return False
     return families_are_small(levelling, asked)
+
+
+def _stays(levelling: Levelling, atom: Atom) -> bool:
+    """Whether a metric with a window of the partner's own dates is ahead just what it is today."""
+    if moves_by_partner(atom) or HAVING in atom.metric.key or atom.source.table not in levelling.snapshot.tables:
+        return False
+    rows = levelling.rows(atom.source.table)
+    return row_expressions(rows, [atom], levelling.days, levelling.file)[atom.column].lost is None
 
 
 def _asked(atoms: Iterable[AnyAtom]) -> list[Atom]:
@@ -88,6 +102,8 @@ def _followed(
 ) -> None:
     """Make the table `losses` from the days on which something of an account changes."""
     engine, steady = levelling.engine, _reads_no_clock(levelling)
+    staying = [atom for atom in asked if partner_dates(atom.window)]
+    asked = [atom for atom in asked if not partner_dates(atom.window)]
     calendar = Calendar(levelling.days, asked)
     engine.register(AHEAD, calendar.table())
     groups = [atom for atom in atoms.values() if isinstance(atom, GroupsAtom)]
@@ -100,10 +116,13 @@ def _followed(
     events = register_events(levelling, calendar, running)
     _register_changes(levelling, calendar, others, events, steady)
     ahead = _Ahead(levelling, calendar, {source.rows.table: source for source in others})
-    made, lossy = ahead.compute([atom for atom in atoms.values() if isinstance(atom, Atom)], groups)
+    plain = [atom for atom in atoms.values() if isinstance(atom, Atom) and atom not in staying]
+    made, lossy = ahead.compute(plain, groups)
     builder = MeasureQuery(levelling, {HORIZON: sql.col("day")})
     if events is not None:
         made.append(running_values(levelling, running, CHANGES, KEY, builder.own_column))
+    if staying:
+        made.append(_as_today(levelling, staying, builder.own_column))
     _losses(levelling, _measures(levelling, builder, wanted, atoms, made, lossy))
     engine.drop([*(f"risk_rows_{source.rows.table}" for source in sources), "risk_measures", AHEAD])
 
@@ -179,6 +198,17 @@ def _reads_clock(formula: Formula) -> bool:
 
 
 # --- the same metrics and criteria on those days
+
+
+def _as_today(levelling: Levelling, atoms: Sequence[Atom], own: Callable[[Metric, Spot], str]) -> tuple[str, list[str]]:
+    """The numbers that stay as they are, on each day that is looked at."""
+    values = {atom.column: sql.col(own(atom.metric, atom.spot.seen(NOW)), "m") for atom in atoms}
+    match = sql.eq(sql.col("partner_id", "m"), sql.col("partner_id", "d"))
+    query = sql.select(
+        [sql.named(sql.col(KEY, "d"), "partner_id"), *sql.columns(values)], sql.table(CHANGES, "d"),
+        [("inner", sql.table(MEASURES, "m"), match)],
+    )  # fmt: skip
+    return levelling.engine.run("risk_as_today", query), list(values)
 
 
 @dataclass(frozen=True)

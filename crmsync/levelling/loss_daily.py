@@ -90,7 +90,7 @@ def days_of_change(levelling: Levelling, atoms: Sequence[Atom], steady: bool, wi
     calendar = Calendar(levelling.days, [atom for atom in atoms if not partner_dates(atom.window)])
     ahead = calendar.all_days[1:]
     served = any(isinstance(metric.source, FromHeld) for metric in levelling.program.metrics.values())
-    if not steady or served or any(_moves_by_partner(atom) for atom in atoms):
+    if not steady or served or any(moves_by_partner(atom) for atom in atoms):
         return ahead
     found = set(_ends_of_overrides(levelling))
     for atom in atoms:
@@ -99,7 +99,7 @@ def days_of_change(levelling: Levelling, atoms: Sequence[Atom], steady: bool, wi
     return [day for day in ahead if day in found]
 
 
-def _moves_by_partner(atom: Atom) -> bool:
+def moves_by_partner(atom: Atom) -> bool:
     """Whether a window of the partner's own dates moves on: with a shift it ends on another day each day."""
     shifted = bool(atom.shifts) or atom.window.shift is not None
     return bool(partner_dates(atom.window)) and atom.window.until is None and shifted
