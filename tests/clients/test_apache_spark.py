@@ -19,7 +19,7 @@ from crmsync.studies import cases as studies
 from tests.clients.apache_spark import apache_spark, spark_home
 from tests.conftest import PROJECT
 from tests.engines import dialect
-from tests.engines.equality import assess_on_both
+from tests.engines.equality import assess_on_both, assess_programs_on_both
 from tests.engines.hazards import assess_hazards
 from tests.levelling import test_cases
 from tests.levelling.test_cases import Case, result_of
@@ -72,7 +72,7 @@ def test_a_case(case: Case, remote: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("name", ["two-paths", "line-points"])
 def test_a_program_of_the_gallery(name: str, remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(studies, "assess", assess_on_both(remote))
+    monkeypatch.setattr(studies, "assess_programs", assess_programs_on_both(remote))
     path = PROJECT / "config" / "programs" / "gallery" / f"{name}.yaml"
     first = read_yaml(path).mapping()["cases"].sequence()[0].mapping()["name"].text()
     assert len(studies.run_cases(path, [first])) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,37 @@ from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
 
 Assess = Callable[..., Assessment]
-the_real_one: Assess = spine.assess
+AssessPrograms = Callable[..., list[Assessment]]
+the_real_one: AssessPrograms = spine.assess_programs
 
 
 def assess_on_both(remote: str) -> Assess:
     """Stands in for `assess`: gives DuckDB's result after it was compared with Spark's. Errors: AssertionError."""
+    on_both = assess_programs_on_both(remote)
 
     def assess(program: Program, snapshot: Snapshot, as_of: date, previous: Any = None, **more: Any) -> Assessment:
-        given = (program, snapshot, as_of, previous)
+        return on_both([program], snapshot, as_of, previous, **more)[0]
+
+    return assess
+
+
+def assess_programs_on_both(remote: str) -> AssessPrograms:
+    """The same for `assess_programs`."""
+
+    def assess(
+        programs: Sequence[Program], snapshot: Snapshot, as_of: date, previous: Any = None, **more: Any
+    ) -> list[Assessment]:
+        given = (programs, snapshot, as_of, previous)
         expected = _result(lambda: the_real_one(*given, **more))
         engine = SparkEngine(remote)
         try:
             found = _result(lambda: the_real_one(*given, engine, **more))
         finally:
             engine.close()
-        if isinstance(expected, Assessment) and isinstance(found, Assessment):
-            unequal = list(differences(expected, found))
-            assert not unequal, f"as of {as_of}, {program.file}\n" + "\n".join(unequal)
+        if isinstance(expected, list) and isinstance(found, list):
+            for program, here, there in zip(programs, expected, found, strict=False):
+                unequal = list(differences(here, there))
+                assert not unequal, f"as of {as_of}, {program.file}\n" + "\n".join(unequal)
             return expected
         told = [one if isinstance(one, CrmsyncError) else "standings" for one in (found, expected)]
         assert type(expected) is type(found), f"Spark: {told[0]!r}, DuckDB: {told[1]!r}"
@@ -43,7 +57,7 @@ def assess_on_both(remote: str) -> Assess:
     return assess
 
 
-def _result(assessed: Callable[[], Assessment]) -> Assessment | CrmsyncError:
+def _result(assessed: Callable[[], list[Assessment]]) -> list[Assessment] | CrmsyncError:
     try:
         return assessed()
     except CrmsyncError as refusal:
