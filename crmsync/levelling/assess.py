@@ -5,11 +5,10 @@ Pure but for the engine: no clock, no files of its own. Rows are never looped ov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -17,9 +16,9 @@ from crmsync.errors import Rejected
 from crmsync.levelling.engine import DuckDbEngine, Engine
 from crmsync.levelling.notes import NOTED, notes_of
 from crmsync.levelling.override_entries import with_entries
-from crmsync.levelling.previous import unread_partners
+from crmsync.levelling.previous import Previous, unread_partners
 from crmsync.levelling.spine import Day, Spine
-from crmsync.levelling.timeline import Timeline
+from crmsync.levelling.timeline import Standing, Timeline
 from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
 
@@ -37,16 +36,16 @@ def assess(
     program: Program,
     snapshot: Snapshot,
     as_of: date,
-    previous_file: Path | pa.Table | None = None,
+    previous_file: Standing = None,
     engine: Engine | None = None,
     *,
     light: bool = False,
 ) -> Assessment:
     """Standings of `program` at `as_of`. Shape: one row per partner and category, columns of `standings.COLUMNS`.
 
-    `previous_file`: standings of an earlier day, a file or what `assess` gave. `light`: tiers and movement alone; gap,
-    risk, metrics and benefits are empty. Errors: ConfigError (a name that the tables do not have, previous standings
-    that do not fit), DataError, StoreError.
+    `previous_file`: standings of an earlier day: a file, what `assess` gave, or what `reviewed` did. `light`: tiers and
+    movement alone; gap, risk, metrics and benefits are empty. Errors: ConfigError (a name that the tables do not have,
+    previous standings that do not fit), DataError, StoreError.
     """
     return assess_programs([program], snapshot, as_of, previous_file, engine, light=light)[0]
 
@@ -55,7 +54,7 @@ def assess_programs(
     programs: Sequence[Program],
     snapshot: Snapshot,
     as_of: date,
-    previous_file: Path | pa.Table | None = None,
+    previous_file: Standing = None,
     engine: Engine | None = None,
     *,
     light: bool = False,
@@ -73,6 +72,17 @@ def assess_programs(
             timeline.told(key, standings)
             found[key] = _assessment(timeline.spine, day, standings)
         return [found[key] for key in timeline.keys]
+
+
+def reviewed(
+    programs: Sequence[Program], snapshot: Snapshot, as_of: date, previous: Standing = None
+) -> Mapping[str, Previous]:
+    """What stands on the eve of as_of, after the review days since the previous standings, by program.
+
+    For those who know other tables for as_of than for the days on the way to it. Errors: as `assess`.
+    """
+    with opened_engine(snapshot) as engine:
+        return Timeline(Spine(snapshot, engine), programs, as_of, previous).befores
 
 
 @contextmanager
@@ -97,4 +107,4 @@ def _assessment(spine: Spine, day: Day, standings: pa.Table) -> Assessment:
     return Assessment(with_entries(standings, day.overrides, spine.tiers_without(day)), notes, day.overrides.rejected)
 
 
-__all__ = ["Assessment", "Day", "Spine", "Timeline", "assess", "assess_programs", "opened_engine"]
+__all__ = ["Assessment", "Day", "Spine", "Timeline", "assess", "assess_programs", "opened_engine", "reviewed"]

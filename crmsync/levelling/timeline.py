@@ -6,9 +6,10 @@ sections 3 (tier_of), 7 (state) and 11.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,21 +29,27 @@ from crmsync.levelling.tier_of import programs_read
 from crmsync.programs.program import Program
 from crmsync.programs.versions import by_key
 
+Standing: TypeAlias = Path | pa.Table | Mapping[str, Previous] | None
+"""Previous standings: a file, what an assessment gave, or by program what stands on the way (`Timeline.befores`)."""
+
 
 class Timeline:
     """Programs on their way from the previous standings to as_of."""
 
-    def __init__(
-        self, spine: Spine, programs: Sequence[Program], as_of: date, previous: Path | pa.Table | None = None
-    ) -> None:
+    def __init__(self, spine: Spine, programs: Sequence[Program], as_of: date, previous: Standing = None) -> None:
         """Walks all review days before as_of. Errors: ConfigError, DataError, StoreError."""
         self.spine, self.as_of = spine, as_of
         self.programs = {key: found[-1] for key, found in by_key(programs).items()}
         self.keys = list(self.programs)
         self.order = _in_order(self.programs)
-        self._befores = self._read(previous)
+        self._befores: dict[str, Previous] = dict(previous) if isinstance(previous, Mapping) else self._read(previous)
         self._others: dict[str, Other] = {}
         self._walk()
+
+    @property
+    def befores(self) -> Mapping[str, Previous]:
+        """What stands on the eve of as_of, after the review days on the way, by program."""
+        return self._befores
 
     def day(self, key: str) -> Day:
         """The day of as_of for one program; those it reads must have been told before."""

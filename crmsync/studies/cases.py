@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from crmsync.errors import ConfigError, DataError
-from crmsync.levelling.assess import assess_programs
+from crmsync.levelling.assess import assess_programs, reviewed
 from crmsync.levelling.standings import COLUMNS, json_text
 from crmsync.levelling.summary import LIGHT
 from crmsync.levelling.tier_of import programs_read
+from crmsync.levelling.timeline import Standing
 from crmsync.programs.loading import load_programs
 from crmsync.programs.program import Program
 from crmsync.strict_yaml import Node
@@ -180,14 +181,12 @@ class _Runner:
         last: Step | None = None
         for step in case.steps:
             own = step.partner["partner_id"].text() if "partner_id" in step.partner else PARTNER
-            bridged: Sequence[Row] = ()
-            if last is not None and _changes(last, step) and day_before(step.on) > last.on:
-                # what was given last holds up to the day before
-                between = replace(last, on=day_before(step.on))
-                bridge = _Asked(case, replace(between, expected=()), own, previous)
-                bridged, _ = self._assessed([bridge], self._setting(case, between))
-            now, hints = self._assessed([_Asked(case, step, own, bridged or previous)], self._setting(case, step))
-            told = [_since(row, bridged) for row in now if row["partner_id"] == own]
+            eve: Standing = None
+            if last is not None and _changes(last, step):
+                # what was given last holds on the review days between
+                eve = self._eve(_Asked(case, replace(last, on=step.on, expected=()), own, previous))
+            now, hints = self._assessed([_Asked(case, step, own, previous)], self._setting(case, step), eve)
+            told = [row for row in now if row["partner_id"] == own]
             prefix = f"{step.on}: " if len(case.steps) > 1 else ""
             yield from (f"{prefix}{one}" for one in self._compared(step, told, hints))
             previous, last = now, step
@@ -199,15 +198,28 @@ class _Runner:
 
     # --- assessing
 
-    def _assessed(self, asked: Sequence[_Asked], setting: Setting) -> tuple[list[dict[str, Any]], list[str]]:
-        """The standings of one day, and what should be said where they are not as expected."""
+    def _eve(self, asked: _Asked) -> Standing:
+        """What stands on the eve of a day, by what was known before it."""
+        setting = self._setting(asked.case, asked.step)
         self.count += 1
-        step, program = asked[0].step, as_given(self.program, setting)
+        sealed = seal(self.scratch / str(self.count), self._facts([asked], setting), self.types)
+        return reviewed(self._programs(setting), sealed.snapshot, asked.step.on, self._previous_file([asked]))
+
+    def _programs(self, setting: Setting) -> list[Program]:
+        program = as_given(self.program, setting)
+        return [*(self.others if programs_read(program) else ()), program]
+
+    def _assessed(
+        self, asked: Sequence[_Asked], setting: Setting, eve: Standing = None
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """The standings of one day, and what should be said where they are not as expected. `eve`: what stands before,
+        by default the previous standings of the case."""
+        self.count += 1
+        step = asked[0].step
         sealed = seal(self.scratch / str(self.count), self._facts(asked, setting), self.types)
-        before = self._previous_file(asked)
+        before = eve if eve is not None else self._previous_file(asked)
         light = all(one.columns.keys() <= LIGHT for each in asked for one in each.step.expected)
-        programs = [*(self.others if programs_read(program) else ()), program]
-        found = assess_programs(programs, sealed.snapshot, step.on, before, light=light)[-1]
+        found = assess_programs(self._programs(setting), sealed.snapshot, step.on, before, light=light)[-1]
         hints = [*places_of(sealed.rejected)]
         hints += [f"not applied: {bad.file}: {bad.column} `{bad.value}`: {bad.reason}" for bad in found.rejected]
         return plain_rows(found.standings), hints
@@ -273,13 +285,3 @@ def _plain_partners(asked: Sequence[_Asked]) -> CaseRows:
 
 def _changes(last: Step, step: Step) -> bool:
     return (last.metrics, last.partner) != (step.metrics, step.partner)
-
-
-def _since(row: dict[str, Any], bridged: Sequence[Row]) -> dict[str, Any]:
-    """A standing that speaks of the time since the day named before, not since the day it was bridged from."""
-    before = next((one for one in bridged if one["category"] == row["category"]
-                   and one["partner_id"] == row["partner_id"]), None)  # fmt: skip
-    if before is None:
-        return row
-    word = before["movement"] if row["movement"] == "unchanged" else row["movement"]
-    return {**row, "movement": word, "previous_tier": before["previous_tier"]}
