@@ -183,10 +183,11 @@ class Standing:
             "paced": risk.position_by_keeps(self.ladder, self.criteria(PACE)),
             "thin": risk.spare_is_thin(self.ladder, self.criteria(NOW, spare=True)),
         }
-        if self.values is None or self.values.is_each:
+        if self.values is None:
             return [("ahead", own)]
-        per = self.values.per
-        positions = ("kept", "projected", "paced")
+        per, positions = self.values.per, ("kept", "projected", "paced")
+        if self.values.is_each:
+            return [("ahead", own | {name: or_lowest(own[name]) for name in positions})]
         together = {name: taken(per, self.ladder, or_lowest(sql.col(f"value_{name}"))) for name in positions}
         together["thin"] = sql.not_(enough(per, sql.not_(sql.col("value_thin"))))
         return [("ahead_of_value", {f"value_{name}": value for name, value in own.items()}), ("ahead", together)]

@@ -123,7 +123,7 @@ class StandingRow:
         parts = remembering.parts()
         for name in shape_of(self.program).columns:
             common[name] = parts.get(name, sql.null(sql.DATE if name != "declined" else sql.TEXT))
-        common |= {name: sql.col(name) for name in EVENTS if not self.rules.is_plain}
+        common |= {name: self._event(name) for name in EVENTS}
         for kind in LASTING:
             if had_column(kind) in self.rules.filled:
                 common[had_column(kind)] = sql.coalesce(sql.col(f"before_{had_column(kind)}"), sql.false())
@@ -140,6 +140,13 @@ class StandingRow:
             "acts": self._acts(),
         }
         return common
+
+    def _event(self, name: str) -> Sql:
+        """What stopped or ended a demotion on the way; every category tells it, so that their rows fit together."""
+        if not self.rules.is_plain:
+            return sql.col(name)
+        known = sql.col(f"before_{name}") if name in self.rules.filled else sql.false()
+        return sql.coalesce(known, sql.false())
 
     def _acts(self) -> Sql:
         """Whether the day is a review day of this row: a calendar date, or one of the partner's own."""

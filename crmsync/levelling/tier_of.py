@@ -142,7 +142,9 @@ class TierPosition:
         for position in range(len(self.ladder.tiers), 0, -1):
             reached = [sql.and_(has, sql.ge(place, sql.number(position))) for has, place in zip(there, at, strict=True)]
             branches.append((sql.ge(_count(reached), needed), sql.number(position)))
-        return sql.case(branches, sql.number(0))
+        # too few values for any tier leave the lowest one that asks for nothing, as in the standings
+        lowest = 1 if self.ladder.tiers[0].requires is None else 0
+        return sql.case(branches, sql.number(lowest))
 
 
 def _count(conditions: Sequence[Sql]) -> Sql:
