@@ -5,7 +5,7 @@ Source: program-language, sections 5 to 9.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -22,7 +22,7 @@ from tests.levelling.oracle_overrides import BOUNDS, MEASURED, Acting, Exception
 from tests.levelling.oracle_paths import Judge, blocker, leaves, progress, shortest, text
 from tests.levelling.oracle_places import Places, Stood, split_keys, taken
 from tests.levelling.oracle_remembered import state_of
-from tests.levelling.oracle_world import Pair, Seen, View
+from tests.levelling.oracle_world import NO_VALUE, Pair, Seen, View
 
 Row = dict[str, Any]
 
@@ -119,6 +119,11 @@ class Standing:
     def is_each(self) -> bool:
         return self.ladder.per is not None and self.ladder.per.take is Take.EACH
 
+    @property
+    def split(self) -> str | None:
+        """For which split value the row's own criteria are asked."""
+        return self.value if self.value is not None else NO_VALUE if self.is_each else None
+
     def seen(self, view: View | None = None, split: str | None = None) -> Seen:
         return Seen(view or View(self.day.as_of), (), split, self.category.key)
 
@@ -196,7 +201,7 @@ class Standing:
         holds = self._held_today(self.kept)
         found = [self._highest(holds, unknown) for unknown in (False, True)]
         if self.is_each and self.value is None:
-            found = [max(one, 1) for one in found]
+            found = [1, 1]
         return Numbers(True, self.takes_part, *found)
 
     def _held_today(self, kept: int) -> list[Any]:
@@ -204,7 +209,7 @@ class Standing:
         per = self.ladder.per
         if per is not None and not self.is_each:
             return self._held_together(kept)
-        judge = self.judge(split=self.value)
+        judge = self.judge(split=self.split)
         return [self._holds(judge, at, tier, kept) for at, tier in enumerate(self.ladder.tiers, 1)]
 
     def _holds(self, judge: Judge, at: int, tier: Tier, kept: int) -> Any:
@@ -236,13 +241,9 @@ class Standing:
 
     def _held_together(self, kept: int) -> list[Any]:
         """A ladder climbed once per value: what the values come to, as if each tier up to it held."""
-        values = values_of(self.day.world, self.ladder, self.partner) or [None]
-        judges = [self.judge(split=one) for one in values]
 
         def come_to(up_to: int, unknown_holds: bool) -> int:
-            found = [self.climbed(judge, up_to, unknown_holds) for judge in judges]
-            found = [max(one, 1) for one in found] if values == [None] else found
-            return taken(self.ladder, found)
+            return self._come_to(View(self.day.as_of), up_to, unknown_holds)
 
         sure, possible, required = come_to(kept, False), come_to(kept, True), come_to(0, False)
         holds: list[Any] = []
@@ -253,6 +254,16 @@ class Standing:
                 met = met if at <= kept else entering
             holds.append(self._on_any_day(tier, met))
         return holds
+
+    @cached_property
+    def values(self) -> list[str]:
+        """The values for which the ladder is climbed; for a partner who has none a single one without records."""
+        return values_of(self.day.world, self.ladder, self.partner) or [NO_VALUE]
+
+    def _come_to(self, view: View, up_to: int, unknown_holds: bool = False) -> int:
+        """What the tiers of all values come to together."""
+        found = [self.climbed(self.judge(view, one), up_to, unknown_holds) for one in self.values]
+        return 1 if self.values == [NO_VALUE] else taken(self.ladder, found)
 
     # --- movement
 
@@ -501,21 +512,25 @@ class Standing:
 
     def _outlook(self) -> Row:
         per = self.ladder.per
-        if per is None or self.value is not None:
-            return self._ahead(self.value) | ({} if per is None else {"per_value": self.value})
-        values = values_of(self.day.world, self.ladder, self.partner)
-        if self.is_each or not values:
-            return self._ahead(None)
-        return {"next_tier": self._key(self._next), "risk_by": values}
+        if per is None or self.is_each:
+            shown = {} if per is None else {"per_value": self.value}
+            return {**self._gap(self.split), **self._risk([self.split]), **shown}
+        nearest = min(self.values, key=self._distance)
+        gap = self._gap(nearest)
+        return {**gap, **self._risk(self.values), "per_value": None if nearest == NO_VALUE else nearest}
+
+    def _distance(self, value: str) -> tuple[Any, ...]:
+        """How near a value is to the next tier: those that are there already come last."""
+        own = self.climbed(self.judge(split=value), self.kept)
+        own = 1 if value == NO_VALUE else own
+        done = self._gap(value).get("progress")
+        return (self._next is not None and own >= self._next, -(done if done is not None else Decimal(-1)), value)
 
     @property
     def _next(self) -> int | None:
         above = self.numbers.calculated + 1
         stops = above > self.acting.bounds.get("ceiling", above) or above > len(self.ladder.tiers)
         return None if stops or not self.belongs else above
-
-    def _ahead(self, split: str | None) -> Row:
-        return {**self._gap(split), **self._risk(split)}
 
     def _gap(self, split: str | None) -> Row:
         above = self._next
@@ -536,12 +551,16 @@ class Standing:
             "main_blocker": blocker(way, found),
         }
 
-    def _risk(self, split: str | None) -> Row:
+    def _risk(self, values: Sequence[str | None]) -> Row:
         risk, today, granted = self.program.risk, self.day.as_of, self.granted
         horizon = before(today, -risk.horizon.count, risk.horizon.period.value)
 
+        together = self.ladder.per is not None and not self.is_each
+
         def at(view: View) -> int:
-            return self.climbed(self.judge(view, split), granted)
+            if together:
+                return self._come_to(view, granted)
+            return 1 if values[0] == NO_VALUE else self.climbed(self.judge(view, values[0]), granted)
 
         projected, paced = at(View(horizon)), at(View(horizon, pace=True))
         found: Row = {"projected_tier": self._key(projected), "pace_tier": self._key(paced), "risk": "none"}
@@ -550,14 +569,26 @@ class Standing:
         if at(View(today)) < granted:
             return found | {"risk": "high", "risk_on": today}
         if paced >= granted and projected >= granted:
-            near = self.judge(None, split, Fraction(risk.near))
-            thin = near.meets(_asked_of(self.ladder.tiers[granted - 1], True)) is not True
-            return found | {"risk": "low" if thin else "none"}
+            spare = [self._has_spare(value) for value in values]
+            enough = taken_enough(self.ladder, spare) if together else spare[0]
+            return found | {"risk": "none" if enough else "low"}
         found["risk"] = "high" if paced < granted else "medium"
         if projected < granted:
             days = (today + timedelta(days=n) for n in range(1, (horizon - today).days + 1))
             found["risk_on"] = next(day for day in days if at(View(day)) < granted)
         return found
+
+    def _has_spare(self, value: str | None) -> bool:
+        """Whether the granted tier would hold if each threshold were further by `near`."""
+        near = self.judge(None, value, Fraction(self.program.risk.near))
+        return near.meets(_asked_of(self.ladder.tiers[self.granted - 1], True)) is True
+
+
+def taken_enough(ladder: Ladder, holds: Sequence[bool]) -> bool:
+    """Whether something holds for as many of the values as the ladder takes."""
+    assert ladder.per is not None
+    needed = {Take.ALL: len(holds), Take.AT_LEAST: ladder.per.at_least}.get(ladder.per.take, 1)
+    return sum(holds) >= needed
 
 
 COLUMNS_OF_DAY = (

@@ -17,7 +17,7 @@ from crmsync.programs.program import Metric, RollsUp, Unit
 from tests.levelling.oracle_cells import LOST, UNKNOWN, Lower, condition, number, rounded, value
 from tests.levelling.oracle_rows import Asked, aggregated, groups, has_rows, split_values
 from tests.levelling.oracle_scores import part_points, sum_points
-from tests.levelling.oracle_world import Seen, View, World, plain
+from tests.levelling.oracle_world import NO_VALUE, Seen, View, World, plain
 
 BEST_OF = (RollsUp.BEST, RollsUp.FAMILY_BEST, RollsUp.INHERIT)
 
@@ -42,6 +42,10 @@ class Metrics(World):
 
     def metric(self, partner: str, key: str, seen: Seen) -> Any:
         """A known value, None (unknown) or a lower bound."""
+        if seen.split == NO_VALUE:
+            if self.split_inputs(key):
+                return None
+            seen = replace(seen, split=None)
         where = (partner, key, seen)
         if where not in self.known:
             assert where not in self._open, f"circle at {where}"
@@ -157,22 +161,22 @@ class Metrics(World):
     def splits(self, key: str) -> list[str]:
         """The values for which a metric is computed besides its total: of all partners."""
         found: set[str] = set()
-        for one in self._split_inputs(key):
+        for one in self.split_inputs(key):
             if ("splits", one) not in self.known:
                 self.known["splits", one] = split_values(self, asked_of(self.program.metrics[one]))
             found |= self.known["splits", one]
         return sorted(found)
 
-    def _split_inputs(self, key: str) -> list[str]:
+    def split_inputs(self, key: str) -> list[str]:
         """The metrics with `split_by` that a metric is, or is built on."""
         metric = self.program.metrics[key]
         found = [key] if metric.split_by is not None else []
-        return found + [one for other in inputs(metric) for one in self._split_inputs(other)]
+        return found + [one for other in inputs(metric) for one in self.split_inputs(other)]
 
     def has(self, partner: str, key: str, split: str) -> bool:
         """Whether a record of a split value counts for the partner today."""
         found = False
-        for one in self._split_inputs(key):
+        for one in self.split_inputs(key):
             metric = self.program.metrics[one]
             scope = [partner] if metric.rolls_up in BEST_OF else self.scope(metric, partner)
             found = found or has_rows(self, asked_of(metric), partner, scope, split)

@@ -99,7 +99,9 @@ class Turn:
 
     @property
     def waiting(self) -> int | None:
-        """The tier that waits for a person."""
+        """The tier that waits for a person, where people decide at all."""
+        if not any(change.approval for one in (self.base, *self.tiers) for change in (one.promote, one.demote)):
+            return None
         return self.stood.pending if self.stood.pending is not None and self.stood.pending_on is None else None
 
     def _since(self, waits_for_it: bool) -> date:

@@ -11,6 +11,7 @@ from crmsync.programs.program import (
     ByAttribute,
     Comparison,
     Criterion,
+    FromRank,
     FromSheet,
     Group,
     Junction,
@@ -161,9 +162,11 @@ def _leaf(judge: Judge, criterion: Criterion, path: str, is_turned: bool) -> Lea
         upwards = (criterion.comparison in UPWARDS) != is_turned
         missing = _missing(has, needs, met, upwards, criterion.comparison)
         share = Fraction(1) if met else _share(has, needs, upwards, criterion.comparison)
+    # of a place in a ranking the others decide as well: no distance says what to do
+    said = None if isinstance(metric.source, FromRank) else missing
     entry = {
         "metric": criterion.metric, "value": text(has, metric.unit), "required": text(needs, metric.unit),
-        "missing": text(missing, metric.unit), "met": met, "path": path, "exhausted": False,
+        "missing": text(said, metric.unit), "met": met, "path": path, "exhausted": False,
     }  # fmt: skip
     return Leaf(path, entry, met, share, _effort(judge, criterion, met, missing, needs, numeric))
 

@@ -232,7 +232,7 @@ def split_keys(world: Metrics, ladder: Ladder) -> list[str]:
     for tier in ladder.tiers:
         for one in (tier.requires, tier.keeps):
             found |= criteria_metrics(one)
-    return sorted(key for key in found if world._split_inputs(key))
+    return sorted(key for key in found if world.split_inputs(key))
 
 
 def criteria_metrics(requirement: Any) -> set[str]:
@@ -250,7 +250,8 @@ def taken(ladder: Ladder, positions: list[int]) -> int:
     ordered = sorted(positions, reverse=True)
     if ladder.per.take is Take.ALL:
         return ordered[-1]
-    needed = ladder.per.at_least if ladder.per.take is Take.AT_LEAST else 1
-    if needed > len(ordered):
-        return 0
-    return ordered[needed - 1]
+    if ladder.per.take is not Take.AT_LEAST:
+        return ordered[0]
+    # too few values for any tier leave the lowest one that asks for nothing
+    lowest = 1 if ladder.tiers[0].requires is None else 0
+    return max(lowest, ordered[ladder.per.at_least - 1] if ladder.per.at_least <= len(ordered) else 0)

@@ -18,6 +18,10 @@ from tests.levelling.oracle_cells import LOST, condition, number, rounded
 LEVELS = 64
 
 
+NO_VALUE = "\0none"
+"""Stands for the value of a partner that has none: every split metric is unknown there."""
+
+
 @dataclass(frozen=True)
 class View:
     """A day to look from; at `pace` flows go on as lately."""

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from crmsync.levelling.assess import assess
 from crmsync.programs.loading import load_program
 from crmsync.programs.program import Program
 from tests.conftest import IN_CI
-from tests.levelling.facts import plain, snapshot_of, standings_file
+from tests.levelling.facts import Facts, plain, snapshot_of, standings_file
 from tests.levelling.oracle import COLUMNS, standings
 from tests.levelling.oracle_remembered import state_of
 from tests.levelling.worlds import FILES, Base, bases, programs
@@ -48,17 +51,38 @@ def compare(text: str, base: Base) -> None:
             (folder / name).write_text(content, encoding="utf-8")
         (folder / "program.yaml").write_text(text, encoding="utf-8")
         program = load_program(folder / "program.yaml", base.facts.types)
-        snapshot, report = snapshot_of(folder / "snapshot", base.facts)
-        assert not report.rejected, report.rejected
         before = previous_rows(program, base)
         last = base.as_of.replace(day=1)
         file = standings_file(folder, program.key, last, before) if before and last < base.as_of else None
-        found = plain(assess(program, snapshot, base.as_of, file).standings)
-        wanted = standings(program, base.facts, base.as_of, before if file else (), last)
-    differences = list(differing(found, wanted))
-    if differences:
+        assessed = compared(program, base.facts, base.as_of, folder / "first", file, before if file else (), last)
+        if not assessed.differences and base.later is not None:
+            facts, day = base.later
+            rows = assessed.standings.to_pylist()
+            before = [row for row in rows if row["movement"] is not None]
+            found = compared(program, facts, day, folder / "later", assessed.standings, before, base.as_of)
+            assessed.differences.extend(f"later: {one}" for one in found.differences)
+    if assessed.differences:
         note(shown(base))
-    assert not differences, "\n".join(differences)
+    assert not assessed.differences, "\n".join(assessed.differences)
+
+
+@dataclass
+class Compared:
+    """The standings of the engine, and what differs from those of the oracle."""
+
+    standings: Any
+    differences: list[str]
+
+
+def compared(
+    program: Program, facts: Facts, as_of: date, folder: Path, source: Any, before: Sequence[Any], last: date
+) -> Compared:
+    """One assessment by both; `source`: the previous standings for the engine, `before`: their rows, of the day `last`."""
+    snapshot, report = snapshot_of(folder, facts)
+    assert not report.rejected, report.rejected
+    found = assess(program, snapshot, as_of, source).standings
+    wanted = standings(program, facts, as_of, before, last)
+    return Compared(found, list(differing(plain(found), wanted)))
 
 
 def previous_rows(program: Program, base: Base) -> list[dict[str, Any]]:
@@ -67,8 +91,9 @@ def previous_rows(program: Program, base: Base) -> list[dict[str, Any]]:
         if row["category"] not in program.categories:
             continue
         keys = [tier.key for tier in program.ladder_of(row["category"]).tiers]
-        tiers = {f"{name}_tier": None if row[name] is None else keys[row[name]] for name in ("earned", "granted")}
-        rows.append({**{key: value for key, value in row.items() if key not in ("earned", "granted")}, **tiers})
+        names = ("earned", "granted", "pending")
+        tiers = {f"{name}_tier": None if row[name] is None else keys[row[name]] for name in names}
+        rows.append({**{key: value for key, value in row.items() if key not in names}, **tiers})
     return rows
 
 
@@ -99,4 +124,9 @@ def shown(base: Base) -> str:
     lines = [f"as_of {base.as_of}, last day {base.facts.last_day}, previous {base.previous}"]
     for table, rows in base.facts.rows.items():
         lines += [f"{table}: { {k: v for k, v in row.items() if v is not None} }" for row in rows]
+    if base.later is not None:
+        facts, day = base.later
+        lines.append(f"later, on {day}")
+        for table, rows in facts.rows.items():
+            lines += [f"later {table}: { {k: v for k, v in row.items() if v is not None} }" for row in rows]
     return "\n".join(lines)
