@@ -1,29 +1,54 @@
-"""`make bench`: prints what the belt and the engine take on this machine. Measures, asserts no times."""
+"""`make bench`: prints what the belt and the engine take on this machine. Measures, asserts no times.
+
+On two idle cores it takes about six minutes, half a minute of them for making the largest base the first time; up to
+100,000 partners every figure is the best of three runs, at a million it is one run.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.base import Size, partner_base
 from bench.belt import Measured, measure_belt
 from bench.children import figures_of
-from bench.equality import differing
+from bench.equality import TIERS, WHOLE, differing
 from bench.machine import load_line, machine_line, versions_line
 
 BELT = Size(2_000, 100_000, 20_000)
-ASSESS = Size(100_000, 2_000_000, 500_000)
+GROWTH = (1_000, 10_000, 100_000, 1_000_000)
+ONCE = 1_000_000
+"""Partners from which on one run has to do."""
 REPEATS = 3
 
 NONE = float("nan")
 Line = tuple[str, str, float, float, float]
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Something that is measured: ours, and by hand where there is hand-written SQL of it."""
+
+    what: str
+    ours: str
+    by_hand: str | None = None
+    columns: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = GROWTH
+
+
+PAIRS = (
+    Pair("metrics and granted tiers", "channel-light", "channel-light-by-hand", TIERS),
+    Pair("whole table, gap and both risks", "channel"),
+    Pair("whole table of the program with one ladder", "levels", "levels-by-hand", WHOLE, (100_000, 1_000_000)),
+)
+
+
 def main() -> None:
     """Measure and print one table."""
-    lines = [*belt_lines(BELT), *assess_lines(ASSESS)]
+    lines = [*belt_lines(BELT), *part_lines(_size(GROWTH[0])), *growth_lines()]
     print(f"{machine_line()}; {load_line()}")
     print(versions_line())
     print()
@@ -43,27 +68,70 @@ def belt_lines(size: Size) -> Iterable[Line]:
     yield what, "the sandbox org itself", NONE, NONE, measured.org_peak_mb
 
 
-def assess_lines(size: Size) -> Iterable[Line]:
-    """Assess alone, ours and by hand, one after the other in turn; the quickest of each."""
-    snapshot = partner_base(size)
+def part_lines(size: Size) -> Iterable[Line]:
+    """Parts alone: the first time, and the best of several."""
+    for part, figures in figures_of("bench.parts", partner_base(size).folder).items():
+        yield "parts alone", f"{part}: first time", figures["first"], NONE, figures["peak_mb"]
+        yield "parts alone", f"{part}: again", figures["best"], NONE, NONE
+
+
+def growth_lines() -> Iterable[Line]:
+    """Each way at each size, and how it grew from the size before."""
+    before: dict[str, Figures] = {}
+    for partners in GROWTH:
+        size = _size(partners)
+        what = _words(size)
+        for pair in PAIRS:
+            if partners not in pair.sizes:
+                continue
+            ours, by_hand, unequal = measured_pair(pair, size)
+            if pair is PAIRS[0]:
+                yield what, "start-up: imports, program, connection", ours.start, NONE, NONE
+            yield what, pair.what, ours.seconds, ours.cpu, ours.peak_mb
+            if by_hand is not None:
+                yield what, "the same by hand-written SQL", by_hand.seconds, by_hand.cpu, by_hand.peak_mb
+                ratios = (ours.seconds / by_hand.seconds, ours.cpu / by_hand.cpu)
+                yield what, f"ours / by hand; {_equality(unequal)}", *ratios, NONE
+            if pair.ours in before:
+                grown = before[pair.ours]
+                yield what, "ours / ours at the size before", ours.seconds / grown.seconds, ours.cpu / grown.cpu, NONE
+            before[pair.ours] = ours
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Seconds of start-up, seconds and CPU seconds beyond it, peak MB."""
+
+    start: float
+    seconds: float
+    cpu: float
+    peak_mb: float
+
+    @classmethod
+    def best_of(cls, runs: Sequence[dict[str, Any]]) -> Figures:
+        """The quickest of several runs, and the most memory of any."""
+        start, seconds, cpu = (min(run[figure] for run in runs) for figure in ("start", "seconds", "cpu"))
+        return cls(start, seconds, cpu, max(run["peak_mb"] for run in runs))
+
+
+def measured_pair(pair: Pair, size: Size) -> tuple[Figures, Figures | None, dict[str, int]]:
+    """Ours and by hand, in turn, each in a process of its own; and the rows that differ, by column."""
+    folder = partner_base(size).folder
+    ways = [pair.ours] if pair.by_hand is None else [pair.ours, pair.by_hand]
+    taken: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory(prefix="crmsync-bench-") as scratch:
-        outs = {way: Path(scratch) / f"{way}.parquet" for way in ("ours", "by-hand")}
-        taken: dict[str, list[dict[str, Any]]] = {way: [] for way in outs}
-        for _ in range(REPEATS):
-            for way, out in outs.items():
-                taken[way].append(figures_of("bench.levelling", way, snapshot.folder, out))
-        unequal = differing(outs["ours"], outs["by-hand"])
-    start = min(run["start"] for run in taken["ours"])
-    what = _words(size)
-    yield what, "start-up: imports, program, connection", start, NONE, NONE
-    best = {
-        way: tuple(min(run[figure] for run in runs) for figure in ("seconds", "cpu")) for way, runs in taken.items()
-    }
-    peaks = {way: max(run["peak_mb"] for run in runs) for way, runs in taken.items()}
-    yield what, "assess", *best["ours"], peaks["ours"]
-    yield what, "the same by hand-written SQL", *best["by-hand"], peaks["by-hand"]
-    ratios = (ours / by_hand for ours, by_hand in zip(best["ours"], best["by-hand"], strict=True))
-    yield what, f"assess / by hand; {_equality(unequal)}", *ratios, NONE
+        outs = {way: Path(scratch) / f"{way}.parquet" for way in ways}
+        for _ in range(1 if size.partners >= ONCE else REPEATS):
+            for way in ways:
+                taken[way].append(figures_of("bench.levelling", way, folder, outs[way]))
+        if pair.by_hand is None:
+            return Figures.best_of(taken[pair.ours]), None, {}
+        unequal = differing(outs[pair.ours], outs[pair.by_hand], pair.columns)
+    return Figures.best_of(taken[pair.ours]), Figures.best_of(taken[pair.by_hand]), unequal
+
+
+def _size(partners: int) -> Size:
+    return Size(partners, 20 * partners, 5 * partners)
 
 
 def _equality(unequal: dict[str, int]) -> str:

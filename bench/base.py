@@ -56,7 +56,7 @@ def partner_base(size: Size, cache: Path | None = None, seed: int = 7) -> Snapsh
     folder.parent.mkdir(parents=True, exist_ok=True)
     draw = np.random.default_rng(seed)
     staging = Staging(folder)
-    ids = _ids("001", np.arange(size.partners))
+    ids = account_ids(size.partners)
     shares = _shares(size.partners)
     opportunities = (_opportunities(draw, ids, shares, numbers) for numbers in _pieces(size.opportunities))
     people = size.certifications // 2 + 1
@@ -87,9 +87,13 @@ def _add(staging: Staging, name: str, pieces: Iterator[dict[str, pa.Array]], uni
     staging.add(TableFile(name, staging.path(name), rows, kinds, main_date, unique=frozenset({unique})))
 
 
-def _partners(draw: np.random.Generator, ids: pa.Array) -> dict[str, pa.Array]:
-    """Four in ten have a parent; a parent stands before its children, so there is no cycle and families stay flat."""
-    count = len(ids)
+def account_ids(count: int) -> pa.Array:
+    """The ids of so many accounts."""
+    return _ids("001", np.arange(count))
+
+
+def parents_of(draw: np.random.Generator, count: int) -> np.ndarray:
+    """Positions of parents, -1 for none: four in ten have one; families stay flat, and there is no cycle."""
     level = draw.choice(4, count, p=[0.6, 0.25, 0.1, 0.05])
     order = np.argsort(level, kind="stable")
     first = np.searchsorted(level[order], [0, 1, 2, 3, 4])
@@ -99,6 +103,13 @@ def _partners(draw: np.random.Generator, ids: pa.Array) -> dict[str, pa.Array]:
         here = order[first[depth] : first[depth + 1]]
         if len(above):
             parent[here] = draw.choice(above, len(here))
+    return parent
+
+
+def _partners(draw: np.random.Generator, ids: pa.Array) -> dict[str, pa.Array]:
+    """Eight currencies, four regions of which some are empty, families."""
+    count = len(ids)
+    parent = parents_of(draw, count)
     regions = REGIONS[draw.choice(len(REGIONS), count, p=[0.35, 0.35, 0.2, 0.1])]
     return {
         "partner_id": ids,

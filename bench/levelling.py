@@ -1,6 +1,6 @@
 """Assess alone on a large base, ours or by hand, in a process of its own: `python -m bench.levelling WAY FOLDER OUT`.
 
-Start-up is imports, the program's file and the connection; what follows it up to the standings in memory is measured.
+Start-up is imports, the program's file and the connection; what follows it up to the standings in Parquet is measured.
 """
 
 from __future__ import annotations
@@ -8,61 +8,95 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 
 HERE = Path(__file__).parent
-PROGRAM = HERE / "program" / "levels.yaml"
+LEVELS = HERE / "program" / "levels.yaml"
+CHANNEL = HERE / "program" / "channel.yaml"
 RATES = HERE / "program" / "rates.csv"
 Work = Callable[[], pa.Table]
 
 
-def prepared_engine(folder: Path) -> Work:
-    """Our own assess, ready to run."""
-    import duckdb  # noqa: F401  # imported by the engine when it connects; an import is start-up
+@dataclass(frozen=True)
+class Ours:
+    """Our own assess of a program; `light`: metrics and tiers alone."""
 
-    from bench.base import AS_OF
-    from crmsync.levelling.assess import assess
-    from crmsync.programs.loading import load_program
-    from crmsync.snapshots import open_snapshot
+    program: Path
+    light: bool = False
 
-    program = load_program(PROGRAM)
-    snapshot = open_snapshot(folder)
-    return lambda: assess(program, snapshot, AS_OF).standings
+    def prepared(self, folder: Path) -> Work:
+        """Ready to run."""
+        import duckdb  # noqa: F401  # imported by the engine when it connects; an import is start-up
 
+        from bench.base import AS_OF
+        from crmsync.levelling.assess import assess
+        from crmsync.programs.loading import load_program
+        from crmsync.snapshots import open_snapshot
 
-def prepared_by_hand(folder: Path) -> Work:
-    """The same standings by hand-written SQL, ready to run."""
-    import duckdb
-
-    connection = duckdb.connect()
-    for table in ("partners", "opportunities", "certifications"):
-        connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{folder / table}.parquet')")
-    kinds = "{'rate': 'DECIMAL(18, 6)'}"
-    connection.execute(f"CREATE VIEW rates AS SELECT * FROM read_csv('{RATES}', types = {kinds})")
-    text = (HERE / "by_hand.sql").read_text(encoding="utf-8")
-    return lambda: connection.sql(text).to_arrow_table()
+        program = load_program(self.program)
+        snapshot = open_snapshot(folder)
+        return lambda: assess(program, snapshot, AS_OF, light=self.light).standings
 
 
-WAYS = {"ours": prepared_engine, "by-hand": prepared_by_hand}
+@dataclass(frozen=True)
+class ByHand:
+    """The same standings by hand-written SQL."""
+
+    file: Path
+
+    def prepared(self, folder: Path) -> Work:
+        """Ready to run."""
+        import duckdb
+
+        connection = duckdb.connect()
+        for table in ("partners", "opportunities", "certifications"):
+            connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{folder / table}.parquet')")
+        kinds = "{'rate': 'DECIMAL(18, 6)'}"
+        connection.execute(f"CREATE VIEW rates AS SELECT * FROM read_csv('{RATES}', types = {kinds})")
+        text = self.file.read_text(encoding="utf-8")
+        return lambda: connection.sql(text).to_arrow_table()
+
+
+WAYS: Mapping[str, Ours | ByHand] = MappingProxyType(
+    {
+        "levels": Ours(LEVELS),
+        "levels-by-hand": ByHand(HERE / "by_hand.sql"),
+        "channel": Ours(CHANNEL),
+        "channel-light": Ours(CHANNEL, light=True),
+        "channel-light-by-hand": ByHand(HERE / "by_hand_channel.sql"),
+    }
+)
+
+
+class WithoutPandas(MetaPathFinder):
+    """Pandas comes with the tools of development alone; Arrow would import it in the middle of a measurement."""
+
+    def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
+        """Errors: ImportError for pandas."""
+        if fullname.partition(".")[0] == "pandas":
+            raise ImportError(f"{fullname} is not part of what is measured")
 
 
 def main(way: str, folder: Path, out: Path) -> None:
-    """Run one way and print its figures; the standings go to `out` after the measurement."""
+    """Run one way and print its figures; the standings are written to `out`."""
     started = time.perf_counter()
-    work = WAYS[way](folder)
-    ready, ready_cpu = time.perf_counter(), time.process_time()
-    standings = work()
-    seconds, cpu = time.perf_counter() - ready, time.process_time() - ready_cpu
-
+    sys.meta_path.insert(0, WithoutPandas())
     import pyarrow.parquet as pq
 
     from bench.children import peak_mb
 
-    figures = {"start": ready - started, "seconds": seconds, "cpu": cpu, "peak_mb": peak_mb()}
-    pq.write_table(standings, out)
+    work = WAYS[way].prepared(folder)
+    ready, ready_cpu = time.perf_counter(), time.process_time()
+    standings = work()
+    pq.write_table(standings, out, compression="zstd")
+    seconds, cpu = time.perf_counter() - ready, time.process_time() - ready_cpu
+    figures = {"start": ready - started, "seconds": seconds, "cpu": cpu, "peak_mb": peak_mb(), "rows": len(standings)}
     print(json.dumps(figures))
 
 
