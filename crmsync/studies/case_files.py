@@ -5,16 +5,20 @@ Source: program-language, section 12.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
 from crmsync.errors import ConfigError
 from crmsync.levelling.standings import COLUMNS, DATES
-from crmsync.programs.program import Metric, Program, Unit
+from crmsync.programs.program import FromRows, Metric, Program, Unit
+from crmsync.programs.reads import reads_of
 from crmsync.strict_yaml import Node, nearest, read_yaml
+from crmsync.tables import CANONICAL
 
+TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 NONE, UNKNOWN = "none", "unknown"
 DEFAULT_DAY = date(2026, 1, 1)
 TIERS = {
@@ -128,13 +132,31 @@ class _Reader:
             raise node.fail("`expect:` is missing here: say what must come out, like `expect: {tier: silver}`")
         category = self.category(parts["category"]) if "category" in parts else None
         steps = self.timeline(parts, category) if "on" in parts else (self.step(parts, self.day(parts), category),)
-        tables = {key: tuple(one.sequence()) for key, one in parts["tables"].mapping().items()} \
-            if "tables" in parts else {}  # fmt: skip
+        tables = dict(self.tables(parts["tables"])) if "tables" in parts else {}
         previous = tuple(self.previous(parts["previous"], category)) if "previous" in parts else ()
         for one in previous:
             if one.as_of is not None and one.as_of >= steps[0].on:
                 raise parts["previous"].fail(f"its as_of {one.as_of} is not before {steps[0].on}, the day of the case")
         return Case(name, node.file, node.line, steps, category, tables, previous)
+
+    def tables(self, node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
+        """The rows of each table, every one a mapping. Errors: ConfigError for a table that nothing can read."""
+        for name, rows in node.mapping().items():
+            if not TABLE_NAME.fullmatch(name):
+                raise node.fail_at_key(name, f"`{name}` is not a name for a table{nearest(name, CANONICAL)}")
+            if name not in CANONICAL and name not in self.tables_read():
+                known = {*CANONICAL, *self.tables_read()}
+                raise node.fail_at_key(name, f"no metric reads a table `{name}`{nearest(name, known)}")
+            for row in rows.sequence():
+                row.mapping()
+            yield name, tuple(rows.sequence())
+
+    def tables_read(self) -> frozenset[str]:
+        """Tables that the program, or a version before it, reads."""
+        versions = (self.program, self.program.before) if self.program.before else (self.program,)
+        return frozenset(table for one in versions for table, _, _, _ in reads_of(one)) | frozenset(
+            metric.source.table for metric in self.program.metrics.values() if isinstance(metric.source, FromRows)
+        )
 
     def day(self, parts: Mapping[str, Node]) -> date:
         """The day of a case: its own, else that of the version, else a fixed one."""
@@ -265,6 +287,8 @@ class _Reader:
 
     def expected(self, node: Node, category: str | None) -> Iterable[Expected]:
         parts = dict(node.mapping())
+        if not parts:
+            raise node.fail("`expect:` names nothing; say what must come out, like `expect: {tier: silver}`")
         inner = parts.pop("categories", None)
         if parts or inner is None:
             yield Expected(category, self.columns(parts, node, category))

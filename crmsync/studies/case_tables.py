@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +15,13 @@ from crmsync.errors import ConfigError, Rejected
 from crmsync.programs.program import Program
 from crmsync.programs.reads import columns_read
 from crmsync.snapshots import Place, Snapshot, Staging, TableFile, main_date_of, write_table
-from crmsync.strict_yaml import Node, nearest
+from crmsync.strict_yaml import Node
 from crmsync.studies.case_files import Case
 from crmsync.tables import CANONICAL, EXTRA_MAIN_DATE, ColumnType
 
 PARTNER = "case"
 """The partner_id of a case's own partner where the case gives none."""
 
-_TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SEPARATOR = "\x1f"  # of lists: no text of a YAML file holds it
 _SPELLING = Spelling(list_separator=_SEPARATOR)
 _IDS: Mapping[str, str] = {"opportunities": "opportunity_id", "certifications": "certification_id",
@@ -148,8 +146,6 @@ def tables_of(case: Case, partner: Mapping[str, Node]) -> dict[str, CaseRows]:
     found: dict[str, CaseRows] = {}
     named: dict[str, None] = {own: None}
     for table, nodes in case.tables.items():
-        if not _TABLE_NAME.fullmatch(table):
-            raise nodes[0].fail(f"`{table}` is not a name for a table{nearest(table, CANONICAL)}")
         rows = [_filled(table, node, own, place) for place, node in enumerate(nodes, 1)]
         if table not in ("rates", "partners"):
             named |= dict.fromkeys(one.text() for row in rows if (one := row.get("partner_id")) is not None)

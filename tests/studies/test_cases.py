@@ -325,6 +325,10 @@ cases:
         ("{name: one, previous: {tier: gold, as_of: 2026-01-01}, expect: {tier: gold}}", 20, "is not before"),
         ("{name: one, expects: {tier: gold}}", 20, "unknown key `expects`; did you mean `expect`?"),
         ("{name: one, metrics: {revenue: {EMEA: 1}}, expect: {tier: gold}}", 20, "metric revenue is not split"),
+        ("{name: one, expect: {}}", 20, "`expect:` names nothing"),
+        ("{name: one, tables: {oportunities: []}, expect: {tier: gold}}", 20, "did you mean `opportunities`?"),
+        ("{name: one, tables: {opportunities: [5]}, expect: {tier: gold}}", 20, "a mapping"),
+        ("{name: one, tables: {'a b': []}, expect: {tier: gold}}", 20, "is not a name for a table"),
         ("{name: one, partner: {joined_on: soon}, expect: {tier: gold}}", 20, "joined_on `soon`: is not a date"),
     ],
 )  # fmt: skip
