@@ -30,6 +30,7 @@ HEAVY = (
     "rich",
     "requests",
     "numpy",
+    "jinja2",
 )
 
 
@@ -90,6 +91,7 @@ def test_the_wheel_holds_configuration_migrations_and_schemas(project: Path, tmp
     for wanted in ("crmsync/config/crmsync.yaml", "crmsync/config/connectors/salesforce.yaml", "crmsync/py.typed"):
         assert wanted in names
     assert "crmsync/config/programs/channel.yaml" in names
+    assert {"crmsync/templates/programs/reseller.yaml", "crmsync/templates/guide/guide.html.j2"} <= set(names)
     assert any(name.startswith("crmsync/ledger/migrations/versions/v0001") for name in names)
     assert not [name for name in names if name.startswith("tests/")]
     assert any(name.endswith("licenses/LICENSE") for name in names)
