@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -29,9 +30,10 @@ SETTINGS = {
 }
 """What results depend on, whatever the server's own defaults are."""
 
+ITS_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+
 NO_ROOM = ("OutOfMemory", "No space left", "ExecutorLostFailure", "MEMORY_LIMIT", "Resources exhausted")
-
-
+DETAILS = re.compile(r'details = "(.*)')
 GONE = ("StatusCode.UNAVAILABLE", "RETRIES_EXCEEDED", "UNAVAILABLE:", "failed to connect")
 
 
@@ -77,6 +79,7 @@ def open_session(address: SparkAddress, token: str | None = None) -> Any:
     """A session of its own on the server. Errors: ConfigError when nothing answers, or not as Spark 4 does."""
     try:
         with _not_its_doctests():
+            from pyspark.logger import PySparkLogger
             from pyspark.sql.connect.client.core import DefaultChannelBuilder
             from pyspark.sql.connect.client.retries import DefaultPolicy
             from pyspark.sql.connect.session import SparkSession
@@ -84,6 +87,10 @@ def open_session(address: SparkAddress, token: str | None = None) -> Any:
         raise ConfigError(
             f"the engine spark needs the extra `spark`, which is not installed ({error}): pip install 'crmsync[spark]'"
         ) from None
+    for logger in ITS_LOGGERS:  # they would print the query beside the error that tells of it
+        PySparkLogger.getLogger(logger).disabled = True
+    if token is not None and address.host != "localhost" and "use_ssl=true" not in address.url.lower():
+        raise ConfigError(f"{REMOTE}: with {TOKEN} and without use_ssl=true the host must be written localhost")
     _answers(address)
     url = address.url if token is None else f"{address.url.rstrip(';')}{_joint(address.url)}token={token}"
     # a proxy of the environment is for the world outside
@@ -146,7 +153,7 @@ def told() -> Iterator[None]:
 
 
 def _told(error: Exception) -> DataError | StoreError:
-    text, first = _text(error), _first_line(error)
+    text, first = str(error), _first_line(error)
     if isinstance(error, OSError) or any(word in text for word in NO_ROOM):
         return StoreError(f"Spark ran out of memory or disk, or could not read a table: {first}")
     if any(word in text for word in GONE):
@@ -155,12 +162,8 @@ def _told(error: Exception) -> DataError | StoreError:
 
 
 def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in _text(error).splitlines() if line.strip()]
+    """What an error says, without the stack below it; one of the transport says it in its details."""
+    text = str(error)
+    details = DETAILS.search(text)
+    lines = [line.strip() for line in (details[1] if details else text).splitlines() if line.strip()]
     return lines[0][:500] if lines else type(error).__name__
-
-
-def _text(error: Exception) -> str:
-    """What an error says; one of the transport says it in its details."""
-    details = getattr(error, "details", None)
-    said = details() if callable(details) else None
-    return f"{said}\n{error}" if said else str(error)

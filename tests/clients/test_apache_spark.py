@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from crmsync.errors import DataError
+from crmsync.levelling import sql
 from crmsync.levelling.engine import DuckDbEngine
 from crmsync.levelling.engine_spark import SparkEngine
 from crmsync.strict_yaml import read_yaml
@@ -57,6 +60,16 @@ def test_expressions(remote: str) -> None:
     assert dialect.totals(spark) == dialect.totals(duckdb)
     duckdb.close()
     spark.close()
+
+
+def test_what_cannot_be_computed_is_told_once(remote: str, capfd: pytest.CaptureFixture[str]) -> None:
+    engine = SparkEngine(remote)
+    engine.register("t", pa.table({"a": ["abc"]}))
+    with pytest.raises(DataError, match=r"could not compute the program on these tables: .*abc") as told:
+        engine.read(sql.select([sql.cast(sql.col("a"), sql.DOUBLE)], sql.table("t")))
+    engine.close()
+    assert "\n" not in str(told.value)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_hazards(remote: str, tmp_path: Path) -> None:

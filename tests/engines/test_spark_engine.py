@@ -195,6 +195,19 @@ def test_another_machine_needs_a_folder_that_both_see(tmp_path: Path) -> None:
         SparkEngine("sc://spark.example/;use_ssl=true", tmp_path / "nowhere")
 
 
+def test_a_token_goes_to_this_machine_by_its_name_alone(remote: str) -> None:
+    with pytest.raises(ConfigError, match="the host must be written localhost"):
+        SparkEngine(remote, token="secret")
+    SparkEngine(remote.replace("127.0.0.1", "localhost"), token="secret").close()
+
+
+def test_what_the_transport_says_is_told() -> None:
+    with pytest.raises(DataError, match=r"these tables: task 7 panicked"), told():
+        raise RuntimeError(
+            '<Rendezvous of RPC that terminated with:\n\tstatus = INTERNAL\n\tdetails = "task 7 panicked\nat'
+        )
+
+
 def test_no_server_is_said_at_once() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
