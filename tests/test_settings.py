@@ -28,6 +28,17 @@ def test_a_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert TOKEN not in repr(settings)
 
 
+def test_the_token_of_spark_is_a_secret_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+    monkeypatch.setenv("CRMSYNC_SPARK_TOKEN_FILE", str(tmp_path / "token"))
+    settings = load_settings()
+    assert settings.secrets() == {TOKEN}
+    assert TOKEN not in repr(settings)
+    monkeypatch.setenv("CRMSYNC_SPARK_TOKEN_FILE", "/nowhere/token")
+    with pytest.raises(ConfigError, match="CRMSYNC_SPARK_TOKEN_FILE: /nowhere/token: the secret file cannot be read"):
+        load_settings()
+
+
 def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRMSYNC_SALESFORCE__ACESS_TOKEN", TOKEN)
     with pytest.raises(ConfigError, match="CRMSYNC_SALESFORCE__ACCESS_TOKEN") as caught:
