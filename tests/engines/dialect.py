@@ -140,6 +140,20 @@ TRUTH: Mapping[str, Sql] = {
     "case": sql.case([(V, sql.text("yes")), (W, sql.text("other"))]),
     "as text": sql.cast(V, sql.TEXT),
 }
+WINDOWS: Mapping[str, Sql] = {
+    "rank, the largest first": sql.rank_over([W], V, True),
+    "rank, the smallest first": sql.rank_over([], sql.length(V), False),
+    "row number": sql.row_number([W], [(V, False)]),
+    "row number, nulls last": sql.row_number([], [(sql.length(V), True), (V, False)]),
+    "the first of each": sql.first_of(V, [W], [(sql.is_null(V), False), (V, True)]),
+    "rows of each": sql.count_over([W]),
+    "known of each": sql.known_within(V, [W]),
+    "the largest of each": sql.max_over(V, [W]),
+    "the smallest of each": sql.min_over(V, [W]),
+    "sum of each": sql.sum_over(sql.double("0.5"), [W]),
+    "running sum": sql.running_sum(sql.double(1), [W], V),
+    "starts with": sql.starts_with(V, sql.text("a")),
+}
 
 ROWS: Mapping[str, tuple[pa.Table, Mapping[str, Sql]]] = {
     "double": (_table(pa.array(DOUBLES, pa.float64())), DOUBLE),
@@ -148,6 +162,7 @@ ROWS: Mapping[str, tuple[pa.Table, Mapping[str, Sql]]] = {
         MONEY,
     ),
     "text": (_table(pa.array(TEXTS)), TEXT),
+    "window": (_table(pa.array(TEXTS), pa.array([number % 3 or None for number in range(len(TEXTS))])), WINDOWS),
     "list": (_table(pa.array(LISTS, pa.list_(pa.string()))), LIST),
     "date": (_table(pa.array(DAYS, pa.date32()), pa.array(DAYS[::-1], pa.date32())), DAY),
     "truth": (_with_truth(), TRUTH),
