@@ -57,8 +57,10 @@ class Belonging:
         """Everybody who belongs, stood, or is declared or observed. `measures`: the relation m."""
         inner = sql.select([sql.star("m"), sql.star(LIMITS), *sql.columns(self._columns())], measures, self._joins())
         stood = dict.fromkeys((sql.col(BEFORE.stood), first(self.rules, BEFORE.stood)))
-        checked = [sql.coalesce(sql.col(name), sql.false()) for name in ("declared", "observed")]
-        shown = sql.or_(sql.col("belongs"), *stood, *checked)
+        checked: Sql = sql.or_(*(sql.coalesce(sql.col(name), sql.false()) for name in ("declared", "observed")))
+        if self.values is not None and self.values.is_each:
+            checked = sql.and_(checked, sql.col(PER_HAS))  # a value that only others have had says nothing of this one
+        shown = sql.or_(sql.col("belongs"), *stood, checked)
         return sql.select([sql.star()], sql.subquery(inner, "who"), where=shown)
 
     @property

@@ -95,6 +95,8 @@ def previous_standings(
         return nothing_before(program)
     file = str(source) if isinstance(source, Path) else file or "previous standings"
     whole: pa.Table = read_previous(source) if isinstance(source, Path) else source.select(READ)
+    if whole.num_rows == 0:
+        return nothing_before(program)  # nobody belonged anywhere
     table = whole.filter(pc.equal(whole.column("program"), program.key))
     if table.num_rows == 0:
         raise ConfigError(f"holds no standings of program {program.key}", file=file)
