@@ -29,7 +29,7 @@ from tests.levelling.test_cases import cases as text_cases
 from tests.levelling.worlds import FILES, Base, bases, programs
 
 SOAK = "SOAK_EXAMPLES" in os.environ
-OF_EACH_FILE = 10_000 if SOAK else 3
+OF_EACH_FILE = 10_000 if SOAK else 2
 RANDOM = int(os.environ.get("SOAK_EXAMPLES", "6"))
 GALLERY = sorted((PROJECT / "config" / "programs" / "gallery").glob("*.yaml"))
 
