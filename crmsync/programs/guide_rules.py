@@ -11,6 +11,7 @@ from crmsync.programs.guide_words import (
     NOTHING,
     Words,
     counted,
+    grouped,
     joined,
     percent,
     sentence_case,
@@ -169,7 +170,7 @@ def _groups(source: FromGroups) -> str:
     for one in source.having:
         bound = "at most" if one.at_most else "at least"
         window = window_words(one.during)
-        conditions.append(f"{_rows(one.source)} {bound} {one.limit.normalize():f}{f' {window}' if window else ''}")
+        conditions.append(f"{_rows(one.source)} {bound} {grouped(one.limit)}{f' {window}' if window else ''}")
     if source.share:
         return f"share of the {name} with {conditions[0]} that also have {joined(conditions[1:]) or 'it'}"
     return f"number of {name} with {joined(conditions)}"
