@@ -15,7 +15,7 @@ from pathlib import Path
 
 STARTED = re.compile(r"Spark Connect server started at: .*:(\d+)")
 START_S = 240.0  # 15 on an idle machine
-STOP_S = 15.0
+STOP_S = 20.0
 CLUSTER = "local-cluster[2,1,1024]"  # two executors, each a process of its own with one core and 1,024 MB
 
 
@@ -44,7 +44,8 @@ def apache_spark(home: Path, work: Path) -> Iterator[str]:
     }
     options = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
     main = ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
-    command = [str(home / "bin" / "spark-submit"), "--master", CLUSTER, *options, *main]
+    guard = [sys.executable, str(Path(__file__).with_name("guarded.py"))]
+    command = [*guard, str(home / "bin" / "spark-submit"), "--master", CLUSTER, *options, *main]
     environment = {
         **os.environ,
         "SPARK_HOME": str(home),
@@ -54,8 +55,9 @@ def apache_spark(home: Path, work: Path) -> Iterator[str]:
     log = work / "server.log"
     with log.open("wb") as stream:
         server = subprocess.Popen(
-            command, cwd=work, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
-        )
+            command, cwd=work, env=environment, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT,
+        )  # fmt: skip
         try:
             yield f"sc://127.0.0.1:{_port(server, log)}"
         finally:
@@ -76,7 +78,8 @@ def _port(server: subprocess.Popen[bytes], log: Path) -> int:
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
     """Stop the server, which stops its executors; whatever stays is ended with the group that was started for it."""
-    server.terminate()
+    assert server.stdin is not None
+    server.stdin.close()
     with suppress(subprocess.TimeoutExpired):
         server.wait(STOP_S)
     with suppress(ProcessLookupError):  # all gone by itself
