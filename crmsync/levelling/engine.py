@@ -87,13 +87,13 @@ class DuckDbEngine:
             self._submit(lambda: self._view(name, source))
 
     def run(self, name: str, query: Sql) -> str:
-        self._statement(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {query.sql(dialect=self.dialect)}')
+        self._statement(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {_text(query)}')
         return name
 
     def spread(self, name: str, query: Sql) -> str:
         if self._threads == 1:
             return self.run(name, query)
-        text = query.sql(dialect=self.dialect)
+        text = _text(query)
         self._submit(lambda: self._spread(name, text))
         return name
 
@@ -111,11 +111,11 @@ class DuckDbEngine:
         self._connection.register(name, self._registered[name])
 
     def define(self, name: str, query: Sql) -> str:
-        self._statement(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {query.sql(dialect=self.dialect)}')
+        self._statement(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {_text(query)}')
         return name
 
     def read(self, query: Sql) -> pa.Table:
-        text = query.sql(dialect=self.dialect)
+        text = _text(query)
         self._settle()
         try:
             return self._connection.sql(text).to_arrow_table()
@@ -166,6 +166,11 @@ class DuckDbEngine:
         failed = [error for error in (one.exception() for one in under_way) if error is not None]
         if failed:
             raise failed[0]
+
+
+def _text(query: Sql) -> str:
+    """The statement. The tree is written as it stands, without the copy that SQLGlot would make of it first."""
+    return query.sql(dialect=DuckDbEngine.dialect, copy=False)
 
 
 def _told(error: duckdb.Error) -> DataError | StoreError:
