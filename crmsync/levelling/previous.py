@@ -211,6 +211,8 @@ ALWAYS = frozenset({"partner_id", "category", "earned_tier", "granted_tier", "ti
 def asked_columns(columns: Iterable[str], filled: Collection[str], program: Program) -> list[str]:
     """The columns that a day may ask for: of a large base those that hold nothing would cost memory for nothing."""
     wanted = ALWAYS | set(shape_of(program).columns) | set(filled)
+    if wanted.intersection(FIRST):
+        wanted |= set(FIRST)  # asked for together: those who stood without a tier have none of the tiers
     return [name for name in columns if name in wanted]
 
 
