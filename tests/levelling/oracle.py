@@ -13,11 +13,12 @@ from typing import Any
 from crmsync.programs.program import Headline, Program
 from tests.levelling.facts import Facts
 from tests.levelling.oracle_cells import Lower
-from tests.levelling.oracle_day import Day, Row, Standing
-from tests.levelling.oracle_movement import next_return, returns_on
+from tests.levelling.oracle_day import Day
 from tests.levelling.oracle_movement import on as day_of_year
+from tests.levelling.oracle_movement import returns_on
 from tests.levelling.oracle_places import Stood
 from tests.levelling.oracle_remembered import stood_from
+from tests.levelling.oracle_told import Row
 from tests.levelling.oracle_world import Seen, View
 
 COLUMNS = (
@@ -146,7 +147,9 @@ def _with_headline(day: Day, partner: str, rows: list[Row]) -> list[Row]:
         value = value.value if isinstance(value, Lower) else value
         known += [(-value, order[category], row)] if value is not None else []
     first = min(known, key=lambda one: one[:2])[2] if known else None
-    tiered = [(row["rank"], order[row["category"].split("/")[0]], row["granted_tier"]) for row in rows if row["granted_tier"]]
+    tiered = [
+        (row["rank"], order[row["category"].split("/")[0]], row["granted_tier"]) for row in rows if row["granted_tier"]
+    ]
     headline = None
     match program.headline:
         case Headline.HIGHEST if tiered:
@@ -157,6 +160,3 @@ def _with_headline(day: Day, partner: str, rows: list[Row]) -> list[Row]:
             headline = first["granted_tier"]
     account = {"headline_tier": headline, "primary_category": first["category"] if first is not None else None}
     return [{name: value for name, value in (row | account).items() if name not in ("stands", "rank")} for row in rows]
-
-
-__all__ = ["COLUMNS", "Standing", "next_return", "standings"]

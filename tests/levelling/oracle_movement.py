@@ -1,4 +1,4 @@
-"""How a standing moves on one day: a state machine written from the words of the contract. Shares no code with the engine.
+"""How a standing moves on one day: a state machine from the words of the contract. Shares no code with the engine.
 
 Positions: -1 no longer belongs, 0 no tier, 1 the lowest. Source: program-language, sections 7 and 8.
 """
@@ -233,10 +233,7 @@ class Turn:
         grace = self._running()
         new_end = self._deadline(before(self.day, -change.grace.count, change.grace.period.value)
                                  if change.grace else self.day)  # fmt: skip
-        if grace is not None:
-            now = self._deadline(grace) <= self.day
-        else:
-            now = due and new_end <= self.day
+        now = self._deadline(grace) <= self.day if grace is not None else due and new_end <= self.day
         refused_before = self.waiting is not None and self.waiting < start
         falls = below and free and (now or refused_before)
         fallen = max(bottom, start - change.steps) if change.steps else bottom
@@ -262,7 +259,9 @@ class Turn:
             return Moved(start, None, False, keeps_grace, fallen, None, since, events=events)
         declined = fallen if falls and refused else None
         still = self.stood.declined is not None and self.stood.declined < start and calculated < start and not falls
-        return Moved(start, None, False, keeps_grace, declined=self.stood.declined if still else declined, events=events)
+        return Moved(
+            start, None, False, keeps_grace, declined=self.stood.declined if still else declined, events=events
+        )
 
     def _running(self) -> date | None:
         return self.stood.grace_until if not self.came else None
@@ -295,7 +294,12 @@ class Turn:
             if meant(fallen, at) and day >= self._since(self.waiting == fallen):
                 return fallen
             waiting = self.waiting
-            if waiting is not None and meant(waiting, at) and fallen <= waiting < self.start and day >= self._since(True):
+            if (
+                waiting is not None
+                and meant(waiting, at)
+                and fallen <= waiting < self.start
+                and day >= self._since(True)
+            ):
                 return waiting
         return self.start
 

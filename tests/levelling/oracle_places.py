@@ -1,4 +1,4 @@
-"""Metrics that look at other accounts, at tiers or at the past: rank, tier_of, held_for. Shares no code with the engine.
+"""Metrics that look at others, at tiers or at the past: rank, tier_of, held_for. Shares no code with the engine.
 
 Source: program-language, section 3.
 """
@@ -255,3 +255,9 @@ def taken(ladder: Ladder, positions: list[int]) -> int:
     # too few values for any tier leave the lowest one that asks for nothing
     lowest = 1 if ladder.tiers[0].requires is None else 0
     return max(lowest, ordered[ladder.per.at_least - 1] if ladder.per.at_least <= len(ordered) else 0)
+
+
+def values_of(world: Metrics, ladder: Ladder, partner: str) -> list[str]:
+    """The values that any split metric of a ladder has for a partner."""
+    keys = split_keys(world, ladder)
+    return sorted({one for key in keys for one in world.splits(key) if world.has(partner, key, one)})

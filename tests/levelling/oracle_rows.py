@@ -25,7 +25,7 @@ FLOWS = (Aggregate.SUM, *COUNTS)
 
 @dataclass(frozen=True)
 class Asked:
-    """What is aggregated: the source with its filter and window; `split_by` for one value of it; `group` of a column."""
+    """What is aggregated: the source with its filter and window; `split_by` for one value; `group` of a column."""
 
     source: FromRows
     unit: Unit
@@ -65,9 +65,7 @@ def _next(day: date) -> date:
 
 
 def _stretch(world: World, asked: Asked, partner: str, seen: Seen) -> Stretch | None:
-    return stretch(
-        asked.window(world), seen.view.day, seen.shifts, world.partners[partner], world.program.fiscal_start
-    )
+    return stretch(asked.window(world), seen.view.day, seen.shifts, world.partners[partner], world.program.fiscal_start)
 
 
 def has_rows(world: World, asked: Asked, partner: str, scope: Sequence[str], split: str) -> bool:
@@ -119,9 +117,7 @@ def _inside(world: World, asked: Asked, row: Row, span: Stretch) -> bool:
         issued, expires = row.own.get("issued_on"), row.own.get("expires_on")
         if expires is not None and span.tail is not None:
             expires = before(expires, -span.tail.count, span.tail.period.value)
-        ends_later = expires is None or (
-            expires >= span.valid_on if world.facts.last_day else expires > span.valid_on
-        )
+        ends_later = expires is None or (expires >= span.valid_on if world.facts.last_day else expires > span.valid_on)
         return (issued is None or issued <= last) and ends_later
     day = row.own.get(asked.dated_by) if asked.dated_by else row.main_date
     if span.first is None:
@@ -129,9 +125,7 @@ def _inside(world: World, asked: Asked, row: Row, span: Stretch) -> bool:
     return day is not None and span.first <= day <= last
 
 
-def _value(
-    world: World, asked: Asked, scope: Sequence[str], day: date, seen: Seen, span: Stretch | None
-) -> Any:
+def _value(world: World, asked: Asked, scope: Sequence[str], day: date, seen: Seen, span: Stretch | None) -> Any:
     if span is None:
         return None
     formulas = [one for one in (asked.where, asked.source.value) if one is not None]
@@ -225,7 +219,9 @@ def groups(world: World, source: tree.FromGroups, partner: str, seen: Seen) -> A
     for words in sorted(_words(world, source, partner)):
         answers = []
         for asked, one in zip(conditions, source.having, strict=True):
-            grouped = Asked(asked.source, asked.unit, asked.where, asked.during, asked.dated_by, None, (source.of, words))
+            grouped = Asked(
+                asked.source, asked.unit, asked.where, asked.during, asked.dated_by, None, (source.of, words)
+            )
             # a group's condition goes on as it stands: the pace is one of whole metrics
             found = aggregated(world, grouped, partner, [partner], _not_at_pace(seen))
             answers.append(_answer(found, one))
@@ -237,7 +233,7 @@ def groups(world: World, source: tree.FromGroups, partner: str, seen: Seen) -> A
     if not source.share:
         return Lower(Fraction(met)) if unsure else Fraction(met)
     if unsure or unsure_first:
-        return None
+        return Lower(None)
     return Fraction(met, first) if first else None
 
 

@@ -1,4 +1,4 @@
-"""Windows in plain words: the first and last day of each, as seen on a day by one partner. Shares no code with the engine.
+"""Windows in plain words: the first and last day of each, as one partner sees them. Shares no code with the engine.
 
 Source: program-language, section 3 (during).
 """

@@ -1,4 +1,4 @@
-"""The tables as an assessment sees them: accounts and their tree, money, visible records. Shares no code with the engine."""
+"""Tables as an assessment sees them: accounts, their tree, money, visible records. Shares no code with the engine."""
 
 from __future__ import annotations
 

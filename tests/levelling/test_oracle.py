@@ -77,7 +77,7 @@ class Compared:
 def compared(
     program: Program, facts: Facts, as_of: date, folder: Path, source: Any, before: Sequence[Any], last: date
 ) -> Compared:
-    """One assessment by both; `source`: the previous standings for the engine, `before`: their rows, of the day `last`."""
+    """One assessment by both; `source`: the standings before for the engine, `before`: its rows, of day `last`."""
     snapshot, report = snapshot_of(folder, facts)
     assert not report.rejected, report.rejected
     found = assess(program, snapshot, as_of, source).standings

@@ -157,7 +157,7 @@ def programs(draw: Any) -> str:
     ladders += one.ladder("t")
     if has_categories:
         categories["reseller"] = one.category("reseller", "Reseller", "t")
-    head += extras(one, has_categories)
+    head += extras(one)
     body = ["metrics:", *one.lines, "ladders:", *ladders]
     if has_categories:
         body += ["categories:", *(categories[key] for key in one.one((["reseller", "msp"], ["msp", "reseller"])))]
@@ -167,7 +167,7 @@ def programs(draw: Any) -> str:
     return "\n".join(head) + "\n" + REFERENCES + "\n".join(body) + "\n"
 
 
-def extras(one: Writer, has_categories: bool) -> list[str]:
+def extras(one: Writer) -> list[str]:
     """Keys of a program that say nothing about metrics or ladders."""
     lines = []
     if one.chance(20):

@@ -17,7 +17,8 @@ WINDOWS = (
     "previous fiscal year", "since joining", "first 6 months", "last 1 complete month 1 year earlier",
     "this month 1 year earlier", "previous quarter 1 year earlier", "previous fiscal year 6 months earlier",
     "last 12 months until partners.left_on", "ever until partners.left_on", "previous month until partners.left_on",
-    "since joining 1 month earlier", "first 3 months 1 year earlier", "this month 1 month earlier until partners.left_on",
+    "since joining 1 month earlier", "first 3 months 1 year earlier",
+    "this month 1 month earlier until partners.left_on",
 )  # fmt: skip
 WHERES = {
     "opportunities": (
@@ -48,14 +49,25 @@ VALUES = {
     "visits": (("number", "minutes"), ("number", "minutes / 7")),
 }  # fmt: skip
 IN_FORCE = (
-    "in force", "in force", "in force 1 year earlier", "in force plus 1 month", "in force plus 12 months",
-    "in force until partners.left_on", "in force plus 45 days 1 month earlier",
+    "in force",
+    "in force",
+    "in force 1 year earlier",
+    "in force plus 1 month",
+    "in force plus 12 months",
+    "in force until partners.left_on",
+    "in force plus 45 days 1 month earlier",
 )
 ORDERED = {
-    "opportunities": (("money", "amount"), ("text", "stage"), ("text", "type"), ("yes_no", "is_won"), ("number", "share")),
+    "opportunities": (
+        ("money", "amount"),
+        ("text", "stage"),
+        ("text", "type"),
+        ("yes_no", "is_won"),
+        ("number", "share"),
+    ),
     "certifications": (("text", "level"), ("text", "credential")),
     "activities": (("number", "value"), ("text", "kind"), ("yes_no", "verified"), ("money", "value")),
-}
+}  # fmt: skip
 SPLITS = {
     "opportunities": ("type", "stage", "product_line", "partners.region", "partners.country"),
     "certifications": ("product_line", "level", "partners.region"),
@@ -79,7 +91,6 @@ FILES = {
 REFERENCES = (
     "references:\n  zones: {file: zones.csv, key: {type: type}}\n  tiered: {file: tiered.csv, key: {stage: stage}}\n"
 )
-
 
 
 @dataclass
@@ -138,7 +149,18 @@ class Draw:
 
     def rows_metric(self) -> None:
         table = self.one(("opportunities", "opportunities", "certifications", "activities", "activities", "visits"))
-        aggregates = ("sum", "sum", "count", "count_distinct", "average", "minimum", "maximum", "median", "first", "last")
+        aggregates = (
+            "sum",
+            "sum",
+            "count",
+            "count_distinct",
+            "average",
+            "minimum",
+            "maximum",
+            "median",
+            "first",
+            "last",
+        )
         aggregate = self.one(aggregates if table in ORDERED else aggregates[:-2])
         unit = "number"
         if aggregate == "count":
@@ -181,7 +203,7 @@ class Draw:
             cell = {"opportunities": "amount", "activities": "value", "visits": "minutes"}.get(table)
             source = table if aggregate == "count" else f"{table}.{cell}"
             limit = self.one(("at_least: 1", "at_least: 2", "at_most: 1", "at_least: 10", "at_most: 30"))
-            having.append(f'{{{", ".join([f"{aggregate}: {source}", *self.filters(table), limit])}}}')
+            having.append(f"{{{', '.join([f'{aggregate}: {source}', *self.filters(table), limit])}}}")
         share = ", share: yes" if len(having) > 1 and self.chance(40) else ""
         parts = [f"groups: {{of: {of}, having: [{', '.join(having)}]{share}}}", *self.roll_up(False, 25, adds=False)]
         self.add("percent" if share else "number", ", ".join(parts))
@@ -276,7 +298,7 @@ class Draw:
             if self.chance(20):
                 gate = self.one(keys)
                 read.append(gate)
-                earned += f', needs: "{gate} {self.one((">= 1", "> 0", "< 3"))}"'
+                earned += f', needs: "{gate} {self.one((">= 1", "> 0", "< 1"))}"'
             if self.chance(15) and "best:" not in earned:
                 earned += ", allow_negative: yes"
             parts[name] = earned

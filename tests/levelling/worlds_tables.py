@@ -87,7 +87,8 @@ def _tables(draw: Any, as_of: date, last_day: bool, created: bool) -> tuple[Fact
     for number in range(draw(st.integers(0, 6))):
         own = _row(
             "opportunities", opportunity_id=f"o{number}", customer_id=pick("x", "y", None),
-            stage=pick("Won", "Open", None), product_line=pick("cloud", "Edge", None), type=pick("new", "renewal", "other", None),
+            stage=pick("Won", "Open", None), product_line=pick("cloud", "Edge", None),
+            type=pick("new", "renewal", "other", None),
             is_closed=pick(True, False, None), is_won=pick(True, True, False, None),
             amount=_decimal(draw(AMOUNTS)), currency=draw(CURRENCIES), registered_on=day(),
             created_on=pick(None, as_of, as_of + timedelta(days=1), date(2020, 1, 1)), closed_on=day(),
@@ -97,7 +98,8 @@ def _tables(draw: Any, as_of: date, last_day: bool, created: bool) -> tuple[Fact
             opportunities.append({**own, "partner_id": draw(st.sampled_from(ids)), "role": role, "share": share})
     certifications = [
         _row("certifications", certification_id=f"c{number}", partner_id=draw(st.sampled_from(ids)),
-             person_id=pick("x", "y", "z", None), credential=pick("a", "b"), product_line=pick("cloud", "Edge", None), level=pick("pro", "PRO", "basic", None),
+             person_id=pick("x", "y", "z", None), credential=pick("a", "b"), product_line=pick("cloud", "Edge", None),
+             level=pick("pro", "PRO", "basic", None),
              **_validity(day(), day()))
         for number in range(draw(st.integers(0, 6)))
     ]  # fmt: skip
@@ -117,7 +119,8 @@ def _tables(draw: Any, as_of: date, last_day: bool, created: bool) -> tuple[Fact
         ("EUR", date(2025, 1, 1), 1.0), ("USD", date(2024, 6, 1), 1.25), ("USD", date(2026, 1, 1), 1.6),
         ("HUF", date(2020, 1, 1), 401.37))]  # fmt: skip
     rows = {"partners": partners, "opportunities": opportunities, "certifications": certifications,
-            "activities": activities, "visits": visits, "rates": rates, "overrides": _overrides(draw, ids, as_of)}  # fmt: skip
+            "activities": activities, "visits": visits, "rates": rates,
+            "overrides": _overrides(draw, ids, as_of)}  # fmt: skip
     types = {name: _columns(name) for name in rows}
     for name in ("created_on", "credited_amount"):  # money of each credit is amount x share where it is not delivered
         if name == "credited_amount" or not created:
@@ -173,6 +176,7 @@ def _previous(draw: Any, ids: tuple[str, ...], as_of: date) -> list[dict[str, An
                 continue
             earned = draw(st.sampled_from((None, 0, 1, 1)))
             granted = draw(st.sampled_from((earned, earned, 0, 1)))
+            lies = draw(st.sampled_from((None, as_of, as_of + timedelta(days=5))))
             waits = draw(st.sampled_from((None, None, None, 0, 1)))
             rows.append({
                 "partner_id": partner, "category": category, "earned": earned, "granted": granted,
@@ -181,6 +185,6 @@ def _previous(draw: Any, ids: tuple[str, ...], as_of: date) -> list[dict[str, An
                 "overrides": draw(st.sampled_from(([], [], [{"kind": "pin"}]))),
                 "grace_until": draw(st.sampled_from((None, None, as_of, as_of + timedelta(days=5)))),
                 "pending": waits,
-                "pending_on": draw(st.sampled_from((None, as_of, as_of + timedelta(days=5)))) if waits is not None else None,
+                "pending_on": lies if waits is not None else None,
             })  # fmt: skip
     return rows
