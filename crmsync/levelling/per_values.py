@@ -18,7 +18,7 @@ from crmsync.levelling.splits import ladder_values, split_metrics_of
 from crmsync.levelling.spots import NOW
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import show
-from crmsync.programs.program import Ladder, Per, Take, Unit
+from crmsync.programs.program import FromPast, Ladder, Per, Take, Unit
 
 EACH = "*"
 """The split under which a row of one value has its measures."""
@@ -47,10 +47,10 @@ class PerValues:
     def names(self, measures: Measures) -> Measures:
         """The measures of the row's value."""
         starred = {
-            self._column(measures, key, EACH)
-            for key in self.metrics
+            self._column(seen, key, EACH)
+            for key, seen, _ in self._seen(measures)
             for value in self.values
-            if self._column(measures, key, value) in measures.lossy
+            if self._column(seen, key, value) in measures.lossy
         }
         return replace(measures, lossy=measures.lossy | starred).at(split=EACH)
 
@@ -89,13 +89,23 @@ class PerValues:
 
     def _columns(self, measures: Measures, value: str | None) -> Iterator[tuple[str, Sql]]:
         """The measures of a value under the names of EACH; empty where a metric does not have the value."""
-        for key in self._known(measures):
-            here = self._column(measures, key, EACH)
-            there = self._column(measures, key, value) if value in measures.splits.get(key, ()) else None
+        for key, seen, values in self._seen(measures):
+            here = self._column(seen, key, EACH)
+            there = self._column(seen, key, value) if value in values else None
             yield here, sql.col(there) if there is not None else sql.null()
-            if self._is_lossy(measures, key):
+            if self._is_lossy(seen, key):
                 lossy = there is not None and there in measures.lossy
                 yield f"{here}!", sql.col(f"{there}!") if lossy else sql.false()
+
+    def _seen(self, measures: Measures) -> Iterator[tuple[str, Measures, Sequence[str]]]:
+        """The metrics with their values, and the bases of growth and change, which texts about a gap speak of."""
+        program = measures.spots.program
+        for key in self._known(measures):
+            values = measures.splits.get(key, ())
+            yield key, measures, values
+            source = program.metrics[key].source
+            if isinstance(source, FromPast) and source.metric in measures.spots.split:
+                yield source.metric, replace(measures, spot=measures.spot.earlier((source.shift,))), values
 
     def _known(self, measures: Measures) -> list[str]:
         """The metrics that have some of the values, in a view in which they are measured."""
