@@ -124,8 +124,8 @@ def test_faults_are_json_with_json(
         (["explain", "P1", "--run", "last", "--as-of", "2026-01-01"], "leave out --as-of"),
         (["sandbox", "salesforce", "--port", "70000"], "--port"),
         (
-            ["assess", "p.yaml", "--tables", "t", "--as-of", "2026-01-01", "--out", "o.csv", "--engine", "spark"],
-            "not built",
+            ["assess", "p.yaml", "--tables", "t", "--as-of", "2026-01-01", "--out", "o.csv", "--engine", "flink"],
+            "--engine flink is not known",
         ),
         (["assess", "p.yaml", "--tables", "t", "--as-of", "2026-01-01", "--out", "o.xls"], "o.xls"),
     ],
