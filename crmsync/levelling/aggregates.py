@@ -56,10 +56,9 @@ class TablePass:
 
     def compute(self, limits: BoundsOf) -> Made:
         """Tables made, each with its value columns. Every table has a row per partner that has rows."""
-        made = self._plain(limits)
+        made = [*self._plain(limits), *self._distinct(limits)]
         for reach in dict.fromkeys(self.reach(atom.metric) for atom in self.atoms):
             atoms = [atom for atom in self.atoms if self.reach(atom.metric) == reach]
-            made += self._distinct(atoms, limits, reach)
             made += self._reduced(atoms, limits, reach)
             made += self._ordered(atoms, limits, reach)
         return made
@@ -108,6 +107,8 @@ class TablePass:
             wanted = {same.get(key, key) for atom in chosen for key in partials[atom.column]}
             table = self._over_pairs(name, {key: combining(key) for key in sorted(wanted)}, reach)
             made.append(self._finished(table, chosen, reach, same))
+            self.engine.drop([table] if table != name else [])
+        self.engine.drop([name])
         return made
 
     def _partials(self, atom: Atom, limits: BoundsOf) -> dict[str, Sql]:
@@ -128,36 +129,51 @@ class TablePass:
 
     # --- distinct things
 
-    def _distinct(self, atoms: Sequence[Atom], limits: BoundsOf, reach: Reach) -> Made:
+    def _distinct(self, limits: BoundsOf) -> Made:
+        """One table per kind of thing, for all accounts that its metrics reach."""
         by_thing: dict[str, list[Atom]] = {}
-        for atom in atoms:
+        for atom in self.atoms:
             value = self.columns[atom.column].value
             if atom.source.aggregate is Aggregate.COUNT_DISTINCT and value is not None:
                 by_thing.setdefault(value.sql(), []).append(atom)
-        return [self._distinct_of(group, limits, reach, number) for number, group in enumerate(by_thing.values())]
+        return [
+            made for number, group in enumerate(by_thing.values()) for made in self._distinct_of(group, limits, number)
+        ]
 
-    def _distinct_of(self, atoms: Sequence[Atom], limits: BoundsOf, reach: Reach, number: int) -> tuple[str, list[str]]:
+    def _distinct_of(self, atoms: Sequence[Atom], limits: BoundsOf, number: int) -> Made:
         thing = self.columns[atoms[0].column].value
         assert thing is not None
-        flags: dict[str, Sql] = {}
+        flags: dict[str, dict[str, Sql]] = {}
+        some: list[Sql] = []  # rows that no metric counts or lacks need not be grouped
         for atom in atoms:
             counts = self._counts(atom, limits)
-            flags[atom.column] = sql.any_true(counts)
+            some.append(counts)
+            flags[atom.column] = {atom.column: sql.any_true(counts)}
             if self.columns[atom.column].lost is not None:
-                flags[f"{atom.column}?lost"] = sql.any_true(self._lost(atom, limits))
-            flags |= self._some(atom, counts, limits)
+                some.append(self._lost(atom, limits))
+                flags[atom.column][f"{atom.column}?lost"] = sql.any_true(some[-1])
+            flags[atom.column] |= self._some(atom, counts, limits)
         keys = {**{key: sql.col(key, "f") for key in self.keys}, "thing": thing}
-        things = sql.select([*sql.columns(keys), *sql.columns(flags)], self.source.relation, group=list(keys.values()))
-        name = self.engine.run(self._named(f"things{number}", reach), things)
-        name = self._over_pairs(name, dict.fromkeys(flags, sql.any_true), reach, ("thing",))
-        counted = {
-            flag: sql.any_true(sql.col(flag))
-            if flag.endswith(("?lost", "?some"))
-            else sql.count_of(sql.col("thing"), sql.col(flag))
-            for flag in flags
-        }
-        counts_of = self._grouped(self._named(f"counts{number}", reach), name, counted)
-        return self._finished(counts_of, atoms, reach)
+        everything = {name: flag for columns in flags.values() for name, flag in columns.items()}
+        shown, group = [*sql.columns(keys), *sql.columns(everything)], list(keys.values())
+        things = sql.select(shown, self.source.relation, where=sql.or_(*some), group=group)
+        name = self.engine.run(self._named(f"things{number}"), things)
+        made: Made = []
+        for reach in dict.fromkeys(self.reach(atom.metric) for atom in atoms):
+            chosen = [atom for atom in atoms if self.reach(atom.metric) == reach]
+            wanted = [flag for atom in chosen for flag in flags[atom.column]]
+            reached = self._over_pairs(name, dict.fromkeys(wanted, sql.any_true), reach, ("thing",))
+            counted = {
+                flag: sql.any_true(sql.col(flag))
+                if flag.endswith(("?lost", "?some"))
+                else sql.count_of(sql.col("thing"), sql.col(flag))
+                for flag in wanted
+            }
+            counts_of = self._grouped(self._named(f"counts{number}", reach), reached, counted)
+            made.append(self._finished(counts_of, chosen, reach))
+            self.engine.drop([counts_of, *([reached] if reached != name else [])])
+        self.engine.drop([name])
+        return made
 
     # --- opportunities that stand in several rows
 
@@ -274,7 +290,10 @@ class TablePass:
         for atom in atoms:
             value = sql.case([(nothing, atom.without_rows())], sql.col(atom.column, "d"))
             if atom.column in spans:
-                value = sql.case([(sql.is_null(spans[atom.column].last), sql.null(atom.kind))], value)
+                missing = sql.is_null(spans[atom.column].last)
+                value = sql.case([(missing, sql.null(atom.kind))], value)
+                if atom.lost in values:  # without the window no record of it can be lost
+                    values[atom.lost] = sql.and_(sql.not_(missing), sql.coalesce(values[atom.lost], sql.false()))
             values[atom.column] = value
         match = sql.eq(sql.col("partner_id", "d"), sql.col("partner_id", "sp"))
         joins = [("left", sql.subquery(query, "d"), match)]
