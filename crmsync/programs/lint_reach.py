@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+
+from sqlglot import exp
+from sqlglot.expressions import Expression
 
 from crmsync.programs.lint_findings import (
     Finding,
@@ -158,7 +162,24 @@ def _is_share(program: Program, source: FromFormula) -> bool:
         return False
     same = above.source == below.source and above.during == below.during and above.rolls_up == below.rolls_up
     counts = below.source.aggregate in (Aggregate.COUNT, Aggregate.COUNT_DISTINCT)
-    return same and counts and above.where is not None and below.where is None
+    return same and counts and _asked(below) <= _asked(above)
+
+
+def _asked(metric: Metric) -> set[str]:
+    """The conditions that a row of the metric meets, and what follows from them: a deal that is won is closed."""
+    if metric.where is None:
+        return set()
+    parts = {part.sql(dialect="duckdb").lower() for part in _conditions(metric.where.tree)}
+    closed = {part.replace("is_won", "is_closed") for part in parts if re.fullmatch(r'[\w".]*\bis_won\b"?', part)}
+    return parts | closed
+
+
+def _conditions(tree: Expression) -> Iterator[Expression]:
+    if isinstance(tree, exp.And | exp.Paren):
+        for part in tree.iter_expressions():
+            yield from _conditions(part)
+    else:
+        yield tree
 
 
 # --- contradictions

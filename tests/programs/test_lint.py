@@ -25,6 +25,9 @@ metrics:
   all_deals: {count: opportunities}
   win_rate: {unit: percent, formula: won / (won + lost)}
   share_won: {unit: percent, formula: won / all_deals}
+  closed: {count: opportunities, where: is_closed}
+  closing: {unit: percent, formula: won / closed}
+  turned: {unit: percent, formula: closed / won}
   growth: {unit: percent, growth_of: revenue, versus: 1 year earlier}
   place: {unit: percent, percentile_of: revenue}
   complaints: {count: activities, where: kind = 'complaint', better: lower}
@@ -42,7 +45,7 @@ metrics:
 
 
 def findings(folder: Path, requires: str, more: str = "", delivered: Delivered | None = None) -> list[str]:
-    """`line: kind: message` of a program whose tiers (from line 27 on) are these; unused metrics are left out."""
+    """`line: kind: message` of a program whose tiers (from line 30 on) are these; unused metrics are left out."""
     path = folder / "p.yaml"
     path.write_text(f"{HEAD}ladders:\n  main:\n    tiers:\n{requires}{more}", encoding="utf-8")
     found = lint(load_program(path), delivered)
@@ -59,12 +62,13 @@ def tiers(*requires: str) -> str:
 @pytest.mark.parametrize(
     ("requires", "told"),
     [
-        ("{points: 120}", "28: unreachable: tier t1 cannot be reached: points >= 120, but points is at most 100"),
+        ("{points: 120}", "31: unreachable: tier t1 cannot be reached: points >= 120, but points is at most 100"),
         ("{points: '> 100'}", "points > 100, but points is at most 100 and at least 0"),
         ("{points.training: 41}", "points.training >= 41, but points.training is at most 40"),
         ("{points.deals: 11}", "points.deals is at most 10 and at least 0"),
         ("{win_rate: 101%}", "win_rate >= 101%, but win_rate is at most 100%"),
         ("{share_won: 110%}", "share_won is a share of a whole, which ends at 100%"),
+        ("{closing: 101%}", "closing is a share of a whole, which ends at 100%"),
         ("{place: '< 0%'}", "place < 0%, but place is at most 100% and at least 0%"),
         ("{complaints: '< 0'}", "complaints < 0, but complaints is at least 0"),
         ("{all: [{people: 5}, {people: '< 5'}]}", "people >= 5 and people < 5 contradict each other"),
@@ -88,6 +92,7 @@ def test_a_tier_that_nobody_can_reach(tmp_path: Path, requires: str, told: str) 
         "{points: 100}",
         "{win_rate: 100%}",
         "{growth: 150%}",
+        "{turned: 150%}",
         "{place: '<= 3%'}",
         "{all: [{people: 5}, {people: '<= 5'}]}",
         "{any: [{points: 120}, {people: 2}]}",
@@ -103,15 +108,15 @@ def test_what_is_meant_is_not_spoken_of(tmp_path: Path, requires: str) -> None:
 
 def test_steps_never_pass_a_tier_that_cannot_be_reached(tmp_path: Path) -> None:
     found = findings(tmp_path, tiers("{points: 120}", "{people: 2}"), "    climb: steps\n")
-    assert "29: unreachable: tier t2 cannot be reached: `climb: steps` stops below tier t1" in "\n".join(found)
+    assert "32: unreachable: tier t2 cannot be reached: `climb: steps` stops below tier t1" in "\n".join(found)
 
 
 @pytest.mark.parametrize(
     ("low", "high", "told"),
     [
-        ("{revenue: 500}", "{revenue: 400}", "29: not-rising: tier t2 asks revenue >= 400, less than tier t1 "
+        ("{revenue: 500}", "{revenue: 400}", "32: not-rising: tier t2 asks revenue >= 400, less than tier t1 "
          "below it (500)"),
-        ("{revenue: 500}", "{revenue: 500}", "29: not-rising: tier t2 asks the same as tier t1 below it"),
+        ("{revenue: 500}", "{revenue: 500}", "32: not-rising: tier t2 asks the same as tier t1 below it"),
         ("{complaints: '< 3'}", "{complaints: '< 5'}", "not-rising: tier t2 asks complaints < 5, less than"),
         ("{revenue: 500, people: 2}", "{revenue: 900, people: 1}", "mixed: tier t2 asks people >= 1, less than tier t1 "
          "below it (2), though it asks more of revenue"),
@@ -119,7 +124,7 @@ def test_steps_never_pass_a_tier_that_cannot_be_reached(tmp_path: Path) -> None:
          "below it does"),
         ("{revenue: {by: region, default: 500, LATAM: 300}}", "{revenue: {by: region, default: 900, LATAM: 200}}",
          "mixed: tier t2 asks revenue >= 200 for region LATAM, less than tier t1 below it (300)"),
-        ("{revenue: 500}", "{revenue: 5001}", "29: cliff: revenue jumps from 500 in tier t1 to 5001 in tier t2"),
+        ("{revenue: 500}", "{revenue: 5001}", "32: cliff: revenue jumps from 500 in tier t1 to 5001 in tier t2"),
     ],
 )  # fmt: skip
 def test_tiers_beside_each_other(tmp_path: Path, low: str, high: str, told: str) -> None:
@@ -144,7 +149,7 @@ def test_tiers_that_rise_are_not_spoken_of(tmp_path: Path, low: str, high: str) 
 def test_what_keeps_a_tier_is_not_harder_than_what_gives_it(tmp_path: Path) -> None:
     found = findings(tmp_path, "      - t0\n      - {key: t1, requires: {revenue: 500}, keeps: {revenue: 600}}\n")
     assert found == [
-        "28: keeps-harder: tier t1 is kept by revenue >= 600, harder than entering it (500): who just enters falls "
+        "31: keeps-harder: tier t1 is kept by revenue >= 600, harder than entering it (500): who just enters falls "
         "again"
     ]
 
@@ -152,7 +157,7 @@ def test_what_keeps_a_tier_is_not_harder_than_what_gives_it(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("requires", "told"),
     [
-        ("{people: 0}", "28: dead: tier t1: people >= 0 is met by everybody: no value of people is outside"),
+        ("{people: 0}", "31: dead: tier t1: people >= 0 is met by everybody: no value of people is outside"),
         ("{points: '<= 100', people: 2}", "points <= 100 is met by everybody"),
         ("{all: [{revenue: 500}, {revenue: '> 300'}]}", "revenue > 300 changes nothing: revenue >= 500 is "
          "asked"),
@@ -200,10 +205,10 @@ commission: {of: win_rate, bands: {0%: 3%, 50%: 10%, 90%: 9%}}
     path.write_text(f"{head}ladders:\n  main:\n    tiers:\n      - t0\n{more}", encoding="utf-8")
     told = [f"{one.line}: {one.kind}: {one.message}" for one in lint(load_program(path)) if one.kind != "unused"]
     assert told == [
-        "16: cap: `max: 120` of points is never reached: its parts give at most 95",
-        "23: not-rising: part points.deals: the band from 10 gives 4, fewer points than the one from 1 (5)",
-        "29: benefit-falls: tier t2 gives discount 15%, less than tier t1 below it (20%)",
-        "30: not-rising: commission: the band from 90% gives 9%, less than the one from 50% (10%)",
+        "19: cap: `max: 120` of points is never reached: its parts give at most 95",
+        "26: not-rising: part points.deals: the band from 10 gives 4, fewer points than the one from 1 (5)",
+        "32: benefit-falls: tier t2 gives discount 15%, less than tier t1 below it (20%)",
+        "33: not-rising: commission: the band from 90% gives 9%, less than the one from 50% (10%)",
     ]
 
 
@@ -232,7 +237,18 @@ def test_a_metric_that_nothing_reads(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(HEAD + "ladders:\n  main: {tiers: [t0, {key: t1, requires: {points: 5, win_rate: 5%}}]}\n")
     unused = [one.message.split()[1] for one in lint(load_program(path)) if one.kind == "unused"]
-    assert unused == ["all_deals", "share_won", "growth", "place", "complaints", "plan", "level"]
+    assert unused == [
+        "all_deals",
+        "share_won",
+        "closed",
+        "closing",
+        "turned",
+        "growth",
+        "place",
+        "complaints",
+        "plan",
+        "level",
+    ]
 
 
 CATEGORIES = """\
@@ -279,11 +295,11 @@ def test_columns_and_texts_that_the_tables_do_not_have(tmp_path: Path) -> None:
     asked = "{revenue: {by: region, default: 9, EMAE: 5}, complaints: '< 3', plan: yes, level: '= a', people: 2}"
     assert findings(tmp_path, tiers(asked), delivered=TABLES) == [
         "5: unknown-table: table certifications is not delivered: it is empty",
-        "13: unknown-text: no row of activities has kind 'complaint'; did you mean `Complaint`?",
-        "14: unknown-column: `partners` has no column `plan`; did you mean `plans`?",
-        "15: unknown-column: `partners` has no column `level`; known: `country`, `currency`, `declared_categories`, "
+        "16: unknown-text: no row of activities has kind 'complaint'; did you mean `Complaint`?",
+        "17: unknown-column: `partners` has no column `plan`; did you mean `plans`?",
+        "18: unknown-column: `partners` has no column `level`; known: `country`, `currency`, `declared_categories`, "
         "`joined_on`, `name`, `owner_id`, `parent_id`, `partner_id`, `plans`, `region`, `status`",
-        "28: unknown-text: no row of partners has region 'EMAE'; did you mean `EMEA`?",
+        "31: unknown-text: no row of partners has region 'EMAE'; did you mean `EMEA`?",
     ]
 
 
@@ -292,10 +308,10 @@ def test_the_command_ends_with_0_on_findings_and_4_on_a_file_that_does_not_load(
     path.write_text(f"{HEAD}ladders:\n  main:\n    tiers:\n{tiers('{points: 120}')}", encoding="utf-8")
     found = ended("lint", str(path), "--json")
     assert found.code == 0
-    assert {"kind": "unreachable", "file": str(path), "line": 28} == {
+    assert {"kind": "unreachable", "file": str(path), "line": 31} == {
         key: json.loads(found.out)["findings"][-1][key] for key in ("kind", "file", "line")
     }
-    assert f"{path}:28: unreachable: tier t1 cannot be reached" in ended("lint", str(path)).out
+    assert f"{path}:31: unreachable: tier t1 cannot be reached" in ended("lint", str(path)).out
     path.write_text("program: p\n", encoding="utf-8")
     assert ended("lint", str(path)).code == 4
 
@@ -308,8 +324,8 @@ def test_lint_reads_a_folder_of_tables(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(f"{HEAD}ladders:\n  main:\n    tiers:\n{tiers('{complaints: 3, plan: yes}')}", encoding="utf-8")
     told = ended("lint", str(path), "--tables", str(tables)).out
-    assert f"{path}:14: unknown-column: `partners` has no column `plan`; did you mean `plans`?" in told
-    assert f"{path}:13: unknown-text: no row of activities has kind 'complaint'; did you mean `Complaint`?" in told
+    assert f"{path}:17: unknown-column: `partners` has no column `plan`; did you mean `plans`?" in told
+    assert f"{path}:16: unknown-text: no row of activities has kind 'complaint'; did you mean `Complaint`?" in told
     assert ended("lint", str(path), "--tables", str(tmp_path / "nowhere")).code == 4
 
 
