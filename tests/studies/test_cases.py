@@ -422,3 +422,18 @@ cases:
     expect: {granted: low}
 """, "")  # fmt: skip
     assert {name: result.differences for name, result in found.items() if not result.passed} == {}
+
+
+def test_review_days_between_the_days_of_a_timeline_see_what_was_given_before(tmp_path: Path) -> None:
+    """On 1 April the numbers of January still hold: the tier is lost, and May does not save it."""
+    program = PROGRAM.replace("cases:\n", "movement: {promote: {on: [07-01]}, demote: {on: [04-01]}}\ncases:\n")
+    passes(tmp_path, """\
+  - name: one
+    previous: {tier: silver, since: 2025-06-01}
+    on:
+      - {date: 2026-01-15, metrics: {revenue: 5, people: 1}, expect: {tier: registered, granted: silver}}
+      - date: 2026-05-01
+        metrics: {revenue: 200000, people: 2}
+        expect: {tier: silver, granted: registered, previous: silver, movement: demoted, tier_since: 2026-04-01}
+      - {date: 2026-07-01, expect: {granted: silver, movement: promoted, previous: registered}}
+""", program)  # fmt: skip
