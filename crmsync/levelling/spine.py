@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from crmsync.levelling import previous, sql, versions
 from crmsync.levelling.aside import Aside
@@ -26,6 +24,7 @@ from crmsync.levelling.loss import first_days_of_loss
 from crmsync.levelling.loss_daily import Look, Looking
 from crmsync.levelling.measures import Measures, with_alias
 from crmsync.levelling.measuring import MEASURES, compute_measures, wanted_metrics
+from crmsync.levelling.ordering import in_order
 from crmsync.levelling.override_entries import without_measured
 from crmsync.levelling.overrides import MEASURED, Overrides
 from crmsync.levelling.per_values import per_values
@@ -208,19 +207,8 @@ def compute_standings(
         engine.drop([MEASURES])
     first = next(iter(program.categories))  # of partners that are gone every value is null, whatever the category
     metrics = metrics_struct(with_alias(names[NOW], "m").at(category=first))
-    rows = engine.read(standings_query(program, levelling.days, metrics, before.stands))
-    standings = with_names(in_order(rows), names[NOW])
+    query = standings_query(program, levelling.days, metrics, before.stands)
+    standings = with_names(in_order(engine.read(query)), names[NOW])
     if losses is not None:
         standings = with_losses(standings, losses)
     return with_lapses(standings, lapses) if lapses is not None else standings
-
-
-def in_order(standings: pa.Table) -> pa.Table:
-    """Ordered by partner_id and category.
-
-    Sorting keys alone is much cheaper than wide nested rows in the engine; measures are made in order, so that with
-    one category nothing is left to sort.
-    """
-    order = pc.sort_indices(standings, [("partner_id", "ascending"), ("category", "ascending")])
-    in_order_already = pc.all(pc.equal(order, pa.array(np.arange(len(order), dtype=np.uint64)))).as_py()
-    return standings if in_order_already is not False else standings.take(order)
