@@ -138,7 +138,7 @@ class Criteria:
 
     def as_turned(self, turned: bool) -> Criteria:
         """The same criteria, asked for whether they hold, or for whether they do not."""
-        return self if turned == self.turned else replace(self, turned=turned)
+        return self if turned == self.turned else self._turned()
 
     def criterion(self, criterion: Criterion) -> Sql:
         """One comparison; a metric with `when_missing: fail` is unmet where it is unknown."""
@@ -218,8 +218,7 @@ class Criteria:
             known = values[place] if place is not None else None
             chosen.append((condition, known.sql if known is not None else sql.null()))
             shown.append((condition, show(known) if known is not None else sql.null(sql.TEXT)))
-        kind = values[0].kind
-        return Value(sql.case(chosen), kind, shown=sql.case(shown))
+        return Value(sql.case(chosen), values[0].kind, unknown=True, shown=sql.case(shown))
 
 
 class Slots:
@@ -236,7 +235,7 @@ class Slots:
 
     def required(self, criterion: Criterion, required: Value) -> Value:
         """The required value as a column; one that is another metric differs by view and stays as it is."""
-        if required.unknown:
+        if required.unknown and not isinstance(criterion.value, FromSheet):
             return required
         name = f"required_{self._number(criterion)}"
         self.required_columns.setdefault(name, required.sql)

@@ -134,7 +134,7 @@ class GapQuery:
         """The measures of one criterion."""
         criterion = leaf.criterion
         value, required = self.criteria.value(criterion), self.criteria.required(criterion)
-        holds = self.criteria.criterion(criterion)
+        holds = self.criteria.as_turned(leaf.turned).criterion(criterion)
         met = sql.coalesce(sql.not_(holds) if leaf.turned else holds, sql.false())
         unmet = sql.case([(met, sql.double(0))], sql.double(1))
         if value.kind not in (MONEY, NUMBER, COUNT) or required.kind not in (MONEY, NUMBER, COUNT):

@@ -195,7 +195,7 @@ def _unknown_without_span(atom: GroupsAtom, query: Sql, spans: Sequence[Span]) -
     values = {
         "partner_id": sql.col("partner_id", "sp"),
         atom.column: sql.case([(missing, sql.null(sql.DOUBLE))], value),
-        atom.lost: sql.coalesce(sql.col(atom.lost, "d"), sql.false()),
+        atom.lost: sql.and_(sql.not_(missing), sql.coalesce(sql.col(atom.lost, "d"), sql.false())),
     }
     match = sql.eq(sql.col("partner_id", "d"), sql.col("partner_id", "sp"))
     joins = [("left", sql.subquery(query, "d"), match), *(span.join("sp") for span in tables.values())]

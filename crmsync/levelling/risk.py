@@ -121,7 +121,8 @@ class Reasons:
 
     def _sentence(self, leaf: Leaf) -> Sql:
         criterion, now = leaf.criterion, self._looks.now
-        met = _by_why({number: look.criterion(criterion) for number, look in self._looks.by_number().items()})
+        looks = self._looks.by_number()
+        met = _by_why({number: look.as_turned(leaf.turned).criterion(criterion) for number, look in looks.items()})
         missed = sql.coalesce(met if leaf.turned else sql.not_(met), sql.not_(sql.false()))
         metric = now.program.metrics[criterion.metric]
         needs = ("not " if leaf.turned else "") + NEEDS[criterion.comparison]

@@ -146,7 +146,9 @@ def held_tier(rules: Rules, tier: str, before: str) -> Sql:
     if tier not in keys:
         return sql.null(sql.DATE)
     wanted = sql.number(keys.index(tier) + 1)
-    stood = sql.and_(sql.col(BEFORE.stood), sql.ge(sql.col(BEFORE.granted), wanted))
-    since = sql.case([(stood, sql.coalesce(sql.col(before), sql.col(BEFORE.since)))], sql.null(sql.DATE))
+    # a hand-kept tier of a first run counts as granted the day before, with nothing remembered of it
+    remembered = sql.case([(sql.col(BEFORE.stood), sql.col(before))], sql.null(sql.DATE))
+    had = sql.ge(sql.col(BEFORE.granted), wanted)
+    since = sql.case([(had, sql.coalesce(remembered, sql.col(BEFORE.since)))], sql.null(sql.DATE))
     now = sql.coalesce(since, sql.day(rules.as_of))
     return sql.case([(sql.ge(sql.col("granted"), wanted), now)], sql.null(sql.DATE))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -203,9 +203,12 @@ class Places:
             days = [self.stood[partner, one].held.get(key) for one in of if (partner, one) in self.stood]
             return min((one for one in days if one is not None), default=self.world.as_of)
         stood = self.stood.get((partner, str(seen.category)))
-        if stood is None or stood.gone or source.tier is None:
+        if stood is None or stood.gone:  # a hand-kept tier counts as granted the day before
+            started = self.started(seen.category, partner)
+            stood = Stood(granted=started, since=self.world.as_of - timedelta(days=1))
+        if seen.category is None or source.tier is None:
             return None
-        tiers = [tier.key for tier in self.world.program.ladder_of(str(seen.category)).tiers]
+        tiers = [tier.key for tier in self.world.program.ladder_of(seen.category).tiers]
         if source.tier not in tiers or (stood.granted or 0) < tiers.index(source.tier) + 1:
             return None
         return stood.held.get(key) or stood.since
