@@ -33,7 +33,7 @@ ENVIRONMENT = os.environ.get("APACHE_SPARK")
 pytestmark = [
     pytest.mark.skipif(ENVIRONMENT is None, reason="needs Apache Spark: run `make clients`"),
     pytest.mark.xdist_group("apache_spark"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 
