@@ -211,8 +211,8 @@ class StandingRow:
         """Whether only values that are not known hold the earned tier."""
         if self.rules.is_plain:
             return sql.gt(sql.col("earned"), sql.col("calculated"))
-        held = sql.lt(sql.col("calculated"), sql.col("start"))
-        return sql.coalesce(sql.and_(held, sql.ge(sql.col("possible"), sql.col("start"))), sql.false())
+        above = sql.lt(sql.col("calculated"), sql.col("earned"))
+        return sql.coalesce(sql.and_(above, sql.ge(sql.col("possible"), sql.col("earned"))), sql.false())
 
     def _check(self) -> Sql:
         if self.category.observed is None:
