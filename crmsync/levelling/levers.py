@@ -110,16 +110,21 @@ def _of_ratio(program: Program, formula: Formula, required: Value, names: Measur
     inside = len(rest) == len(others) - len(terms)
     ratio = as_double(required).sql
     part, whole = (_evaluated(formula, node, names, program) for node in (above, below))
-    levers = [Lever(_name(above), True, part, _more(part, whole, ratio, inside))]
-    if not inside:
+    levers = [Lever(_name(above), True, part, _more(part, whole, ratio, inside))] if _moves(above) else []
+    if not inside and _moves(below):
         levers.append(Lever(_name(below), False, whole, _less(part, whole, ratio)))
-    elif rest:
+    elif inside and any(_moves(one) for one in rest):
         left = _sum(rest)
         value = _evaluated(formula, left, names, program)
         total = sql.add(as_double(part).sql, as_double(value).sql)
         both = Value(total, NUMBER)
         levers.append(Lever(_name(left), False, value, _less(part, both, ratio)))
     return levers
+
+
+def _moves(node: Sql) -> bool:
+    """Whether anything could change it: a bare number is no lever."""
+    return node.find(exp.Column) is not None
 
 
 def _more(part: Value, whole: Value, ratio: Sql, inside: bool) -> Sql:

@@ -114,11 +114,17 @@ def _account(program: Program) -> dict[str, Sql]:
             by = [(sql.is_null(sql.col("yardstick")), False), (sql.col("yardstick"), True), order]
             known = sql.case([(sql.not_null(sql.col("yardstick")), sql.col("granted_tier"))], sql.null(sql.TEXT))
             headline = sql.first_of(known, partner, by)
-        case _ if len(program.categories) == 1:
+        case _ if len(program.categories) == 1 and not _stands_by_value(program):
             headline = sql.col("granted_tier")
         case _:
             headline = sql.first_of(sql.col("granted_tier"), partner, [has_tier, (rank, True), order])
     return {"headline_tier": headline, "primary_category": primary}
+
+
+def _stands_by_value(program: Program) -> bool:
+    """Whether some category has a standing per value: then one category is several rows of an account."""
+    pers = [program.ladder_of(key).per for key in program.categories]
+    return any(per is not None and per.take is Take.EACH for per in pers)
 
 
 KEPT = ("earned_tier", "granted_tier", "tier_since", "pending_tier", "pending_on", "grace_until", *previous.CARRIED)
