@@ -64,12 +64,18 @@ def build_hierarchy(partner_ids: pa.ChunkedArray, parent_ids: pa.ChunkedArray) -
     flat = not bool((parent >= 0).any())
     cyclic = _break_cycles(parent, ids)
     deep = _cut_too_deep(parent)
-    faulty = tuple(sorted({*_names(ids, cyclic), *_names(ids, deep)}))
+    faulty = tuple(_sorted(ids, np.union1d(cyclic, deep)))
     return Hierarchy(ids, parent, faulty, orphans, flat)
 
 
 def _names(ids: pa.Array, positions: np.ndarray | Sequence[int]) -> list[str]:
     names: list[str] = ids.take(pa.array(positions, pa.int64())).to_pylist()
+    return names
+
+
+def _sorted(ids: pa.Array, positions: np.ndarray) -> list[str]:
+    chosen = ids.take(pa.array(positions, pa.int64()))
+    names: list[str] = chosen.take(pc.sort_indices(chosen)).to_pylist()
     return names
 
 
