@@ -3,7 +3,7 @@
 `best`, `family best` and `inherit` act on the finished value of every account, so the measures made so far become a
 table first (a barrier), the best of each is found over the tree, and what is built on it follows. An unknown value
 never wins; the best of none known is unknown. A lower bound that takes part leaves the best a lower bound; where lower
-is better it says nothing and counts as unknown.
+is better it says nothing about the others and counts as unknown.
 
 Source: program-language, section 3 (roll-up).
 """
@@ -72,8 +72,13 @@ class Own:
             return {self.column: self._best_of(value)}
         lost = sql.col(self.lost, "m")
         if self.lower:
-            sure = sql.case([(lost, sql.null())], value)
-            return {self.column: self._best_of(sure), self.lost: sql.any_true(sql.false())}
+            # who stands alone has its own value, a lower bound as it is
+            alone = sql.eq(sql.count(), sql.number(1))
+            sure = self._best_of(sql.case([(lost, sql.null())], value))
+            return {
+                self.column: sql.case([(alone, self._best_of(value))], sure),
+                self.lost: sql.and_(alone, sql.any_true(lost)),
+            }
         bound = sql.any_true(sql.and_(lost, sql.not_null(value)))
         return {self.column: self._best_of(value), self.lost: bound}
 

@@ -93,13 +93,14 @@ class Metrics(World):
         lower = metric.lower_is_better or isinstance(metric.source, tree.FromRank)
         found = [self._own(metric, one, seen) for one in self.scope(metric, partner)]
         found = [one for one in found if one is not None and not (isinstance(one, Lower) and one.value is None)]
-        if lower:
+        if lower and len(self.scope(metric, partner)) > 1:
             known = [one for one in found if not isinstance(one, Lower)]
             return min(known) if known else None
         values = [one.value if isinstance(one, Lower) else one for one in found]
         if not values:
             return None
-        return Lower(max(values)) if any(isinstance(one, Lower) for one in found) else max(values)
+        best = min(values) if lower else max(values)
+        return Lower(best) if any(isinstance(one, Lower) for one in found) else best
 
     def _own(self, metric: Metric, partner: str, seen: Seen) -> Any:
         where = (partner, metric.key, seen, "own")

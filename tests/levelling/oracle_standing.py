@@ -141,7 +141,7 @@ class Standing:
     @cached_property
     def numbers(self) -> Numbers:
         if not self.belongs:
-            self._held_today(0)
+            self._held_today(self.kept)
             return Numbers(False, self.takes_part, -1, -1)
         holds = self._held_today(self.kept)
         found = [self._highest(holds, unknown) for unknown in (False, True)]
