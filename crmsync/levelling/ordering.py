@@ -10,15 +10,17 @@ PIECE = 65_536
 """Rows that are brought into order at a time."""
 
 
-def in_order(standings: pa.Table) -> pa.Table:
+def in_order(standings: pa.Table, filled: str | None = None) -> pa.Table:
     """Ordered by partner_id and category. Batches of the given table are let go as soon as their last row is taken, so
-    the caller should not keep it.
+    the caller should not keep it. `filled`: a column whose empty rows are left out.
 
     Sorting keys alone is much cheaper than wide nested rows in the engine; measures are made in order, so that with
     one category nothing is left to sort, and with several each batch is soon used up.
     """
     order = pc.sort_indices(standings, [("partner_id", "ascending"), ("category", "ascending")]).to_numpy()
-    if np.array_equal(order, np.arange(len(order), dtype=order.dtype)):
+    if filled is not None:
+        order = order[pc.is_valid(standings.column(filled)).to_numpy()[order]]
+    if len(order) == len(standings) and np.array_equal(order, np.arange(len(order), dtype=order.dtype)):
         return standings
     schema, batches = standings.schema, dict(enumerate(standings.to_batches()))
     del standings

@@ -143,7 +143,7 @@ class Day:
         self.measure(light=True)
         self.levelling.engine.define("standing", sql.union_all(self._parts(light=True)))
         query = light_query(self.levelling.program, self.levelling.days)
-        return in_order(self.levelling.engine.read(query))
+        return in_order(self.levelling.engine.read(query), filled="movement")
 
     def whole(self, keep_measures: bool = False) -> pa.Table:
         """The standings; their overrides are still to be filled in."""

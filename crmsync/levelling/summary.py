@@ -6,6 +6,7 @@ from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from sqlglot import exp
 
 from crmsync.levelling import previous, sql
 from crmsync.levelling.atoms import Days
@@ -35,26 +36,39 @@ LIGHT = frozenset(
 def standings_query(program: Program, days: Days, metrics: Sql, has_previous: bool) -> Sql:
     """All rows with all columns of the standings table; `risk_on` only where the tier is lost already.
 
-    Without a join, so that rows that were made in order stay in order.
-
     `metrics` reads the measures (alias m); it serves partners that are no longer there, whose values are all null.
     """
-    account = sql.select([sql.star(), *sql.columns(_account(program))], sql.table("standing"))
     values = _values(program, days.as_of)
     below = sql.lt(sql.col("kept_position", "s"), sql.col("granted_position", "s"))
     risky = sql.in_(sql.col("risk", "s"), [sql.text("high"), sql.text("medium")])
     values["risk_on"] = sql.case([(sql.and_(risky, below), sql.day(days.as_of))], sql.null(sql.DATE))
-    source = sql.subquery(account, "s")
+    source = _with_account(program)
     rows = sql.select(sql.columns({name: values.get(name, sql.col(name, "s")) for name in COLUMNS}), source)
     return sql.union_all([rows, _vanished(program, days.as_of, metrics)]) if has_previous else rows
 
 
 def light_query(program: Program, days: Days) -> Sql:
-    """All rows of a light assessment with all columns of the standings table."""
-    account = sql.select([sql.star(), *sql.columns(_account(program))], sql.table("standing"))
+    """All rows of a light assessment with all columns of the standings table; those without a movement are not shown.
+
+    They are left out afterwards: with a condition here DuckDB would join the other way round, out of order.
+    """
     values = {**_nothing(), **{name: sql.col(name, "s") for name in LIGHT}, **_values(program, days.as_of)}
-    shown = sql.not_null(sql.col("movement", "s"))
-    return sql.select(sql.columns({name: values[name] for name in COLUMNS}), sql.subquery(account, "s"), where=shown)
+    return sql.select(sql.columns({name: values[name] for name in COLUMNS}), _with_account(program))
+
+
+def _with_account(program: Program) -> Sql:
+    """The rows of all categories (alias s) with what they come to for the account.
+
+    What several rows of an account come to is found from a few columns and joined to the wide rows: these stay in the
+    order in which they were made, and need not be held while others are still to come.
+    """
+    account, rows = _account(program), sql.table("standing", "w")
+    if not any(value.find(exp.Window) for value in account.values()):
+        return sql.subquery(sql.select([sql.star("w"), *sql.columns(account)], rows), "s")
+    each = sql.distinct([sql.col("partner_id"), *sql.columns(account)], sql.table("standing"))
+    same = sql.eq(sql.col("partner_id", "h"), sql.col("partner_id", "w"))
+    joined = [sql.star("w"), *(sql.col(name, "h") for name in account)]
+    return sql.subquery(sql.select(joined, rows, [("left", sql.subquery(each, "h"), same)]), "s")
 
 
 def _nothing() -> dict[str, Sql]:

@@ -29,3 +29,9 @@ def test_rows_in_batches_come_into_order(rows: int, monkeypatch: pytest.MonkeyPa
     found = ordering.in_order(cuts)
     assert found.select(["partner_id", "category"]).equals(expected.select(["partner_id", "category"]))
     assert [one[0]["metric"].zfill(4) for one in found["gap"].to_pylist()] == found["partner_id"].to_pylist()
+
+
+def test_rows_without_a_value_are_left_out() -> None:
+    """Of rows that are in order already too."""
+    table = pa.table({"partner_id": ["1", "2", "3"], "category": ["a", "a", "a"], "movement": ["up", None, "down"]})
+    assert ordering.in_order(table, filled="movement")["partner_id"].to_pylist() == ["1", "3"]
