@@ -25,7 +25,7 @@ COLUMNS = (
     "calculated_tier", "earned_tier", "granted_tier", "previous_tier", "pending_tier", "pending_on", "projected_tier",
     "pace_tier", "movement", "metrics", "next_tier", "gap", "progress", "risk", "risk_on", "headline_tier",
     "primary_category", "category_check", "provisional", "tier_since", "grace_until", "next_review", "reassess_on",
-    "overrides", "state", "per_value", "main_blocker",
+    "overrides", "state", "per_value", "main_blocker", "benefits",
 )  # fmt: skip
 
 

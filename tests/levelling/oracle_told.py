@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from crmsync.programs.program import Ladder, Take
+from tests.levelling.oracle_benefits import benefits
 from tests.levelling.oracle_cells import UNKNOWN, Lower, before
 from tests.levelling.oracle_movement import next_date
 from tests.levelling.oracle_overrides import BOUNDS, MEASURED
@@ -104,6 +105,7 @@ class Told(Standing):
             "tier_since": self.tier_since,
             "overrides": self._overrides(bare),
             "state": self._told(),
+            "benefits": benefits(self),
             **self._outlook(),
         }
 
@@ -249,7 +251,7 @@ COLUMNS_OF_DAY = (
     "calculated_tier", "earned_tier", "granted_tier", "previous_tier", "pending_tier", "pending_on", "projected_tier",
     "pace_tier", "movement", "metrics", "next_tier", "gap", "progress", "risk", "risk_on", "category_check",
     "provisional", "tier_since", "grace_until", "next_review", "reassess_on", "overrides", "state", "per_value",
-    "main_blocker",
+    "main_blocker", "benefits",
 )  # fmt: skip
 
 

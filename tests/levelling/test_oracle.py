@@ -1,9 +1,9 @@
 """The engine beside a slow oracle of its own making: random programs on random tables, equal in every decided column.
 
 Half of the examples have a second assessment, on other tables, that starts from the standings of the first. What is not
-compared: texts, benefits, what a gap says beyond its criteria, and programs in versions or in other files.
+compared: texts, what a gap says beyond its criteria, threshold sheets, and programs in versions or in other files.
 
-`SOAK_EXAMPLES` sets how many programs are tried, other ones on each run (make soak); without it they are always the same.
+`SOAK_EXAMPLES` sets how many programs are tried, other ones on each run (make soak); without it always the same.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ def comparable(row: Any, wanted: Any) -> Any:
         "gap": [{**entry, "exhausted": None} for entry in row["gap"] if entry["path"] in paths],
         "metrics": splits,
         "state": state_of(row) or None,
+        "benefits": row["benefits"] and {key: value for key, value in row["benefits"].items() if value is not None},
         "overrides": sorted(row["overrides"], key=repr),
     }
 

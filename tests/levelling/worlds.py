@@ -13,6 +13,12 @@ PROMOTE = ("any day", "any day", "monthly", "quarterly", "[01-15, 12-01, 03-10]"
 DEMOTE = ("any day", "any day", "monthly", "quarterly", "fiscal quarterly", "[12-01, 02-29]", "anniversary of left_on")
 LAGS = ("immediately", "immediately", "first of next month", "after 5 days", "after 1 month")
 QUALIFIES = ("today", "any day of last 60 days", "any day of this and the 1 months before", "any day of this quarter")
+BENEFITS = {
+    "discount": ("20%", "{by: region, default: 5%, EMEA: 7.5%}", "none"),
+    "fund": ("500 EUR", "31.25 USD", "none", "{by: country, default: 10 EUR, DE: 20 EUR}"),
+    "support": ("mail", "phone"),
+    "seats": ("1", "2.5"),
+}
 
 
 class Writer(Draw):
@@ -65,6 +71,7 @@ class Writer(Draw):
             where = self.one(("", ', where: "has_plan or region = parent.region"'))
             lines.append(f"    family: {{tier: floor, from: {self.one(('parent', 'top'))}{where}}}")
         lines.append("    tiers:")
+        gives = self.chance(35)
         for at in range(self.draw(st.integers(2, 4))):
             parts = [f"key: {name}{at}", f"label: {name.upper()} {at}"]
             if at or self.chance(25):
@@ -78,8 +85,14 @@ class Writer(Draw):
                 parts.append(f"rank: {self.draw(st.integers(1, 5))}")
             if self.chance(10):
                 parts.append(f"movement: {self.movement()}")
+            if gives and (not at or self.chance(50)):  # the lowest gives all that others may take away
+                some = self.some(BENEFITS) if at else ["discount: 20%", "fund: 500 EUR"]
+                parts.append(f"benefits: {{{', '.join(some)}}}")
             lines.append(f"      - {{{', '.join(parts)}}}")
         return lines
+
+    def some(self, of: dict[str, tuple[str, ...]]) -> list[str]:
+        return [f"{name}: {self.one(values)}" for name, values in of.items() if self.chance(50)] or ["seats: 1"]
 
     # --- movement
 
@@ -182,6 +195,11 @@ def extras(one: Writer) -> list[str]:
         lines.append(f"movement: {one.movement()}")
     if one.chance(40) and (keys := one.numbers()):
         lines.append(f"effort: {{{one.one(keys)}: {one.one(('1 per 4', '0.1', '40', '3'))}}}")
+    if one.chance(15) and (keys := one.of_unit("percent")):
+        most = one.one(
+            ("", ", max: 8%", ", max: {by: tier, default: 12%, t1: 4%}", ", max: {by: region, default: 9%, EMEA: 1%}")
+        )
+        lines.append(f"commission: {{of: {one.one(keys)}, bands: {{0%: 3%, 25%: 10%, 50%: 12.5%}}{most}}}")
     horizon = one.one(("10 days", "10 days", "30 days", "1 month"))
     pace = one.one(("7 days", "1 month", "6 months", "31 days"))
     return [*lines, f"risk: {{horizon: {horizon}, pace: {pace}, near: {one.one(('10%', '0%', '50%'))}}}"]
