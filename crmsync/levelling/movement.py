@@ -236,7 +236,9 @@ class Turn:
 
     def _waits_since(self, position: Sql) -> Sql:
         same = sql.coalesce(sql.eq(sql.col("waiting"), position), sql.false())
-        return sql.case([(same, sql.col(BEFORE.decided_on))], sql.day(self.rules.as_of))
+        today = sql.day(self.rules.as_of)
+        # standings made by hand may not say since when: then from today
+        return sql.case([(same, sql.coalesce(sql.col(BEFORE.decided_on), today))], today)
 
     def _grace(self) -> Sql:
         """The end of the grace that runs on after today."""
