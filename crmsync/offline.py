@@ -116,8 +116,10 @@ def explain_folder(
 
     configure_logs(load_settings().log_level)
     with progress_bars() as progress, _opened(program, tables, progress) as (snapshot, _):
-        one = only_program(program, _programs(program, snapshot), as_of)
-        return explain(one, snapshot, as_of, partner, category, previous, why_not)
+        programs = _programs(program, snapshot)
+        one = only_program(program, programs, as_of)
+        others = [other for other in programs if other.key != one.key]
+        return explain(one, snapshot, as_of, partner, category, previous, why_not, others)
 
 
 def only_program(path: Path, programs: Sequence[Program], as_of: date | None = None) -> Program:

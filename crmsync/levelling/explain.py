@@ -5,7 +5,7 @@ The same metrics, windows and criteria as in assess, asked for one account.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -70,8 +70,10 @@ def explain(
     category: str | None,
     previous: Path | None = None,
     wanted_tier: str | None = None,
+    others: Sequence[Program] = (),
 ) -> Explanation:
-    """The derivation of one partner. `wanted_tier`: also why it does not have this tier.
+    """The derivation of one partner. `wanted_tier`: also why it does not have this tier. `others`: programs whose
+    tiers this one may read.
 
     Errors: ConfigError for a partner, category or tier that does not exist.
     """
@@ -81,7 +83,7 @@ def explain(
     try:
         if partner_id in snapshot.rejected_partners:
             raise ConfigError(f"partner {partner_id}: its row was rejected; what it has stays as it was")
-        day = Timeline(Spine(snapshot, engine), [program], as_of, previous).opened(program.key)
+        day = Timeline(Spine(snapshot, engine), [*others, program], as_of, previous).opened(program.key)
         return _explained(day, partner_id, category, wanted_tier)
     finally:
         engine.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 import pyarrow as pa
@@ -74,7 +75,10 @@ class Facts:
 
 
 def types_of(programs: Iterable[Program], cases: Iterable[Case]) -> Types:
-    """The type of every column that a program reads or a case gives; cells of all cases are looked at together."""
+    """The type of every column that a program reads or a case gives; cells of all cases are looked at together.
+
+    Errors: ConfigError for a column that nothing reads and that is nearly one that something does.
+    """
     every = [version for program in programs for version in with_versions_before(program)]
     expected: dict[tuple[str, str], ColumnType | None] = {}
     for program in every:
@@ -90,11 +94,23 @@ def types_of(programs: Iterable[Program], cases: Iterable[Case]) -> Types:
             for row in rows:
                 for column, node in row.mapping().items():
                     cells.setdefault((table, column), []).append(node)
+    _check_spelling(cells, expected)
     found: dict[str, dict[str, ColumnType]] = {"partners": {}}
     for table, column in {**expected, **cells}:
         kind = _type_of(money, table, column, expected.get((table, column)), cells.get((table, column), []))
         found.setdefault(table, {})[column] = kind
     return found
+
+
+def _check_spelling(cells: Mapping[tuple[str, str], Sequence[Node]], read: Collection[tuple[str, str]]) -> None:
+    """A misspelt column of a case would be an extra column that nothing reads, and the case would test nothing."""
+    for (table, column), nodes in cells.items():
+        listed = CANONICAL[table].columns if table in CANONICAL else {}
+        if (table, column) in read or column in listed:
+            continue
+        known = [*listed, *(name for at, name in read if at == table)]
+        if close := get_close_matches(column, known, 1, 0.8):
+            raise nodes[0].fail(f"nothing reads a column `{column}` of {table}; did you mean `{close[0]}`?")
 
 
 def with_versions_before(program: Program) -> Iterator[Program]:

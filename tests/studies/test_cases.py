@@ -327,6 +327,8 @@ cases:
         ("{name: one, metrics: {revenue: {EMEA: 1}}, expect: {tier: gold}}", 20, "metric revenue is not split"),
         ("{name: one, expect: {}}", 20, "`expect:` names nothing"),
         ("{name: one, tables: {oportunities: []}, expect: {tier: gold}}", 20, "did you mean `opportunities`?"),
+        ("{name: one, tables: {opportunities: [{amuont: 5}]}, expect: {tier: gold}}", 20, "did you mean `amount`?"),
+        ("{name: one, partner: {regoin: EMEA}, expect: {tier: gold}}", 20, "did you mean `region`?"),
         ("{name: one, tables: {opportunities: [5]}, expect: {tier: gold}}", 20, "a mapping"),
         ("{name: one, tables: {'a b': []}, expect: {tier: gold}}", 20, "is not a name for a table"),
         ("{name: one, partner: {joined_on: soon}, expect: {tier: gold}}", 20, "joined_on `soon`: is not a date"),
