@@ -1,7 +1,8 @@
 """`make bench`: prints what the belt and the engine take on this machine. Measures, asserts no times.
 
-Bounded: up to 100,000 partners every figure is the best of three runs, at a million it is one run. Two idle cores should need
-about six minutes, half a minute of them for making the largest base the first time; a busy machine needs many times that.
+Bounded: up to 100,000 partners every figure is the best of three runs, at a million it is one run. Two idle cores
+should need about six minutes, half a minute of them for making the largest base the first time; a busy machine needs
+many times that.
 """
 
 from __future__ import annotations
