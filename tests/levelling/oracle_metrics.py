@@ -87,6 +87,12 @@ class Metrics(World):
             return [one for one in self.subtree[partner] if self.reaches(one, partner, where)]
         return [partner]
 
+    def head(self, metric: Metric, partner: str) -> str:
+        """Whose dates a window depends on: of the whole family those of its top."""
+        top = self.top(partner)
+        of_family = metric.rolls_up is RollsUp.FAMILY and self.reaches(partner, top, metric.rolls_up_where)
+        return top if of_family else partner
+
     def _rolled(self, metric: Metric, partner: str, seen: Seen) -> Any:
         if metric.rolls_up not in BEST_OF:
             return self._computed(metric, partner, seen)
@@ -114,7 +120,7 @@ class Metrics(World):
         match metric.source:
             case tree.FromRows():
                 scope = [partner] if metric.rolls_up in BEST_OF else self.scope(metric, partner)
-                return aggregated(self, asked_of(metric), partner, scope, seen)
+                return aggregated(self, asked_of(metric), self.head(metric, partner), scope, seen)
             case tree.FromField(column=column, of_hundred=of_hundred):
                 return self._field(metric, partner, column, of_hundred)
             case tree.FromFormula(formula=formula):
@@ -180,7 +186,7 @@ class Metrics(World):
         for one in self.split_inputs(key):
             metric = self.program.metrics[one]
             scope = [partner] if metric.rolls_up in BEST_OF else self.scope(metric, partner)
-            found = found or has_rows(self, asked_of(metric), partner, scope, split)
+            found = found or has_rows(self, asked_of(metric), self.head(metric, partner), scope, split)
         return found
 
 
