@@ -189,7 +189,8 @@ def _no_number(node: Node, text: str, metric: str, words: Vocabulary) -> ConfigE
         return node.fail(f"`{metric}` (unit {unit}) cannot be compared with `{text}` (unit {words.units[text]})")
     if re.fullmatch(r"-?[0-9][0-9,_' .]*%?", text):
         return node.fail(f"`{text}` is not a number; write it like 100000, 12.5 or 30%, without separators")
-    return node.fail(f"`{text}` is neither a number nor a metric{nearest(text, words.units)}")
+    right = "; write it like 100000, 12.5, 30%, or money like 400000 EUR" if text[:1].isdigit() else None
+    return node.fail(f"`{text}` is neither a number nor a metric{right or nearest(text, words.units)}")
 
 
 def _money(node: Node, text: str, currency: str, metric: str, unit: Unit, conversion: Conversion) -> Value:

@@ -110,7 +110,7 @@ def test_including_may_repeat_a_part_or_bring_one(tmp_path: Path) -> None:
         ("{revenu: 1}", "unknown metric `revenu`; did you mean `revenue`?"),
         ("{revenue: [1]}", "needs one value, not a list"),
         ("{revenue: 1.000.000}", "without separators"),
-        ("{revenue: 1k}", "neither a number nor a metric"),
+        ("{revenue: 1k}", "neither a number nor a metric; write it like 100000"),
         ("{revenue: peoples}", "did you mean `people`?"),
         ("{revenue: level}", "cannot be compared with `level`"),
         ("{revenue: revenue}", "is compared with itself"),
