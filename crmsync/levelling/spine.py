@@ -142,6 +142,7 @@ class Day:
         """The standings without gap, risk, metrics and benefits."""
         self.measure(light=True)
         self.levelling.engine.define("standing", sql.union_all(self._parts(light=True)))
+        self.levelling.engine.drop([MEASURES])
         query = light_query(self.levelling.program, self.levelling.days)
         return in_order(self.levelling.engine.read(query), filled="movement")
 
