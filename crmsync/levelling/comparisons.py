@@ -18,9 +18,6 @@ COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 _MAKERS: Mapping[type[Sql], Callable[[Sql, Sql], Sql]] = MappingProxyType(
     {exp.EQ: sql.eq, exp.NEQ: sql.ne, exp.LT: sql.lt, exp.LTE: sql.le, exp.GT: sql.gt, exp.GTE: sql.ge}
 )
-_TURNED: Mapping[type[Sql], type[Sql]] = MappingProxyType(
-    {exp.LT: exp.GT, exp.LTE: exp.GTE, exp.GT: exp.LT, exp.GTE: exp.LTE, exp.EQ: exp.EQ, exp.NEQ: exp.NEQ}
-)
 
 
 def closed(answer: Sql, when_empty: Sql, sides: tuple[Value, ...]) -> Sql:
@@ -39,12 +36,10 @@ def compared(kind: type[Sql], left: Value, right: Value) -> Sql:
 
 
 def _bounded(answer: Sql, kind: type[Sql], left: Value, right: Value) -> Sql:
-    """A lower bound that reaches a >= is enough; anything else about it is unknown."""
-    if right.lower_bound is not None and left.lower_bound is None:
-        left, right, kind = right, left, _TURNED[kind]
-    if left.lower_bound is None:
-        return answer
-    lost = sql.or_(*(side.lower_bound for side in (left, right) if side.lower_bound is not None))
-    if kind in (exp.GT, exp.GTE) and right.lower_bound is None:
-        lost = sql.and_(lost, sql.not_(sql.coalesce(answer, sql.false())))
-    return sql.case([(lost, sql.null(sql.BOOLEAN))], answer)
+    """A lower bound that reaches a >= is enough, on either side; anything else about it is unknown."""
+    lost = []
+    for side, reaches in ((left, (exp.GT, exp.GTE)), (right, (exp.LT, exp.LTE))):
+        if side.lower_bound is not None:
+            missed = [sql.not_(sql.coalesce(answer, sql.false()))] if kind in reaches else []
+            lost.append(sql.and_(side.lower_bound, *missed))
+    return sql.case([(sql.or_(*lost), sql.null(sql.BOOLEAN))], answer) if lost else answer

@@ -115,9 +115,11 @@ def _inside(world: World, asked: Asked, row: Row, span: Stretch) -> bool:
     last = min(span.last, world.as_of)
     if span.valid_on is not None:
         issued, expires = row.own.get("issued_on"), row.own.get("expires_on")
+        if expires is not None and world.facts.last_day:
+            expires = _next(expires)  # the first day on which it is no longer valid
         if expires is not None and span.tail is not None:
             expires = before(expires, -span.tail.count, span.tail.period.value)
-        ends_later = expires is None or (expires >= span.valid_on if world.facts.last_day else expires > span.valid_on)
+        ends_later = expires is None or expires > span.valid_on
         return (issued is None or issued <= last) and ends_later
     day = row.own.get(asked.dated_by) if asked.dated_by else row.main_date
     if span.first is None:
