@@ -6,22 +6,24 @@ whose certificate has ended, then those who hold another one. Source: program-la
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, atoms_needed
 from crmsync.levelling.conditions import condition_of, value_of
+from crmsync.levelling.criteria import criteria_of, tiers_of
 from crmsync.levelling.levelling import Levelling
+from crmsync.levelling.levers import lowering
 from crmsync.levelling.reach import head_of, reach_of
 from crmsync.levelling.rows import TIE, Rows
 from crmsync.levelling.scans import fixed_bounds, in_window, source_of
 from crmsync.levelling.spots import NOW, Spot, inputs_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import show
-from crmsync.programs.program import Aggregate, FromGroups, FromRows, Metric
+from crmsync.programs.program import Aggregate, Comparison, FromGroups, FromRows, Metric
 
 MOST = 10
 """How many opportunities or people are named for one metric."""
@@ -32,7 +34,8 @@ Action = Mapping[str, Any]
 def next_actions(levelling: Levelling, partner_id: str, row: Mapping[str, Any]) -> list[Action]:
     """What would move the metrics that the partner's gap waits for. One entry per metric with something to do."""
     found: list[Action] = []
-    for entry in _open(row):
+    below = _asked_below(levelling)
+    for entry in _open(row, below):
         for key in _rows_below(levelling, entry["metric"]):
             metric = levelling.program.metrics[key]
             missing = entry["missing"] if key == entry["metric"] else None
@@ -42,12 +45,28 @@ def next_actions(levelling: Levelling, partner_id: str, row: Mapping[str, Any]) 
     return found
 
 
-def _open(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [entry for entry in row["gap"] or () if not entry["met"] and not entry["path"].endswith("/needs")]
+def _asked_below(levelling: Levelling) -> set[str]:
+    """The metrics of which some tier asks to be below a value."""
+    parts = (part for tier in tiers_of(levelling.program) for part in (tier.requires, tier.keeps))
+    return {one.metric for part in parts for one in criteria_of(part) if one.comparison is Comparison.LT}
+
+
+def _open(row: Mapping[str, Any], below: Collection[str]) -> list[Mapping[str, Any]]:
+    entries = (entry for entry in row["gap"] or () if not entry["met"] and not _is_too_much(entry, below))
+    return [entry for entry in entries if not entry["path"].endswith(("/needs", "/less"))]
+
+
+def _is_too_much(entry: Mapping[str, Any], below: Collection[str]) -> bool:
+    """Whether less would be needed, which nothing to win or to pass brings."""
+    try:
+        value, required = Decimal(entry["value"]), Decimal(entry["required"])
+        return value > required or (value == required and entry["metric"] in below)
+    except (TypeError, InvalidOperation):  # unknown, a text, yes or no
+        return False
 
 
 def _rows_below(levelling: Levelling, key: str) -> Iterator[str]:
-    """The metrics counted from rows that a metric is built on, itself first."""
+    """The metrics counted from rows of which a metric is built, itself first; not those that make it smaller."""
     seen: set[str] = set()
     waiting = [key]
     while waiting:
@@ -59,7 +78,8 @@ def _rows_below(levelling: Levelling, key: str) -> Iterator[str]:
         if isinstance(metric.source, FromRows) and not metric.lower_is_better:
             yield here
         if not isinstance(metric.source, FromGroups):
-            waiting += inputs_of(levelling.program, metric)
+            less = lowering(metric)
+            waiting += [one for one in inputs_of(levelling.program, metric) if one not in less]
 
 
 def _things(levelling: Levelling, metric: Metric, partner_id: str, missing: str | None) -> dict[str, Any]:

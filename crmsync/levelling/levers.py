@@ -26,6 +26,7 @@ from crmsync.programs.program import (
     FromParts,
     FromPast,
     Linear,
+    Metric,
     Points,
     Program,
     Unit,
@@ -122,6 +123,17 @@ def _of_ratio(program: Program, formula: Formula, required: Value, names: Measur
     return levers
 
 
+def lowering(metric: Metric) -> frozenset[str]:
+    """The metrics of which more makes a ratio smaller: those that stand below its bar alone."""
+    if not isinstance(metric.source, FromFormula):
+        return frozenset()
+    division = _plain(metric.source.formula.tree)
+    if not isinstance(division, exp.Div):
+        return frozenset()
+    above, below = ({one.name for one in side.find_all(exp.Column)} for side in (division.this, division.expression))
+    return frozenset(below - above)
+
+
 def _moves(node: Sql) -> bool:
     """Whether anything could change it: a bare number is no lever."""
     return node.find(exp.Column) is not None
@@ -137,9 +149,10 @@ def _more(part: Value, whole: Value, ratio: Sql, inside: bool) -> Sql:
 
 
 def _less(part: Value, whole: Value, ratio: Sql) -> Sql:
-    """y with part / (whole - y) = ratio."""
+    """y with part / (whole - y) = ratio; unknown where nothing would be left below the bar."""
     enough = sql.div(as_double(part).sql, sql.nullif(ratio, sql.double(0)))
-    return sql.sub(as_double(whole).sql, enough)
+    left = sql.floor(sql.nine_digits(enough)) if whole.kind == COUNT else enough
+    return sql.case([(sql.gt(left, sql.double(0)), sql.sub(as_double(whole).sql, enough))], sql.null(sql.DOUBLE))
 
 
 def in_unit(missing: Sql, of: Value) -> Value:
