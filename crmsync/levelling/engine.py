@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -70,6 +71,8 @@ class DuckDbEngine:
         self._threads = threads
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
+            # else what does not fit is put into the folder that the command was called in
+            "temp_directory": str(Path(tempfile.gettempdir()) / f"crmsync-spill-{os.getpid()}"),
             "threads": str(threads),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",

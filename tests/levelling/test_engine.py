@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,3 +50,17 @@ def test_closing_breaks_off_what_is_under_way() -> None:
     many = sql.select([sql.count()], sql.table("t", "x"), [("cross", sql.table("t", n), sql.true()) for n in "yz"])
     engine.run("never", many)
     engine.close()
+
+
+def test_what_does_not_fit_spills_into_the_temp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = DuckDbEngine("80MB")
+    try:
+        engine.register("numbers", pa.table({"a": pa.array(range(1_000_000))}))
+        text = sql.concat(*(sql.cast(sql.col("a"), sql.TEXT) for _ in range(16)))
+        engine.run("wide", sql.select([sql.col("a"), sql.named(text, "b")], sql.table("numbers")))
+        assert engine.read(sql.select([sql.count()], sql.table("wide"))).column(0)[0].as_py() == 1_000_000
+        assert list(Path(tempfile.gettempdir()).glob(f"crmsync-spill-{os.getpid()}/*")), "nothing was spilled"
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        engine.close()
