@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from crmsync.connectors.base import ExtractReport, Progress
 from crmsync.connectors.files import tables_of
 from crmsync.errors import ConfigError, Rejected, StoreError
 from crmsync.exits import DONE, PARKED
 from crmsync.levelling.assess import assess_programs
-from crmsync.levelling.standings import check_ending, read_standings, write_standings
+from crmsync.levelling.standings import check_ending, read_standings, together, write_standings
 from crmsync.logs import configure_logs
 from crmsync.programs.loading import load_programs, money_columns
 from crmsync.programs.versions import all_in_force
@@ -67,7 +66,7 @@ def assess_folder(
         progress("assess", 0, None)
         with _engine(engine, settings) as chosen:
             found = assess_programs(_programs(program, snapshot), snapshot, as_of, previous, chosen)
-        standings = _together([one.standings for one in found])
+        standings = together([one.standings for one in found])
         write_standings(standings, out)
         progress("assess", standings.num_rows, standings.num_rows)
     rejected = (*report.rejected, *(bad for one in found for bad in one.rejected))
@@ -89,14 +88,6 @@ def _engine(name: str, settings: Settings) -> Iterator[Engine | None]:
         yield engine
     finally:
         engine.close()
-
-
-def _together(standings: Sequence[pa.Table]) -> pa.Table:
-    """The standings of several programs in the order of one: by partner and category."""
-    if len(standings) == 1:
-        return standings[0]
-    rows = pa.concat_tables(standings, promote_options="permissive")
-    return rows.take(pc.sort_indices(rows, [(name, "ascending") for name in ("partner_id", "category", "program")]))
 
 
 def explain_folder(

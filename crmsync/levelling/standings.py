@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crmsync.errors import ConfigError, StoreError
@@ -59,13 +60,14 @@ def _write_csv(standings: pa.Table, path: Path) -> None:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(names)
         for batch in standings.to_batches(max_chunksize=10_000):
-            columns = [_csv_column(name, batch.column(name)) for name in names]
+            columns = [_csv_column(name, batch) for name in names]
             writer.writerows(zip(*columns, strict=True))
 
 
-def _csv_column(name: str, values: pa.Array) -> list[Any]:
+def _csv_column(name: str, batch: pa.RecordBatch) -> list[Any]:
+    values = batch.column(name)
     if name in JSON_COLUMNS:
-        return [None if value is None else json_text(value) for value in _own_values(name, values)]
+        return [None if value is None else json_text(value) for value in _own_values(name, batch)]
     if pa.types.is_boolean(values.type):
         return [None if value is None else "true" if value else "false" for value in values.to_pylist()]
     plain: list[Any] = values.to_pylist()
@@ -75,15 +77,59 @@ def _csv_column(name: str, values: pa.Array) -> list[Any]:
 def _write_lines(standings: pa.Table, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for batch in standings.to_batches(max_chunksize=10_000):
-            columns = {name: _own_values(name, batch.column(name)) for name in batch.schema.names}
+            columns = {name: _own_values(name, batch) for name in batch.schema.names}
             rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
             stream.writelines(json_text(row) + "\n" for row in rows)
 
 
-def _own_values(name: str, values: pa.Array) -> list[Any]:
-    """The cells of a column; of split metrics only the values that a row has: a struct has nulls for the others."""
-    plain: list[Any] = values.to_pylist()
-    if name != "metrics" or not pa.types.is_struct(values.type) or not any(f.name.endswith("]") for f in values.type):
+def together(standings: Sequence[pa.Table]) -> pa.Table:
+    """The standings of several programs in one table, by partner, category and program.
+
+    A JSON column then has the parts of all programs; which are whose is kept beside it for `write_standings`.
+    """
+    if len(standings) == 1:
+        return standings[0]
+    rows = pa.concat_tables([_without_type(one) for one in standings], promote_options="permissive")
+    order = [(name, "ascending") for name in ("partner_id", "category", "program")]
+    own = {
+        one.column("program")[0].as_py(): {name: _parts(one, name) for name in JSON_COLUMNS}
+        for one in standings
+        if one.num_rows
+    }
+    return rows.take(pc.sort_indices(rows, order)).replace_schema_metadata({OWN_PARTS: json.dumps(own)})
+
+
+def _without_type(standings: pa.Table) -> pa.Table:
+    """JSON columns that are empty text, because the program has no such parts, get the type of the others'."""
+    for at, name in enumerate(standings.column_names):
+        if name in JSON_COLUMNS and pa.types.is_string(standings.schema.field(name).type):
+            standings = standings.set_column(at, name, pa.nulls(standings.num_rows))
+    return standings
+
+
+def _parts(standings: pa.Table, name: str) -> list[str]:
+    kind = standings.schema.field(name).type
+    return [field.name for field in kind] if pa.types.is_struct(kind) else []
+
+
+OWN_PARTS = b"crmsync.own_parts"
+
+
+def _own_values(name: str, batch: pa.RecordBatch) -> list[Any]:
+    """The cells of a column; of a struct only what is the row's own: a part of its program, a split value it has."""
+    plain: list[Any] = batch.column(name).to_pylist()
+    kind = batch.schema.field(name).type
+    if not pa.types.is_struct(kind):
+        return plain
+    own = json.loads((batch.schema.metadata or {}).get(OWN_PARTS, b"{}"))
+    if own:
+        known = {program: frozenset(parts[name]) for program, parts in own.items()}
+        programs = batch.column("program").to_pylist()
+        plain = [
+            None if one is None or not known[program] else {key: one[key] for key in one if key in known[program]}
+            for program, one in zip(programs, plain, strict=True)
+        ]
+    if name != "metrics" or not any(field.name.endswith("]") for field in kind):
         return plain
     return [
         None if one is None else {key: cell for key, cell in one.items() if cell is not None or not key.endswith("]")}

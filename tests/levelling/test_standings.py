@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crmsync.errors import ConfigError, StoreError
-from crmsync.levelling.standings import COLUMNS, JSON_COLUMNS, json_text, read_standings, write_standings
+from crmsync.levelling.standings import COLUMNS, JSON_COLUMNS, json_text, read_standings, together, write_standings
 from tests.levelling.facts import assessed
 
 PROGRAM = """\
@@ -126,3 +126,13 @@ def test_a_file_that_is_no_standings_is_told(tmp_path: Path, name: str, text: st
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"not a standings file|s\.jsonl:1: a row is not JSON"):
         read_standings(tmp_path / name)
+
+
+def test_of_several_programs_each_row_has_its_own_parts(tmp_path: Path) -> None:
+    columns = {name: [None] for name in COLUMNS}
+    one = pa.table(columns | {"program": ["a"], "partner_id": ["P"], "category": ["all"], "metrics": [{"x": "1"}]})
+    two = pa.table(columns | {"program": ["b"], "partner_id": ["P"], "category": ["all"], "metrics": [{"y": None}]})
+    out = tmp_path / "s.jsonl"
+    write_standings(together([two, one]), out)
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert [(row["program"], row["metrics"]) for row in rows] == [("a", {"x": "1"}), ("b", {"y": None})]
