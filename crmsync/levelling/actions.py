@@ -127,7 +127,7 @@ def _open_deals(levelling: Levelling, metric: Metric, source: FromRows, partner_
     shown |= {name: sql.col(name, "f") for name in ("name", "stage") if name in plain.columns}
     shown["value"] = show(value) if value is not None else sql.null(sql.TEXT)
     size: Sql = sql.cast(value.sql, sql.DOUBLE) if value is not None and _is_number(source) else sql.number(0)
-    joins = [*plain.joins(), *(join for join in won.joins() if join not in plain.joins())]
+    joins = list(won.joins())
     if reach.pairs is not None:
         pair = sql.eq(sql.col("member", "c"), sql.col("partner_id", "f"))
         joins.insert(0, ("inner", sql.table(reach.pairs, "c"), pair))
