@@ -1,0 +1,89 @@
+"""Explain: the tree down to the records, every path to a tier, and what would close the gap."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crmsync.errors import ConfigError
+from crmsync.levelling.explain import Explanation
+from crmsync.offline import explain_folder
+
+PROGRAM = """\
+program: p
+currency: EUR
+rates: rates.csv
+metrics:
+  revenue:
+    {label: Revenue, unit: money, sum: opportunities.amount, where: is_won, during: last 12 months, rolls_up: sum}
+  people: {unit: people, count_distinct: certifications.person_id, where: credential = 'admin'}
+  lines: {groups: {of: product_line, having: [{count: opportunities, where: is_won, at_least: 1}]}}
+  points: {unit: points, score: {parts: {biz: {of: revenue, each: 1 per 100, max: 20}, train: {of: people, each: 10}}}}
+ladders:
+  main:
+    tiers:
+      - low
+      - {key: high, label: High, requires: {all: [{revenue: 8000}, {any: [{people: 2}, {points: 90}, {lines: 2}]}]}}
+"""
+TABLES = {
+    "partners": "partner_id,parent_id\nP1,\nP2,P1\n",
+    "opportunities": (
+        "opportunity_id,partner_id,name,amount,currency,is_won,is_closed,closed_on,product_line\n"
+        "O1,P1,Alpha,5000,EUR,true,true,2026-06-01,cloud\nO2,P2,Beta,800,EUR,true,true,2026-07-01,cloud\n"
+        "O3,P1,Gamma,4000,USD,false,false,,cloud\nO4,P2,Delta,900,EUR,false,false,,edge\nO5,P1,Eps,1,EUR,false,true,,edge\n"
+    ),
+    "certifications": (
+        "certification_id,partner_id,person_id,credential,issued_on,expires_on\n"
+        "C1,P1,ann,admin,2025-01-01,2027-01-01\nC2,P1,bob,admin,2024-01-01,2026-01-01\nC3,P1,cat,other,2025-01-01,2027-01-01\n"
+    ),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in TABLES.items():
+        (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
+    (tmp_path / "p.yaml").write_text(PROGRAM, encoding="utf-8")
+    (tmp_path / "rates.csv").write_text("currency,rate\nEUR,1\nUSD,2\n", encoding="utf-8")
+    return tmp_path
+
+
+def explained(folder: Path, why_not: str | None = None) -> Explanation:
+    return explain_folder(folder / "p.yaml", folder, date(2026, 11, 21), "P1", None, None, why_not)
+
+
+def test_the_tree_goes_down_to_the_records(folder: Path) -> None:
+    lines = explained(folder).lines
+    assert "   ├─ High: does not hold" in lines
+    assert any(line.endswith("O2  2026-07-01  800.00") for line in lines), "a record of the subtree"
+    assert any("revenue = 5800.00 (see above)" in line for line in lines)
+    assert any("points.biz = 20: 1 for each 100 of revenue, at most 20" in line for line in lines)
+    assert any(line.strip("│ ├└─") == "cloud" for line in lines), "a group and its records"
+
+
+def test_every_path_says_what_is_missing(folder: Path) -> None:
+    (row,) = explained(folder, "High").standings
+    told = row["why_not"]
+    missing = [[(one["metric"], one["missing"]) for one in path["missing"]] for path in told["paths"]]
+    assert missing == [
+        [("revenue", "2200.00"), ("people", "1")],
+        [("revenue", "2200.00"), ("points", "60")],
+        [("revenue", "2200.00"), ("lines", "1")],
+    ]
+
+
+def test_open_deals_and_people_that_would_close_the_gap(folder: Path) -> None:
+    (row,) = explained(folder).standings
+    actions: dict[str, Any] = {one["metric"]: one for one in row["next_actions"]}
+    deals = [(deal["id"], deal["value"]) for deal in actions["revenue"]["opportunities"]]
+    assert deals == [("O3", "2000.00"), ("O4", "900.00")], "converted, the largest first, until 2,200 are reached"
+    people = [(one["person_id"], one["do"]) for one in actions["people"]["people"]]
+    assert people == [("bob", "renew"), ("cat", "certify")]
+
+
+def test_a_tier_that_does_not_exist_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="--why-not gould: no such tier in category all; there are low, high"):
+        explained(folder, "gould")
