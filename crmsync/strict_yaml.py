@@ -47,7 +47,7 @@ _HINTS = (
     ("block scalar", '; a comparison needs quotes, like "> 4"'),
     ("character '>'", '; a comparison needs quotes, like "> 4"; at least 4 is written 4'),
     ("cannot start", "; a value that begins with it needs quotes"),
-    ("but got ':'", "; a comma is missing before this entry"),
+    ("but got ':'", f"; {_FLOW_HINT}, or a comma is missing before this entry"),
     ("flow", f"; {_FLOW_HINT}"),
     ("mapping values", "; a value with `: ` in it needs quotes"),
 )
