@@ -39,6 +39,7 @@ from crmsync.programs.program import (
     FromTier,
     Metric,
     Unit,
+    WhenMissing,
 )
 
 
@@ -81,9 +82,9 @@ class Derivations:
             case FromPast() as source:
                 return Derived(self._from_past(metric, source, spot))
             case FromPart() as source:
-                return _bounded(part_value(source, names, file))
+                return _of_score(metric, part_value(source, names, file))
             case FromParts() as source:
-                return _bounded(sum_value(source, self.levelling.program.metrics, names))
+                return _of_score(metric, sum_value(source, self.levelling.program.metrics, names))
             case Computed() as source:
                 return _bounded(computed_value(source, metric, names))
             case FromRank() as source:
@@ -193,6 +194,13 @@ class Derivations:
             return Derived(sql.case([(served, days_since(day, sql.col(first)))], sql.double(0)))
         before = sql.col(before_column(metric.key, spot.category))
         return Derived(days_since(day, sql.col(first)), helpers=[{first: since(holds, before, day)}])
+
+
+def _of_score(metric: Metric, value: Value) -> Derived:
+    """What is unknown leaves no rest to be a lower bound: as zero it is exact."""
+    if metric.when_missing is WhenMissing.ZERO and value.lower_bound is not None:
+        value = replace(value, lower_bound=sql.and_(value.lower_bound, sql.not_null(value.sql)))
+    return _bounded(value)
 
 
 def _bounded(value: Value) -> Derived:
