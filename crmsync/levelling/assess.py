@@ -105,6 +105,3 @@ def _assessment(spine: Spine, day: Day, standings: pa.Table) -> Assessment:
     ]
     notes = (*notes_of(day.levelling), *carried)
     return Assessment(with_entries(standings, day.overrides, spine.tiers_without(day)), notes, day.overrides.rejected)
-
-
-__all__ = ["Assessment", "Day", "Spine", "Timeline", "assess", "assess_programs", "opened_engine", "reviewed"]

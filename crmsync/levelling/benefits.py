@@ -5,7 +5,7 @@ Source: program-language, section 10. A tier has what it names and, of what it d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -27,17 +27,6 @@ CATEGORY, TIER = "category", "tier"
 
 
 _Writer = Callable[[Written], Sql]
-
-
-def benefits_by_position(ladder: Ladder) -> list[Mapping[str, Benefit]]:
-    """What each tier gives, from the lowest up, with what comes from below; what was taken away is left out."""
-    found: list[Mapping[str, Benefit]] = []
-    below: Mapping[str, Benefit] = {}
-    for tier in ladder.tiers:
-        here = {**below, **tier.benefits}
-        below = {name: benefit for name, benefit in here.items() if benefit.value is not None}
-        found.append(below)
-    return found
 
 
 def benefit_names(program: Program) -> list[str]:
@@ -104,7 +93,7 @@ class Benefits:
         """One benefit of the granted tier as a value."""
         if name == COMMISSION and self.program.commission is not None:
             return self._commission()
-        of_tiers = [one.get(name) for one in benefits_by_position(self.ladder)]
+        of_tiers = [one.get(name) for one in self.ladder.benefits()]
         unit = next((one.unit for one in of_tiers if one is not None), Unit.TEXT)
         granted = sql.col(self.granted)
         branches = [

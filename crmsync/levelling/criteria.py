@@ -304,22 +304,6 @@ def criteria_of(requirement: Requirement | None) -> list[Criterion]:
     return [criterion for part in requirement.parts for criterion in criteria_of(part)]
 
 
-def metrics_of(requirement: Requirement | None) -> set[str]:
-    """Metrics that a requirement reads, those on the right-hand side too."""
-    found: set[str] = set()
-    for criterion in criteria_of(requirement):
-        found |= {criterion.metric} | _metrics_in(criterion.value)
-    return found
-
-
-def _metrics_in(value: Required) -> set[str]:
-    if isinstance(value, OtherMetric):
-        return {value.key}
-    if isinstance(value, ByAttribute):
-        return {key for inner in (*value.cases.values(), value.default) for key in _metrics_in(inner)}
-    return set()
-
-
 def tiers_of(program: Program) -> list[Tier]:
     """Every tier of every ladder."""
     return [tier for ladder in program.ladders.values() for tier in ladder.tiers]

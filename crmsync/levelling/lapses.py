@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, atoms_needed
 from crmsync.levelling.calendar import Calendar
-from crmsync.levelling.criteria import metrics_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.reach import reach_of
 from crmsync.levelling.rows import TIE
@@ -25,6 +24,7 @@ from crmsync.levelling.spots import HORIZON, NOW, Spot, inputs_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.tiers import keeps_of
 from crmsync.levelling.windows import partner_dates
+from crmsync.programs.dependence import requirement_metrics
 from crmsync.programs.program import Ever, FromRows, InForce, Metric, Unit
 
 MOST = 5
@@ -78,7 +78,7 @@ def _asked(levelling: Levelling) -> Iterator[Asked]:
             requirement = keeps_of(tier)
             if position == 1 or requirement is None:
                 continue
-            for key in _counted(levelling, metrics_of(requirement)):
+            for key in _counted(levelling, set(requirement_metrics(requirement))):
                 asked = found.setdefault(key, Asked(program.metrics[key]))
                 asked.positions.setdefault(category, []).append(position)
     yield from found.values()

@@ -16,7 +16,7 @@ from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.reach import OWN, Reach, heads, reach_of
 from crmsync.levelling.rows import TIE, Rows
 from crmsync.levelling.running import Rowset, can_run
-from crmsync.levelling.scans import MetricColumns, as_words, kept, row_expressions, row_values
+from crmsync.levelling.scans import KeptColumns, MetricColumns, as_words, row_expressions, row_values
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Aggregate
 
@@ -107,10 +107,9 @@ def row_tables(
         values |= {f"group:{of}": as_words(rows.value(table, of)) for of in groups.get(table, ())}
         if any(is_by_date(atom) for atom in mine):
             values[TIE] = rows.identity()
+        kept = KeptColumns(values)
         columns = {
-            atom.column: _counting(
-                kept(expressions[atom.column], values), scope.counts(reach_of(levelling, atom.metric))
-            )
+            atom.column: _counting(kept.of(expressions[atom.column]), scope.counts(reach_of(levelling, atom.metric)))
             for atom in mine
         }
         rowset = Rowset(rows, mine, columns, bool(groups.get(table)))
@@ -118,7 +117,7 @@ def row_tables(
         if steady and can_run(rowset, calendar):
             conditions.append(_moving(rowset, expressions, calendar))
         where = sql.and_(*(condition for condition in conditions if condition is not None))
-        query = sql.select(sql.columns(values), sql.subquery(_in_scope(table, scope), "f"), rows.joins(), where)
+        query = sql.select(sql.columns(kept.values), sql.subquery(_in_scope(table, scope), "f"), rows.joins(), where)
         levelling.engine.run(f"risk_rows_{table}", query)
         made.append(rowset)
     return made

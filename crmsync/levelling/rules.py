@@ -11,10 +11,10 @@ from datetime import date
 from functools import cached_property
 
 from crmsync.levelling import movement_dates, sql
-from crmsync.levelling.criteria import metrics_of, tiers_of
 from crmsync.levelling.dates import after, before
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.windows import bounds
+from crmsync.programs.dependence import ladder_metrics
 from crmsync.programs.program import Formula, Freeze, FromHeld, Ladder, Lag, Movement, Program, ReviewDates
 
 
@@ -236,7 +236,7 @@ def measured_today(program: Program, light: bool) -> set[str]:
 
 def deciding_metrics(program: Program) -> set[str]:
     """The metrics that tiers depend on."""
-    return {key for tier in tiers_of(program) for one in (tier.requires, tier.keeps) for key in metrics_of(one)}
+    return {key for ladder in program.ladders.values() for key in ladder_metrics(ladder)}
 
 
 def metrics_of_movement(program: Program) -> set[str]:

@@ -182,28 +182,32 @@ def row_expressions(rows: Rows, atoms: Sequence[Atom], days: Days, file: str) ->
     return columns
 
 
-def kept(columns: MetricColumns, values: dict[str, Sql]) -> MetricColumns:
-    """The row expressions as named columns of alias f, added to `values`; equal ones share a column."""
+class KeptColumns:
+    """Row expressions as named columns of alias f; equal ones share a column. `values`: the columns by name."""
 
-    def keep(value: Sql) -> Sql:
-        text = value.sql()
-        name = next((name for name, known in values.items() if known.sql() == text), None)
-        if name is None:
-            name = f"c{len(values)}"
-            values[name] = value
+    def __init__(self, values: Mapping[str, Sql]) -> None:
+        self.values = dict(values)
+        self._names = {value.sql(): name for name, value in reversed(list(values.items()))}
+
+    def of(self, columns: MetricColumns) -> MetricColumns:
+        """The row expressions of one metric, read by name."""
+        span = columns.span
+        return MetricColumns(
+            self._some(columns.condition),
+            self._some(columns.value),
+            self._some(columns.lost),
+            self._column(columns.day),
+            self._column(columns.expires),
+            (self._some(span[0]), self._column(span[1])) if span is not None else None,
+        )
+
+    def _some(self, value: Sql | None) -> Sql | None:
+        return self._column(value) if value is not None else None
+
+    def _column(self, value: Sql) -> Sql:
+        name = self._names.setdefault(value.sql(), f"c{len(self.values)}")
+        self.values.setdefault(name, value)
         return sql.col(name, "f")
-
-    def keep_some(value: Sql | None) -> Sql | None:
-        return keep(value) if value is not None else None
-
-    return MetricColumns(
-        keep_some(columns.condition),
-        keep_some(columns.value),
-        keep_some(columns.lost),
-        keep(columns.day),
-        keep(columns.expires),
-        (keep_some(columns.span[0]), keep(columns.span[1])) if columns.span is not None else None,
-    )
 
 
 def source_of(
@@ -222,12 +226,14 @@ def source_of(
     values = {**row_values(rows), **more, "partner_id": account}
     if any(is_by_date(atom) for atom in atoms):
         values[TIE] = rows.identity()
-    columns = {column: kept(known, values) for column, known in expressions.items()}
+    kept = KeptColumns(values)
+    columns = {column: kept.of(known) for column, known in expressions.items()}
     conditions = [one for one in (rows.visible(), only, _earliest(atoms, expressions, limits)) if one is not None]
     where = sql.and_(*conditions) if conditions else None
     joins = [] if pairs is None else [("inner", sql.table(pairs, "c"), _is_member())]
     joins += [*rows.joins(), *_span_joins(found, account)]
-    return RowSource(sql.subquery(sql.select(sql.columns(values), rows.source(), joins, where), "f"), columns, found)
+    query = sql.select(sql.columns(kept.values), rows.source(), joins, where)
+    return RowSource(sql.subquery(query, "f"), columns, found)
 
 
 def _is_member() -> Sql:

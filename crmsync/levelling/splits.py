@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from crmsync.errors import DataError
 from crmsync.levelling import sql
 from crmsync.levelling.conditions import condition_of
-from crmsync.levelling.criteria import metrics_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.scans import split_words
 from crmsync.levelling.spots import inputs_of
 from crmsync.levelling.sql import Sql
+from crmsync.programs.dependence import ladder_metrics
 from crmsync.programs.program import FromRows, Ladder, Metric
 
 MOST = 500
@@ -47,7 +47,7 @@ def ladder_values(levelling: Levelling, ladder: Ladder) -> list[str]:
 
 def split_metrics_of(levelling: Levelling, ladder: Ladder) -> list[str]:
     """The split metrics that the criteria of a ladder read, in file order."""
-    read = {key for tier in ladder.tiers for one in (tier.requires, tier.keeps) for key in metrics_of(one)}
+    read = ladder_metrics(ladder)
     return [key for key in levelling.program.metrics if key in read and key in levelling.spots.split]
 
 

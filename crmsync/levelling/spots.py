@@ -11,25 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from crmsync.programs.dependence import inputs, ladder_metrics
 from crmsync.programs.program import (
-    BestOf,
-    ByAttribute,
-    Computed,
-    Criterion,
-    FromFormula,
     FromHeld,
-    FromPart,
-    FromParts,
     FromPast,
     FromRank,
     FromTier,
-    Linear,
     Metric,
-    OtherMetric,
-    PerUnit,
     Program,
     Shift,
-    Value,
 )
 
 NOW, HORIZON, PACE, RECENT = "now", "horizon", "pace", "recent"
@@ -177,42 +167,13 @@ def inputs_of(program: Program, metric: Metric) -> list[str]:
 
 def _inputs(program: Program, metric: Metric) -> Iterator[tuple[str, Shifts]]:
     match metric.source:
-        case FromFormula(formula=formula):
-            yield from ((key, ()) for key in sorted(formula.metrics))
         case FromPast(metric=other, shift=shift):
             yield other, ()
             yield other, (shift,)
-        case FromPart() as part:
-            yield from ((key, ()) for key in _of_part(part))
-        case FromParts(parts=parts, max=most):
-            yield from ((key, ()) for key in (*parts, *metrics_of_value(most)))
-        case FromRank(metric=other, where=where):
-            yield other, ()
-            yield from ((key, ()) for key in sorted(where.metrics if where is not None else ()))
-        case Computed(metrics=metrics):
-            yield from ((key, ()) for key in metrics)
         case FromTier() as source:
             yield from ((key, ()) for key in _of_tier(program, source))
-        case FromHeld(criterion=Criterion() as criterion):
-            yield from ((key, ()) for key in (criterion.metric, *metrics_of_value(criterion.value)))
-
-
-def _of_part(part: FromPart) -> Iterator[str]:
-    if part.of is not None:
-        yield part.of
-    match part.earning:
-        case Linear(worth=worth, full_at=full_at):
-            yield from metrics_of_value(worth)
-            yield from metrics_of_value(full_at)
-        case PerUnit(points=points, per=per):
-            yield from metrics_of_value(points)
-            yield from metrics_of_value(per)
-        case BestOf(metrics=metrics):
-            yield from metrics
-        case bands:
-            yield from (key for _, points in bands.steps for key in metrics_of_value(points))
-    yield from metrics_of_value(part.max)
-    yield from sorted(part.needs.metrics if part.needs is not None else ())
+        case _:
+            yield from ((key, ()) for key in inputs(metric))
 
 
 def _of_tier(program: Program, source: FromTier) -> Iterator[str]:
@@ -223,25 +184,4 @@ def _of_tier(program: Program, source: FromTier) -> Iterator[str]:
     for formula in (program.takes_part, category.member) if category is not None else ():
         yield from sorted(formula.metrics if formula is not None else ())
     ladder = category.ladder if category is not None else source.ladder
-    for tier in program.ladders[ladder].tiers if ladder is not None else ():
-        for group in (tier.requires, tier.keeps):
-            yield from _of_requirement(group)
-
-
-def _of_requirement(part: object) -> Iterator[str]:
-    if isinstance(part, Criterion):
-        yield part.metric
-        yield from metrics_of_value(part.value)
-    elif part is not None:
-        for one in part.parts:  # type: ignore[attr-defined]
-            yield from _of_requirement(one)
-
-
-def metrics_of_value(value: Value | None) -> Iterator[str]:
-    """The metrics that a threshold or a number of points is taken from."""
-    match value:
-        case OtherMetric(key=key):
-            yield key
-        case ByAttribute(cases=cases, default=default):
-            for one in (*cases.values(), default):
-                yield from metrics_of_value(one)
+    yield from sorted(ladder_metrics(program.ladders[ladder]) if ladder is not None else ())

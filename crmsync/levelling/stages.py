@@ -17,14 +17,13 @@ from crmsync.levelling.derived import Derivations
 from crmsync.levelling.fields import rolled_fields
 from crmsync.levelling.held_for import criteria_joins
 from crmsync.levelling.levelling import Levelling
-from crmsync.levelling.measures import COUNTED, Measures, partner_column
+from crmsync.levelling.measures import Measures, partner_column
 from crmsync.levelling.rollups import Barrier, Own, lower_is_best, pairs_of, takes_best
 from crmsync.levelling.spots import NOW, Spot, column_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.standing_before import standing_joins
 from crmsync.levelling.tier_of import TierPosition, other_joins
 from crmsync.programs.program import (
-    Aggregate,
     Criterion,
     FromField,
     FromGroups,
@@ -35,8 +34,6 @@ from crmsync.programs.program import (
     Unit,
     WhenMissing,
 )
-
-ZERO_WITHOUT_ROWS = COUNTED | {Aggregate.SUM}
 
 Place = tuple[int, int]
 """Stage and depth of a column: columns of a greater depth of the same stage, or of a later stage, can read it."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 from crmsync.errors import ConfigError
 from crmsync.levelling import sql
 from crmsync.levelling.before import sustained_id
-from crmsync.levelling.criteria import Criteria, Limits, metrics_of
+from crmsync.levelling.criteria import Criteria, Limits
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures
 from crmsync.levelling.rules import Rules
@@ -26,6 +26,7 @@ from crmsync.levelling.sql import Sql
 from crmsync.levelling.standing_before import earned_column, exempt_prefix, exemptions, held_column, met_column
 from crmsync.levelling.tiers import highest_position
 from crmsync.levelling.values import MONEY, NUMBER, Value
+from crmsync.programs.dependence import ladder_metrics
 from crmsync.programs.program import FromTier, Ladder, Per, Program, Take
 
 
@@ -68,7 +69,7 @@ class TierPosition:
     @property
     def metrics(self) -> set[str]:
         """The metrics that the criteria of the ladder read."""
-        return {key for tier in self.ladder.tiers for one in (tier.requires, tier.keeps) for key in metrics_of(one)}
+        return set(ladder_metrics(self.ladder))
 
     def split_values(self) -> list[str]:
         """The values of the split metrics, where the ladder is asked once for each."""

@@ -46,37 +46,37 @@ Step = tuple[str, str]
 """What is computed: ("metric" | "ladder" | "category" | "membership", key)."""
 
 
-def inputs(metric: Metric) -> frozenset[str]:
-    """The metrics that a metric is computed from, as of the same day."""
-    return frozenset(_source_inputs(metric.source))
+def inputs(metric: Metric) -> tuple[str, ...]:
+    """The metrics that a metric is computed from, each once, in the order of the file where it has one."""
+    return tuple(dict.fromkeys(_source_inputs(metric.source)))
 
 
 def _source_inputs(source: Source) -> Iterable[str]:
     match source:
         case FromFormula(formula):
-            return formula.metrics
+            return sorted(formula.metrics)
         case FromPast(metric=of):
             return (of,)
         case FromPart():
             return _part_inputs(source)
         case FromParts(parts=parts, max=most):
-            return (*parts, *value_metrics(most))
+            return (*parts, *sorted(value_metrics(most)))
         case FromRank(metric=of, where=where):
-            return (of, *(where.metrics if where else ()))
+            return (of, *sorted(where.metrics if where else ()))
         case Computed(metrics=metrics):
             return metrics
         case FromHeld(criterion=criterion) if criterion is not None:
-            return (criterion.metric, *value_metrics(criterion.value))
+            return (criterion.metric, *sorted(value_metrics(criterion.value)))
         case _:
             return ()
 
 
 def _part_inputs(part: FromPart) -> Iterable[str]:
     yield from (part.of,) if part.of is not None else ()
-    yield from part.needs.metrics if part.needs else ()
     yield from part.earning.metrics if isinstance(part.earning, BestOf) else ()
-    for points in (part.max, *_points_of(part.earning)):
-        yield from value_metrics(points)
+    for points in (*_points_of(part.earning), part.max):
+        yield from sorted(value_metrics(points))
+    yield from sorted(part.needs.metrics) if part.needs else ()
 
 
 def _points_of(earning: Earning) -> tuple[Points | None, ...]:
@@ -106,6 +106,12 @@ def requirement_metrics(part: Requirement | None) -> frozenset[str]:
     if isinstance(part, Group):
         return frozenset[str]().union(*(requirement_metrics(one) for one in part.parts))
     return value_metrics(part.value) | {part.metric}
+
+
+def ladder_metrics(ladder: Ladder) -> frozenset[str]:
+    """The metrics that some tier of a ladder asks for or compares with."""
+    asked = (requirement_metrics(one) for tier in ladder.tiers for one in (tier.requires, tier.keeps))
+    return frozenset[str]().union(*asked)
 
 
 def columns_of(metric: Metric) -> frozenset[tuple[str, str]]:
@@ -163,12 +169,7 @@ def check_tiers(
 def _steps(
     metrics: Mapping[str, Metric], ladders: Mapping[str, Ladder], categories: Mapping[str, Category]
 ) -> Callable[[Step], list[Step]]:
-    asked = {
-        key: frozenset[str]().union(
-            *(requirement_metrics(one) for tier in ladder.tiers for one in (tier.requires, tier.keeps))
-        )
-        for key, ladder in ladders.items()
-    }
+    asked = {key: ladder_metrics(ladder) for key, ladder in ladders.items()}
 
     def after(step: Step) -> list[Step]:
         kind, key = step

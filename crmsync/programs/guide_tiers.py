@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -325,20 +325,12 @@ def benefit_tables(words: Words, program: Program) -> list[Table]:
         keys = list(dict.fromkeys(key for tier in ladder.tiers for key in tier.benefits))
         if not keys:
             continue
-        given = _inherited(ladder)
+        given = ladder.benefits()
         rows = [row for key in keys for row in _benefit_rows(words, key, [one.get(key) for one in given])]
         title = title_of(ladder.label, ladder.key) if len(program.ladders) > 1 else ""
         headings = ("Benefit", *(title_of(tier.label, tier.key) for tier in ladder.tiers))
         tables.append(Table(title, headings, tuple(rows)))
     return tables
-
-
-def _inherited(ladder: Ladder) -> list[Mapping[str, Benefit]]:
-    """The benefits of each tier, with those from the tiers below."""
-    found: list[Mapping[str, Benefit]] = []
-    for tier in ladder.tiers:
-        found.append({**(found[-1] if found else {}), **tier.benefits})
-    return found
 
 
 def _benefit_rows(words: Words, key: str, cells: Sequence[Benefit | None]) -> Iterator[tuple[str, ...]]:

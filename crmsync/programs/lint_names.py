@@ -87,7 +87,7 @@ def metrics_read(program: Program) -> set[str]:
         key = asked.pop()
         if key not in found_keys and key in program.metrics:
             found_keys.add(key)
-            asked |= inputs(program.metrics[key])
+            asked.update(inputs(program.metrics[key]))
     return found_keys
 
 

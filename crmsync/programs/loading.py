@@ -137,11 +137,6 @@ def load_programs(path: Path, columns: Columns | None = None) -> list[Program]:
     return found if path.is_dir() else [one for one in found if one.file == path or one.key != loaded[-1].key]
 
 
-def versions_of(path: Path, columns: Columns | None = None) -> dict[str, tuple[Program, ...]]:
-    """As `load_programs`, by the key of the program. Errors: ConfigError."""
-    return by_key(load_programs(path, columns))
-
-
 def money_columns(path: Path) -> MoneyColumns:
     """What `money:` names in a program file or a folder of them, readable before the tables are."""
     named = [read_money(read_yaml(file).mapping().get("money")) for file in _program_files(path)]

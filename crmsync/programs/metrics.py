@@ -228,7 +228,7 @@ def _check_past(node: Node, metric: Metric, metrics: Mapping[str, Metric]) -> No
                 line=metric.line,
             )
         waiting += [each for each in inputs(metrics[key]) if each not in seen]
-        seen |= inputs(metrics[key])
+        seen.update(inputs(metrics[key]))
 
 
 def _when_missing(node: Node | None, unit: Unit) -> WhenMissing:

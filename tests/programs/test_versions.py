@@ -9,7 +9,7 @@ import pytest
 
 from crmsync.errors import ConfigError
 from crmsync.offline import only_program
-from crmsync.programs.loading import load_programs, money_columns, versions_of
+from crmsync.programs.loading import load_programs, money_columns
 from crmsync.programs.versions import in_force
 
 BODY = """\
@@ -33,7 +33,7 @@ def test_versions_stand_oldest_first_and_know_the_one_before(tmp_path: Path) -> 
     write(tmp_path, "b.yaml", "effective_from: 2027-01-01\n")
     write(tmp_path, "a.yaml", "effective_from: 2026-07-01\n")
     write(tmp_path, "c.yaml", "")
-    found = versions_of(tmp_path)["resellers"]
+    found = load_programs(tmp_path)
     assert [one.file.name for one in found] == ["c.yaml", "a.yaml", "b.yaml"]
     assert [one.before.file.name if one.before else None for one in found] == [None, "c.yaml", "a.yaml"]
 
@@ -50,7 +50,7 @@ def test_versions_stand_oldest_first_and_know_the_one_before(tmp_path: Path) -> 
 def test_the_version_of_a_day_is_the_last_that_has_begun(tmp_path: Path, as_of: date, name: str) -> None:
     write(tmp_path, "b.yaml", "effective_from: 2027-01-01\n")
     write(tmp_path, "a.yaml", "effective_from: 2026-07-01\n")
-    assert in_force(versions_of(tmp_path)["resellers"], as_of).file.name == name
+    assert in_force(load_programs(tmp_path), as_of).file.name == name
     assert only_program(tmp_path, load_programs(tmp_path), as_of).file.name == name
 
 

@@ -77,6 +77,17 @@ class Ladder:
     climb_steps: bool = False  # climb: steps (stop at the first not met); default highest
     per: Per | None = None
     family: Family | None = None
+
+    def benefits(self) -> list[Mapping[str, Benefit]]:
+        """What each tier gives, from the lowest up, with what comes from below; what was taken away is left out."""
+        found: list[Mapping[str, Benefit]] = []
+        below: Mapping[str, Benefit] = {}
+        for tier in self.tiers:
+            here = {**below, **tier.benefits}
+            below = {name: benefit for name, benefit in here.items() if benefit.value is not None}
+            found.append(below)
+        return found
+
     means: str = ""
 
 
