@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from crmsync.sandbox.clock import Clock
 from crmsync.sandbox.deriving import STAGES, Deriving, Stage
 from crmsync.sandbox.effects import Effects
 from crmsync.sandbox.ids import make_id
-from crmsync.sandbox.schema import Choice, Schema
+from crmsync.sandbox.schema import Choice, Schema, SObject
 from crmsync.sandbox.schema_file import make_schema
 from crmsync.sandbox.soql.scope import World
 from crmsync.sandbox.standard import Features
@@ -155,6 +155,39 @@ class Org:
             changed, self._waiting = self._waiting, None
         self.effects.record_changes(changed)
 
+    def changed(self, definition: Mapping[str, Any]) -> tuple[dict[str, Any], Schema]:
+        """The definition with the key prefix of every custom object, and its schema. Errors: SchemaError."""
+        objects: dict[str, dict[str, Any]] = {}
+        for name, body in (definition.get("objects") or {}).items():
+            known = self._custom(name)
+            objects[name] = dict(body or {}) | ({"keyPrefix": known.prefix} if known else {})
+        schema = make_schema({"objects": objects}, self.features, "schema")
+        for name, body in objects.items():
+            made = schema.find(name)
+            if made is not None and made.custom:
+                body["keyPrefix"] = made.prefix
+        return {"objects": objects}, schema
+
+    def change_schema(self, definition: Mapping[str, Any]) -> None:
+        """The org with the objects and fields of this definition from now on, and tables changed with them.
+
+        Errors: SchemaError; nothing is changed then. A caller that wraps this in a transaction of its own and rolls
+        that back puts `definition` and `schema` back too.
+        """
+        with self.store.writing() as connection, self.lock:  # in the order in which rows take them
+            made, schema = self.changed(definition)
+            self.store.reshape(self.schema, schema, connection)
+            self.store.keep_facts({"definition": made}, connection)
+            self.definition, self.schema = made, self._with_live_choices(schema)
+            self.cursors.clear()  # their plans name columns that may be gone
+            # HTTP dates have whole seconds: a change is always later than the one before
+            later = self.changed_schema + timedelta(seconds=1)
+            self.changed_schema = max(datetime.now(UTC).replace(microsecond=0), later)
+
+    def _custom(self, name: str) -> SObject | None:
+        found = self.schema.find(name)
+        return found if found is not None and found.custom else None
+
     def refresh(self) -> None:
         """Take currencies, stages, time zone and fiscal year from the org's own records."""
         reader = self.store.reader()
@@ -173,9 +206,9 @@ class Org:
             self.clock.use_zone(zone or "UTC")
         except (ZoneInfoNotFoundError, ValueError):
             self.clock.use_zone("UTC")
-        self.schema = self._with_live_choices()
+        self.schema = self._with_live_choices(self.schema)
 
-    def _with_live_choices(self) -> Schema:
+    def _with_live_choices(self, schema: Schema) -> Schema:
         stages = [Choice(stage, stage) for stage in self.deriving.stages]
         currencies: list[Choice] = []
         if self.features.multi_currency:
@@ -187,7 +220,7 @@ class Org:
             currencies = [Choice(iso, iso, bool(corporate), bool(active)) for iso, corporate, active in rows]
         live = {"CurrencyIsoCode": currencies, "StageName": stages}
         objects = []
-        for sobject in self.schema:
+        for sobject in schema:
             fields = tuple(
                 replace(known, choices=tuple(live[known.name])) if known.name in live else known
                 for known in sobject.fields

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,11 +13,12 @@ from crmsync.sandbox.schema import Choice, Field, Schema, SObject
 from crmsync.sandbox.standard import Features, audit_fields, owner_field, standard_objects, with_currency
 
 MAX_FILE = 1024 * 1024
+_PREFIX = re.compile(r"[0-9A-Za-z]{3}\Z")
 _API_NAME = re.compile(r"[A-Za-z]\w*__c\Z")
 _OBJECT_KEYS = {
     "label", "pluralLabel", "fields", "nameField", "description", "sharingModel", "deploymentStatus", "enableBulkApi",
     "enableReports", "enableSharing", "enableStreamingApi", "enableHistory", "enableActivities", "enableSearch",
-    "externalSharingModel", "visibility", "fullName",
+    "externalSharingModel", "visibility", "fullName", "keyPrefix",
 }  # fmt: skip
 _FIELD_KEYS = {
     "fullName", "label", "type", "length", "precision", "scale", "required", "unique", "externalId", "caseSensitive",
@@ -71,19 +72,26 @@ def make_schema(definition: Mapping[str, Any], features: Features, source: str =
     _only(definition, {"objects"}, source)
     objects = {sobject.name.lower(): sobject for sobject in standard_objects(features)}
     listed = _mapping(definition.get("objects") or {}, f"{source}: objects")
-    number = 0
+    prefixes = _free_prefixes(listed.values())
     for name, body in listed.items():
         where = f"{source}: {name}"
         body = _mapping(body or {}, where)
         _only(body, _OBJECT_KEYS, where)
         known = objects.get(str(name).lower())
         if known is None:
-            known, number = _custom_object(str(name), body, number, features, where), number + 1
+            known = _custom_object(str(name), body, prefixes, features, where)
         made = [_field(str(field), _mapping(given or {}, f"{where}.{field}"), f"{where}.{field}")
                 for field, given in _mapping(body.get("fields") or {}, f"{where}.fields").items()]  # fmt: skip
         objects[str(name).lower()] = _extended(known, made, where)
     _check_targets(objects, source)
     return Schema(objects.values(), features.multi_currency)
+
+
+def _free_prefixes(bodies: Iterable[Any]) -> Iterator[str]:
+    """Key prefixes of custom objects, in order, without those that the definition gives."""
+    given = {body.get("keyPrefix") for body in bodies if isinstance(body, Mapping)}
+    signs = "0123456789abcdefghijklmnopqrstuvwxyz"
+    return (found for first in signs for second in signs if (found := f"a{first}{second}") not in given)
 
 
 def _extended(sobject: SObject, made: Sequence[Field], where: str) -> SObject:
@@ -104,13 +112,15 @@ def _check_targets(objects: Mapping[str, SObject], source: str) -> None:
                     raise SchemaError(f"{source}: {sobject.name}.{field.name}: referenceTo {target} is no object{hint}")
 
 
-def _custom_object(name: str, body: Mapping[str, Any], number: int, features: Features, where: str) -> SObject:
+def _custom_object(
+    name: str, body: Mapping[str, Any], prefixes: Iterator[str], features: Features, where: str
+) -> SObject:
     if _API_NAME.match(name) is None or len(name) > 43:
         raise SchemaError(f"{where}: is no standard object of this org, and a custom object's name ends in __c")
     label = str(body.get("label") or name.removesuffix("__c").replace("_", " "))
-    prefix = (
-        "a" + "0123456789abcdefghijklmnopqrstuvwxyz"[number // 36] + "0123456789abcdefghijklmnopqrstuvwxyz"[number % 36]
-    )
+    prefix = str(body.get("keyPrefix") or next(prefixes))
+    if _PREFIX.match(prefix) is None:
+        raise SchemaError(f"{where}: keyPrefix {prefix!r:.20} is not three letters or digits")
     named = _mapping(body.get("nameField") or {"type": "Text", "label": f"{label} Name"}, f"{where}.nameField")
     system = audit_fields("Record")
     fields = (system[0], owner_field(), _name_field(named, where), *system[1:])

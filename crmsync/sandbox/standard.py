@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crmsync.sandbox.schema import Choice, Field, SObject
+from crmsync.sandbox.setup_objects import SETUP
 from crmsync.sandbox.standard_objects import STANDARD
 
 _LINE = re.compile(r"(?P<name>\w+) (?P<type>\w+)(?:\((?P<size>[^)]*)\))?(?P<rest>[^|]*)\| (?P<label>.+)")
@@ -24,9 +25,13 @@ class Features:
 
 def standard_objects(features: Features) -> list[SObject]:
     """Every standard object that an org with these features has."""
-    made = (_object(block) for block in STANDARD.strip().split("\n= "))
+    made = (_object(block) for block in _blocks())
     kept = [made_one for made_one in made if _switched_on(made_one[1], features)]
     return [with_currency(sobject) if features.multi_currency else sobject for sobject, _ in kept]
+
+
+def _blocks() -> list[str]:
+    return [block for text in (STANDARD, SETUP) for block in text.strip().split("\n= ")]
 
 
 def _switched_on(options: list[str], features: Features) -> bool:
@@ -41,6 +46,8 @@ def _object(block: str) -> tuple[SObject, list[str]]:
     name, prefix, *options = words.split()
     own = [_field(line) for line in lines if line.strip()]
     added = audit_fields(label) if "bare" not in options else [id_field(label)]
+    if "lasting" in options:
+        added = [field for field in added if field.name != "IsDeleted"]
     owner = [owner_field()] if "owned" in options else []
     types = [_record_type()] if "types" in options else []
     free = "fixed" not in options and "multi" not in options
@@ -69,9 +76,9 @@ def _options(text: str) -> dict[str, str]:
 
 
 def _typed(name: str, label: str, kind: str, size: str, options: dict[str, str]) -> Field:
-    required, readonly = "required" in options, "ro" in options
+    required, readonly = "required" in options, "ro" in options or "auto" in options
     made = Field(
-        name, label, kind,
+        name, label, kind, auto_number=options.get("auto"),
         nillable=not required and kind != "boolean", createable=not readonly,
         updateable=not readonly and "fixed" not in options,
         name_field="name" in options, compound=options.get("of"), id_lookup="lookup" in options,

@@ -4,8 +4,10 @@ A line: name, type, options, `| label`. Types as describe names them, with (leng
 `ref(Targets)`; `[A; B]` are picklist values. Options: name (the record's name), required, ro (never written),
 fixed (not updateable), default=V, children=NAME (child relationship), cascade,
 of=COMPOUND, key (external id), plain (multi-line short text).
-An object's own options: owned, fixed (no create, update, delete by API), bare (no audit fields), types (record
-types), multi and dated (only with several currencies).
+auto=FORMAT (the org numbers it).
+An object's own options: owned, fixed (no create, update, delete by API), bare (no audit fields), lasting (audit
+fields, but no recycle bin), types (record types), multi and dated (only with several currencies).
+Objects of the set-up (permission sets, list views, reports, …) stand in `setup_objects.py` in the same form.
 """
 
 from __future__ import annotations
@@ -275,19 +277,6 @@ UserType picklist(40) [Standard; PowerPartner] | User Type
 Name string(80) name required | Name
 DeveloperName string(80) | Developer Name
 ParentRoleId ref(UserRole) | Parent Role ID
-
-= PermissionSet 0PS | Permission Set | Permission Sets
-Name string(80) name required | Permission Set Name
-Label string(80) required | Permission Set Label
-Description textarea(255) plain | Description
-IsOwnedByProfile boolean ro | Is Owned By Profile
-ProfileId ref(Profile) ro | Profile ID
-IsCustom boolean ro | Custom
-
-= PermissionSetAssignment 0Pa bare | Permission Set Assignment | Permission Set Assignments
-PermissionSetId ref(PermissionSet) required fixed children=Assignments cascade | PermissionSet ID
-AssigneeId ref(User) required fixed children=PermissionSetAssignments cascade | Assignee ID
-IsActive boolean ro | Is Active
 
 = RecordType 012 | Record Type | Record Types
 Name string(80) name required | Name

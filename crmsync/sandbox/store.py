@@ -123,13 +123,20 @@ class Store:
         """Indexes of the keys that rows are found by; made after loading, because that is faster."""
         with self.writing() as connection:
             for sobject in schema:
-                for field in sobject.stored():
-                    if field.external_id or field.unique:
-                        connection.execute(
-                            f'CREATE INDEX IF NOT EXISTS "{sobject.name}.{field.name}" '
-                            f'ON "{sobject.name}" ("{field.name}"{collation(field)})'
-                        )
+                _create_indexes(connection, sobject)
             connection.execute("PRAGMA optimize")
+
+    def reshape(self, before: Schema, after: Schema, connection: sqlite3.Connection) -> None:
+        """Tables and columns of a changed schema, within the caller's transaction; what it has no more is dropped."""
+        for old in before:
+            new = after.find(old.name)
+            if new is None:
+                connection.execute(f'DROP TABLE "{old.name}"')
+            elif new != old:
+                _reshape_table(connection, old, new)
+        for sobject in after:
+            _create_table(connection, sobject)
+            _create_indexes(connection, sobject)
 
 
 def _make_folder(folder: Path) -> None:
@@ -148,6 +155,30 @@ def _create_table(connection: sqlite3.Connection, sobject: SObject) -> None:
     for field in sobject.stored():
         if field.name.lower() not in present:
             connection.execute(f'ALTER TABLE "{sobject.name}" ADD COLUMN {_column(field)}')
+
+
+def _create_indexes(connection: sqlite3.Connection, sobject: SObject) -> None:
+    for field in sobject.stored():
+        if field.external_id or field.unique:
+            connection.execute(
+                f'CREATE INDEX IF NOT EXISTS "{sobject.name}.{field.name}" '
+                f'ON "{sobject.name}" ("{field.name}"{collation(field)})'
+            )
+
+
+def _reshape_table(connection: sqlite3.Connection, old: SObject, new: SObject) -> None:
+    for field in old.stored():
+        kept = new.field(field.name)
+        if kept is None or collation(kept) != collation(field):
+            connection.execute(f'DROP INDEX IF EXISTS "{old.name}.{field.name}"')
+        if kept is None:
+            connection.execute(f'ALTER TABLE "{old.name}" DROP COLUMN "{field.name}"')
+        elif field.kind == "decimal" and kept.scale != field.scale:
+            # The store holds whole numbers scaled by 10^scale.
+            factor = f"* {10 ** (kept.scale - field.scale)}" if kept.scale > field.scale else ""
+            rounded = f'round("{field.name}" / {10 ** (field.scale - kept.scale)}.0)' if not factor else ""
+            value = rounded or f'"{field.name}" {factor}'
+            connection.execute(f'UPDATE "{old.name}" SET "{field.name}" = CAST({value} AS INTEGER)')
 
 
 def _column(field: Field) -> str:
