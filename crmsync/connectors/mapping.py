@@ -14,29 +14,21 @@ from pathlib import Path
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from crmsync.connectors.mapping_places import Place, path_place
+from crmsync.connectors.mapping_writes import MANAGED, ChildMap, WriteMap, read_writes
 from crmsync.strict_yaml import Node, read_yaml
 from crmsync.tables import CANONICAL
+
+__all__ = [
+    "CREDIT_COLUMNS", "MANAGED", "ORG_TIME_ZONE", "ChildMap", "Credited", "Place", "SalesforceMapping", "TableMap",
+    "WriteMap", "read_mapping",
+]  # fmt: skip
 
 ORG_TIME_ZONE = "org"
 RESERVED = frozenset({"current_values", "snapshot"})
 CREDIT_COLUMNS = ("partner_id", "role", "share")
-MANAGED = (
-    "calculated_tier", "granted_tier", "previous_tier", "next_tier", "tier_since", "categories", "progress",
-    "gap_summary", "main_blocker", "risk", "risk_reason", "risk_on", "points", "why", "provisional",
-    "changed_on", "run_id",
-)  # fmt: skip
-"""What write-back computes for an account; the field map says into which field each goes."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_PATH = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*){0,5}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A value of the map and the line it stands on."""
-
-    text: str
-    line: int
 
 
 @dataclass(frozen=True)
@@ -64,20 +56,6 @@ class TableMap:
 
 
 @dataclass(frozen=True)
-class WriteMap:
-    """What is written: object, the token field, and managed value -> field."""
-
-    object: Place
-    token: Place
-    fields: Mapping[str, Place]
-
-    @property
-    def all_fields(self) -> tuple[Place, ...]:
-        """Every field that is written, the token last."""
-        return (*self.fields.values(), self.token)
-
-
-@dataclass(frozen=True)
 class SalesforceMapping:
     """A whole field map. `time_zone`: an IANA name, `org` for the org's own, None for that of the run."""
 
@@ -98,7 +76,7 @@ def read_mapping(path: Path) -> SalesforceMapping:
         file=top.file,
         time_zone=_time_zone(parts["time_zone"]) if "time_zone" in parts else None,
         tables=MappingProxyType(tables),
-        writes=_writes(parts["writes"]) if "writes" in parts else None,
+        writes=read_writes(parts["writes"]) if "writes" in parts else None,
     )
 
 
@@ -120,7 +98,7 @@ def _table(name: str, node: Node, tables: Node) -> TableMap:
     table = TableMap(
         name=name,
         line=node.line,
-        object=_path(parts["object"], "an object", single=True),
+        object=path_place(parts["object"], "an object", single=True),
         columns=MappingProxyType(_columns(parts["columns"])),
         filter=Place(parts["filter"].text(), parts["filter"].line) if "filter" in parts else None,
         partners=_credited(parts["partners"]) if "partners" in parts else (),
@@ -167,16 +145,8 @@ def _columns(node: Node) -> dict[str, Place]:
     for name, value in node.mapping().items():
         if not _NAME.fullmatch(name):
             raise node.fail_at_key(name, f"`{name}` cannot be a column; use small letters, digits and _")
-        columns[name] = _path(value, "a field path")
+        columns[name] = path_place(value, "a field path")
     return columns
-
-
-def _path(node: Node, what: str, *, single: bool = False) -> Place:
-    text = node.text()
-    if not _PATH.fullmatch(text) or (single and "." in text):
-        example = "Account" if single else "Credential__r.Level__c"
-        raise node.fail(f"`{text}` is not {what}; write an API name like {example}")
-    return Place(text, node.line)
 
 
 def _credited(node: Node) -> tuple[Credited, ...]:
@@ -192,7 +162,7 @@ def _credited(node: Node) -> tuple[Credited, ...]:
 def _one_credited(node: Node) -> Credited:
     parts = node.mapping(required=("partner_id",), optional=("role", "share"))
     return Credited(
-        partner=_path(parts["partner_id"], "a lookup path"),
+        partner=path_place(parts["partner_id"], "a lookup path"),
         role=parts["role"].text() if "role" in parts else None,
         share=_share(parts["share"]) if "share" in parts else None,
         line=node.line,
@@ -201,31 +171,8 @@ def _one_credited(node: Node) -> Credited:
 
 def _share(node: Node) -> Decimal | Place:
     if node.text()[:1].isalpha():
-        return _path(node, "a share (a number, or a field path)")
+        return path_place(node, "a share (a number, or a field path)")
     share = node.decimal()
     if not 0 <= share <= 1:
         raise node.fail(f"`{node.text()}` is not a share between 0 and 1")
     return share
-
-
-def _written(node: Node) -> Place:
-    """A field that is ours to write. A standard field (Name, Rating) is people's own and is never overwritten."""
-    place = _path(node, "a field", single=True)
-    if not place.text.lower().endswith("__c"):
-        raise node.fail(
-            f"`{place.text}` is a standard field, and only custom fields are written; name one that ends in __c"
-        )
-    return place
-
-
-def _writes(node: Node) -> WriteMap:
-    parts = node.mapping(required=("object", "token", "fields"))
-    managed = parts["fields"].mapping(optional=MANAGED)
-    fields = {name: _written(value) for name, value in managed.items()}
-    token = _written(parts["token"])
-    seen: dict[str, str] = {token.text.lower(): "token"}
-    for name, place in fields.items():
-        if place.text.lower() in seen:
-            raise managed[name].fail(f"`{place.text}` is already written by `{seen[place.text.lower()]}`")
-        seen[place.text.lower()] = name
-    return WriteMap(_path(parts["object"], "an object", single=True), token, MappingProxyType(fields))

@@ -57,12 +57,22 @@ COMPUTED: Mapping[str, FieldSpec] = MappingProxyType(
         "points": FieldSpec(Kind.NUMBER),
         "why": FieldSpec(Kind.TEXT, 32000),
         "provisional": FieldSpec(Kind.YES_NO),
+        "grace_until": FieldSpec(Kind.DATE),
+        "next_review": FieldSpec(Kind.DATE),
+        "pending_tier": FieldSpec(Kind.TEXT, 255),
+        "pending_on": FieldSpec(Kind.DATE),
+        "override_ends_on": FieldSpec(Kind.DATE),
+        "category_check": FieldSpec(Kind.TEXT, 255),
     }
 )
 """The computed fields; a change of one of them is a change of the account."""
 
 STAMPS = ("changed_on", "run_id")
 """Written only beside a computed field that changed (and the write token with them)."""
+
+
+CHECKS = ("over_declared", "undeclared", "unknown", "confirmed")
+"""What the check of a declared category can say, the worst first."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,9 @@ def account_values(program: Program, account: Account) -> dict[str, str | None]:
     with `headline: none` gives the account no tier of its own; what else is written speaks of its first category.
     """
     row = account.headline
-    values = {**_tiers(program, row), **_outlook(program, row)}
+    values = {**_tiers(program, row), **_outlook(program, row), **_dates(row)}
+    values["override_ends_on"] = _first_end(account.rows)
+    values["category_check"] = _worst_check(account.rows)
     others = [other for other in account.rows if other is not row]
     values["why"] = why_tier(program, row, account.attributes, others)
     values["provisional"] = "true" if any(each.get("provisional") for each in account.rows) else "false"
@@ -137,13 +149,13 @@ def account_values(program: Program, account: Account) -> dict[str, str | None]:
 
 def _tiers(program: Program, row: Standing) -> dict[str, str | None]:
     category = row["category"]
-    keys = ("calculated_tier", "granted_tier", "next_tier")
+    keys = ("calculated_tier", "granted_tier", "next_tier", "pending_tier")
     values = {key: label_of_tier(program, category, row.get(key)) for key in keys}
     values["tier_since"] = _date(row.get("tier_since"))
     if row.get("previous_tier") and row["previous_tier"] != row.get("granted_tier"):
         values["previous_tier"] = label_of_tier(program, category, row["previous_tier"])
     if program.headline is Headline.NONE:
-        values |= {"granted_tier": None, "previous_tier": None}
+        values |= {"granted_tier": None, "previous_tier": None, "pending_tier": None}
     return values
 
 
@@ -157,6 +169,22 @@ def _outlook(program: Program, row: Standing) -> dict[str, str | None]:
         "risk_reason": said_all(row.get("risk_reasons")),
         "risk_on": _date(row.get("risk_on")),
     }
+
+
+def _dates(row: Standing) -> dict[str, str | None]:
+    return {key: _date(row.get(key)) for key in ("grace_until", "next_review", "pending_on")}
+
+
+def _first_end(rows: Iterable[Standing]) -> str | None:
+    """The first day on which an override in force ends, over all categories."""
+    overrides = (override for row in rows for override in row.get("overrides") or () if isinstance(override, Mapping))
+    return min((end for override in overrides if (end := _date(override.get("ends_on")))), default=None)
+
+
+def _worst_check(rows: Iterable[Standing]) -> str | None:
+    """What the declared categories are worth, by the worst row; empty where no category is checked."""
+    checks = [row.get("category_check") for row in rows]
+    return next((check for check in CHECKS if check in checks), None)
 
 
 def _categories(program: Program, rows: Iterable[Standing]) -> str:

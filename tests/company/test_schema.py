@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from crmsync.connectors.mapping import MANAGED, SalesforceMapping, read_mapping
+from crmsync.connectors.mapping_writes import HISTORY, STANDING
 from crmsync.sandbox.company import make_company
 from crmsync.sandbox.company.schema import ALL_TIERS, company_schema
 from tests.company.conftest import TODAY, Objects
@@ -24,6 +25,7 @@ NEEDED = {
     "Picklist": {"valueSet"},
     "MultiselectPicklist": {"valueSet", "visibleLines"},
     "Lookup": {"referenceTo", "relationshipName"},
+    "MasterDetail": {"referenceTo", "relationshipName", "relationshipOrder"},
 }
 STANDARD = {
     "Account": {"Id", "Name", "ParentId", "BillingCountryCode", "OwnerId", "CurrencyIsoCode", "AccountNumber"},
@@ -42,7 +44,7 @@ def test_every_field_has_what_its_type_needs(name: str, field: str, spec: dict[s
     assert len(field) <= 43
     assert 0 < len(spec["label"]) <= 40
     assert NEEDED[spec["type"]] <= set(spec)
-    if spec["type"] == "Lookup":
+    if spec["type"] in ("Lookup", "MasterDetail"):
         assert spec["referenceTo"] in {*OBJECTS, "Account", "Contact", "User"}
 
 
@@ -80,6 +82,22 @@ def test_the_field_map_writes_every_computed_value_into_a_field_of_the_account(p
     assert set(writes.fields) == set(MANAGED)
     targets = [place.text for place in writes.fields.values()] + [writes.token.text]
     assert all(target in OBJECTS["Account"]["fields"] for target in targets)
+
+
+def test_the_field_map_names_only_fields_of_the_company_for_what_is_written_beside_the_account(project: Path) -> None:
+    writes = _mapping(project).writes
+    assert writes is not None
+    assert writes.standings is not None
+    assert writes.history is not None
+    assert set(writes.standings.fields) == set(STANDING)
+    assert set(writes.history.fields) == set(HISTORY)
+    beside = [*writes.people.values(), *writes.partner_safe.values()]
+    assert [place.text for place in beside if place.text not in OBJECTS["Account"]["fields"]] == []
+    for child in (writes.standings, writes.history):
+        fields = OBJECTS[child.object.text]["fields"]
+        assert [place.text for place in child.all_fields if place.text not in fields] == []
+        assert fields[child.partner.text]["referenceTo"] == "Account"
+        assert fields[child.key.text]["externalId"]
 
 
 def test_values_of_restricted_picklists_are_among_those_declared(company: Objects) -> None:

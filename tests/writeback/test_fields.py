@@ -43,6 +43,26 @@ def test_a_category_without_any_tier_is_not_among_the_categories():
     assert values(*rows, categories={"msp": "MSP", "reseller": "Reseller"})["categories"] == "MSP"
 
 
+def test_dates_of_grace_review_and_a_pending_change_are_those_of_the_headline():
+    row = standing("A", "silver", grace_until="2027-02-19", next_review=None, pending_tier="gold", pending_on=None)
+    found = values(row)
+    assert (found["grace_until"], found["next_review"]) == ("2027-02-19", None)
+    assert (found["pending_tier"], found["pending_on"]) == ("Gold", None)
+
+
+def test_the_first_override_that_ends_and_the_worst_check_count_over_all_categories():
+    rows = [
+        standing("A", category="reseller", category_check="confirmed", overrides=[{"kind": "pin", "ends_on": None}]),
+        standing(
+            "A", category="msp", category_check="undeclared", overrides=[{"kind": "pin", "ends_on": "2027-05-01"}]
+        ),
+        standing("A", category="agency", category_check="unknown", overrides=[{"ends_on": "2027-03-31"}]),
+    ]
+    found = values(*rows, categories={"reseller": "Reseller", "msp": "MSP", "agency": "Agency"})
+    assert (found["override_ends_on"], found["category_check"]) == ("2027-03-31", "undeclared")
+    assert values(standing("A"))["override_ends_on"] is None
+
+
 def test_progress_is_a_whole_number_rounded_down():
     assert values(standing("A", progress=Decimal("99.9")))["progress"] == "99"
 

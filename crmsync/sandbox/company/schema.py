@@ -20,6 +20,8 @@ STATUSES = ("Onboarding", "Active", "Suspended")
 PRODUCT_LINES = ("Networking", "Security", "Storage", "Workplace", "Managed Services")
 LEVELS = ("Associate", "Professional", "Expert")
 ACTIVITY_KINDS = ("Deal registration", "Referral", "Training day", "Joint event", "Customer reference", "MDF claim")
+RISKS = ("none", "low", "medium", "high")
+CHECKS = ("confirmed", "over_declared", "undeclared", "unknown")
 OVERRIDE_KINDS = ("pin", "floor", "ceiling", "approve", "decline", "exempt", "credit", "grace", "category")
 
 
@@ -28,13 +30,15 @@ def company_schema() -> Definition:
     return {
         "objects": {
             "User": {"fields": {"Key__c": _key("User Key")}},
-            "Account": {"fields": _kept_by_people() | _written_by_crmsync()},
+            "Account": {"fields": _kept_by_people() | _written_by_crmsync() | _shown_to_partners()},
             "Contact": {"fields": {"Key__c": _key("Contact Key")}},
             "Opportunity": {"fields": _opportunity()},
             "Credential__c": _object("Credential", _credential()),
             "Partner_Certification__c": _object("Partner Certification", _certification()),
             "Partner_Activity__c": _object("Partner Activity", _activity()),
             "Partner_Override__c": _object("Partner Override", _override()),
+            "Partner_Standing__c": _detail("Partner Standing", _standing()),
+            "Partner_Tier_History__c": _detail("Partner Tier Change", _tier_history()),
         }
     }
 
@@ -50,6 +54,8 @@ def _kept_by_people() -> dict[str, Definition]:
         "MSP_Tier_Manual__c": _picklist("MSP Tier (kept by hand)", TIERS, restricted=False),
         "Business_Plan_Signed__c": _checkbox("Business Plan Signed"),
         "Customer_Satisfaction__c": _number("Customer Satisfaction", 3, 1),
+        "Partner_Tier_Dispute__c": _checkbox("Partner Tier Disputed"),
+        "Partner_Tier_Dispute_Comment__c": _long_text("Partner Tier Dispute Comment", 4000),
     }
 
 
@@ -64,15 +70,74 @@ def _written_by_crmsync() -> dict[str, Definition]:
         "Tier_Progress__c": _number("Tier Progress", 3, 0),
         "Gap_To_Next_Tier__c": _long_text("Gap to Next Tier", 4000),
         "Tier_Main_Blocker__c": _text("Tier Main Blocker", 255),
-        "Tier_Risk__c": _picklist("Tier Risk", ("none", "low", "medium", "high")),
+        "Tier_Risk__c": _picklist("Tier Risk", RISKS),
         "Tier_Risk_Reason__c": _long_text("Tier Risk Reason", 4000),
         "Tier_Risk_Date__c": _date("Tier Risk Date"),
         "Partner_Points__c": _number("Partner Points", 16, 2),
         "Tier_Explanation__c": _long_text("Tier Explanation", 32000),
         "Tier_Provisional__c": _checkbox("Tier Provisional"),
+        "Tier_Grace_Until__c": _date("Tier Grace Until"),
+        "Tier_Next_Review__c": _date("Tier Next Review"),
+        "Pending_Tier__c": _picklist("Pending Tier", ALL_TIERS),
+        "Pending_Tier_On__c": _date("Pending Tier On"),
+        "Tier_Override_Ends_On__c": _date("Tier Override Ends On"),
+        "Category_Check__c": _picklist("Category Check", CHECKS),
         "Tier_Changed_On__c": _date("Tier Changed On"),
         "Tier_Run_Id__c": _text("Tier Run Id", 40),
         "Partner_Write_Token__c": _text("Partner Write Token", 64),
+    }
+
+
+def _shown_to_partners() -> dict[str, Definition]:
+    return {
+        "Partner_Portal_Tier__c": _text("Partner Portal Tier", 80),
+        "Partner_Portal_Next_Tier__c": _text("Partner Portal Next Tier", 80),
+        "Partner_Portal_Gap__c": _long_text("Partner Portal Gap", 4000),
+    }
+
+
+def _standing() -> dict[str, Definition]:
+    return {
+        "Standing_Key__c": _long_key("Standing Key"),
+        "Account__c": _master("Partner", "Account", "Partner_Standings"),
+        "Program__c": _text("Program", 80),
+        "Category__c": _text("Category", 120),
+        "Calculated_Tier__c": _picklist("Calculated Tier", ALL_TIERS),
+        "Tier__c": _picklist("Tier", ALL_TIERS),
+        "Previous_Tier__c": _text("Previous Tier", 80),
+        "Pending_Tier__c": _picklist("Pending Tier", ALL_TIERS),
+        "Pending_On__c": _date("Pending On"),
+        "Next_Tier__c": _text("Next Tier", 80),
+        "Progress__c": _number("Progress", 3, 0),
+        "Gap__c": _long_text("Gap to Next Tier", 4000),
+        "Main_Blocker__c": _text("Main Blocker", 255),
+        "Risk__c": _picklist("Risk", RISKS),
+        "Risk_On__c": _date("Risk Date"),
+        "Movement__c": _text("Movement", 40),
+        "Tier_Since__c": _date("Tier Since"),
+        "Grace_Until__c": _date("Grace Until"),
+        "Next_Review__c": _date("Next Review"),
+        "Category_Check__c": _picklist("Category Check", CHECKS),
+        "Overrides__c": _long_text("Overrides", 4000),
+        "Provisional__c": _checkbox("Provisional"),
+        "As_Of__c": _date("As Of"),
+        "Run_Id__c": _text("Run Id", 40),
+    }
+
+
+def _tier_history() -> dict[str, Definition]:
+    return {
+        "History_Key__c": _long_key("History Key"),
+        "Account__c": _master("Partner", "Account", "Partner_Tier_Changes"),
+        "Program__c": _text("Program", 80),
+        "Category__c": _text("Category", 120),
+        "From_Tier__c": _text("From Tier", 80),
+        "To_Tier__c": _text("To Tier", 80),
+        "Movement__c": _text("Movement", 40),
+        "Effective_On__c": _date("Effective On"),
+        "Why__c": _long_text("Why", 4000),
+        "Run_Id__c": _text("Run Id", 40),
+        "Program_Version__c": _text("Program Version", 40),
     }
 
 
@@ -146,8 +211,17 @@ def _object(label: str, fields: Mapping[str, Definition]) -> Definition:
     }
 
 
+def _detail(label: str, fields: Mapping[str, Definition]) -> Definition:
+    """An object below its master record, which says who may see it."""
+    return _object(label, fields) | {"sharingModel": "ControlledByParent"}
+
+
 def _key(label: str) -> Definition:
     return _text(label, 40) | {"externalId": True, "unique": True, "caseSensitive": True}
+
+
+def _long_key(label: str) -> Definition:
+    return _key(label) | {"length": 255}
 
 
 def _text(label: str, length: int) -> Definition:
@@ -188,4 +262,17 @@ def _lookup(label: str, target: str, back: str) -> Definition:
         "relationshipLabel": back.replace("_", " "),
         "relationshipName": back,
         "deleteConstraint": "SetNull",
+    }
+
+
+def _master(label: str, target: str, back: str) -> Definition:
+    return {
+        "label": label,
+        "type": "MasterDetail",
+        "referenceTo": target,
+        "relationshipLabel": back.replace("_", " "),
+        "relationshipName": back,
+        "relationshipOrder": 0,
+        "reparentableMasterDetail": False,
+        "writeRequiresMasterRead": True,
     }

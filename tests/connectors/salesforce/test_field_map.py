@@ -37,6 +37,14 @@ writes:
   object: Account
   token: Token__c
   fields: {granted_tier: Tier__c, progress: Progress__c}
+  people: {dispute: Dispute__c}
+  partner_safe: {tier: Portal_Tier__c}
+  standings:
+    object: Standing__c
+    partner: Account__c
+    key: Key__c
+    fields: {category: Category__c, granted_tier: Tier__c}
+  history: {object: Change__c, partner: Account__c, key: Key__c, fields: {to_tier: Tier__c}}
 """
 
 
@@ -60,6 +68,14 @@ def test_a_good_map_is_read_whole(tmp_path: Path) -> None:
     assert mapping.tables["campaigns"].main_date == "started_on"
     assert mapping.writes is not None
     assert [place.text for place in mapping.writes.all_fields] == ["Tier__c", "Progress__c", "Token__c"]
+    assert mapping.writes.people == {"dispute": Place("Dispute__c", 26)}
+    assert mapping.writes.partner_safe == {"tier": Place("Portal_Tier__c", 27)}
+    assert mapping.writes.standings is not None
+    assert [place.text for place in mapping.writes.standings.all_fields] == [
+        "Account__c", "Key__c", "Category__c", "Tier__c",
+    ]  # fmt: skip
+    assert mapping.writes.history is not None
+    assert mapping.writes.history.object == Place("Change__c", 33)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +118,19 @@ def test_a_good_map_is_read_whole(tmp_path: Path) -> None:
         ("progress: Progress__c", "progress: Tier__c", 25, "`Tier__c` is already written by `granted_tier`"),
         ("granted_tier: Tier__c", "granted_tier: Owner.Name", 25, "`Owner.Name` is not a field"),
         ("granted_tier: Tier__c", "granted_tier: token__c", 25, "`token__c` is already written by `token`"),
+        ("people: {", "peoples: {", 26, "unknown key `peoples`; did you mean `people`"),
+        ("dispute: Dispute__c", "disputed: Dispute__c", 26, "unknown key `disputed`; did you mean `dispute`"),
+        ("dispute: Dispute__c", "dispute: Tier__c", 26, "`Tier__c` is already written by `granted_tier`"),
+        ("tier: Portal_Tier__c", "tier: Rating", 27, "`Rating` is a standard field"),
+        ("tier: Portal_Tier__c", "risk: Portal_Risk__c", 27, "unknown key `risk`"),
+        ("tier: Portal_Tier__c", f"tier: {'A' * 41}__c", 27, "is 41 letters long before __c; Salesforce takes 40"),
+        ("object: Standing__c", "object: Asset", 29, "`Asset` is a standard object, and child records"),
+        ("object: Standing__c\n    ", "", 29, "`object:` is missing here"),
+        ("key: Key__c\n", "key: account__c\n", 31, "`account__c` is already written by `partner`"),
+        ("category: Category__c", "category: Key__c", 32, "`Key__c` is already written by `key`"),
+        ("category: Category__c", "categories: Category__c", 32, "unknown key `categories`; did you mean `category`"),
+        ("object: Change__c", "object: standing__c", 33, "`standing__c` is already the object of `standings`"),
+        ("to_tier: Tier__c", "tier: Tier__c", 33, "unknown key `tier`; did you mean `to_tier`"),
     ],
 )
 def test_one_wrong_token_is_named_with_its_line(
