@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import tempfile
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,3 +66,22 @@ def test_what_does_not_fit_spills_into_the_temp_folder(tmp_path: Path, monkeypat
         assert list(tmp_path.iterdir()) == []
     finally:
         engine.close()
+
+
+def test_money_times_a_rate_is_rounded_as_written_out() -> None:
+    draw = random.Random(5)
+    pairs = [(Decimal(f"{sign}{cents}e-2"), Decimal("0.5")) for cents in (1, 3, 199_999_999_999) for sign in ("", "-")]
+    for _ in range(20_000):
+        rate = Decimal(draw.randrange(1, 10 ** draw.randrange(1, 18))).scaleb(-12)
+        near_half = (Decimal(draw.randrange(10 ** draw.randrange(1, 13))) + Decimal("0.5")) / 100 / rate
+        amount = min(near_half, Decimal(10) ** 16).quantize(Decimal("0.01"))
+        pairs.append((amount + Decimal(draw.randrange(-1, 2)) / 100, rate))
+    amounts, rates = (pa.array(side) for side in zip(*pairs, strict=True))
+    engine = DuckDbEngine()
+    engine.register("t", pa.table({"v": amounts.cast(pa.decimal128(19, 2)), "w": rates.cast(pa.decimal128(18, 12))}))
+    product = sql.money_times_rate(sql.col("v"), sql.col("w"))
+    found = engine.read(sql.select([sql.named(product, "p")], sql.table("t"))).column("p").to_pylist()
+    engine.close()
+    with localcontext(prec=60):
+        expected = [(amount * rate).quantize(Decimal("0.01"), ROUND_HALF_UP) for amount, rate in pairs]
+    assert [(*pair, one) for pair, one, right in zip(pairs, found, expected, strict=True) if one != right] == []
