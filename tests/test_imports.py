@@ -25,14 +25,15 @@ ALLOWED: dict[str, frozenset[str]] = {
     "snapshots": frozenset({"errors", "tables"}),
     "settings": frozenset({"errors", "failpoints"}),
     "logs": frozenset(),
+    "metadata_schema": frozenset(),  # a leaf, for both sides of a deploy
     "configuration": frozenset({"errors", "strict_yaml"}),
-    "connectors": BASE | {"settings"},
+    "connectors": BASE | {"settings", "metadata_schema"},
     "programs": frozenset({"errors", "tables", "strict_yaml"}),
     "levelling": BASE | {"programs"},
     "studies": BASE | {"programs", "levelling", "connectors"},
     "ledger": frozenset({"errors", "failpoints"}),
-    "sandbox": frozenset(),
-    "writeback": BASE | {"levelling", "programs", "ledger", "connectors"},
+    "sandbox": frozenset({"metadata_schema"}),
+    "writeback": BASE | {"levelling", "programs", "ledger", "connectors", "metadata_schema"},
 }
 VENDOR_CLIENTS = ("simple_salesforce", "hubspot")
 
