@@ -291,6 +291,9 @@ def sandbox_salesforce(
         Path | None, typer.Option(metavar="FILE", help="PEM certificate or public key for the JWT login.")
     ] = None,
     daily_requests: Annotated[int, typer.Option(min=0, metavar="N", help="API allowance of a day.")] = 115_000,
+    least_privilege: Annotated[
+        bool, typer.Option("--least-privilege", help="The integration user has only what permission sets grant.")
+    ] = False,
 ) -> None:
     """Serve a Salesforce org on loopback; its first line on stdout says how to log in, as JSON."""
     from crmsync.sandbox.server import SandboxError, serve
@@ -298,7 +301,7 @@ def sandbox_salesforce(
     try:
         serve(
             port=port, data=data, sample=sample, seed=seed, state=state, today=_day(today), latency_ms=latency,
-            jwt_public_key=jwt_public_key, daily_requests=daily_requests,
+            jwt_public_key=jwt_public_key, daily_requests=daily_requests, least_privilege=least_privilege,
             opportunities=opportunities, certifications=certifications,
         )  # fmt: skip
     except SandboxError as error:

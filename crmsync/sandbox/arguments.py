@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-key", type=Path, help="key of that certificate")
     parser.add_argument("--parent", type=_number(1, 2**31), help="end when this process is gone")
     parser.add_argument("--daily-requests", type=_number(0, 10**9), default=115_000, help="API allowance of a day")
+    parser.add_argument(
+        "--least-privilege", action="store_true", help="the integration user has only what permission sets grant"
+    )
     parser.add_argument("--bulk-charset", action="store_true", help="say charset=UTF-8 on Bulk results")
 
 

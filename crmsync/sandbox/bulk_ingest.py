@@ -50,7 +50,7 @@ def _new_job(org: Org, call: Call, body: dict[str, Any]) -> IngestJob:
         raise ApiError(400, "INVALIDJOB", f"operation {operation!r:.40} is not one of {', '.join(_OPERATIONS)}")
     if operation == "hardDelete":
         raise ApiError(400, "FEATURENOTENABLED", "hardDelete needs the permission Bulk API Hard Delete")
-    sobject = org.schema.find(name) if isinstance(name, str) else None
+    sobject = org.visible.find(name) if isinstance(name, str) else None
     if sobject is None or not sobject.createable:
         raise ApiError(400, "INVALIDENTITY", f"Entity '{name}' is not supported by the Bulk API.")
     key = body.get("externalIdFieldName")

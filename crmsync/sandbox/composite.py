@@ -93,7 +93,7 @@ def delete_many(org: Org, call: Call) -> Answer:
     _check_count(len(ids), MOST_RECORDS)
 
     def write(rows: Rows, record: Mapping[str, Any]) -> Result:
-        sobject = org.schema.of_id(record["id"])
+        sobject = org.visible.of_id(record["id"])
         if sobject is None or to_18(record["id"]) is None:
             raise ApiError(400, "MALFORMED_ID", f"malformed id {record['id'][:255]}", [])
         return _done(rows.delete(sobject, record["id"]))
@@ -154,7 +154,7 @@ def _check_count(count: int, most: int) -> None:
 def _type_of(org: Org, record: Mapping[str, Any]) -> SObject:
     attributes = record.get("attributes")
     name = attributes.get("type") if isinstance(attributes, dict) else None
-    found = org.schema.find(name) if isinstance(name, str) else None
+    found = org.visible.find(name) if isinstance(name, str) else None
     if found is None:
         raise ApiError(400, "INVALID_TYPE", f"sObject type '{name}' is not supported.", [])
     return found

@@ -66,7 +66,7 @@ def describe_field(field: Field) -> dict[str, Any]:
         "nameField": field.name_field,
         "namePointing": len(field.reference_to) > 1,
         "nillable": field.nillable,
-        "permissionable": field.nillable and (field.createable or field.custom),
+        "permissionable": field.permissionable,
         "picklistValues": [_choice(entry) for entry in field.choices] if choice else [],
         "polymorphicForeignKey": len(field.reference_to) > 1,
         "precision": field.precision,

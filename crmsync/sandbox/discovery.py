@@ -39,7 +39,7 @@ def resources(org: Org, call: Call) -> Answer:
 
 def sobject_of(org: Org, call: Call) -> SObject:
     """The object that the path names in any case. Errors: ApiError 404."""
-    found = org.schema.find(call.parts["object"])
+    found = org.visible.find(call.parts["object"])
     if found is None:
         raise not_found()
     return found
@@ -47,7 +47,7 @@ def sobject_of(org: Org, call: Call) -> SObject:
 
 def global_describe(org: Org, call: Call) -> Answer:
     """`/sobjects`."""
-    return _unless_known(org, call, describe_global(org.schema, call.root))
+    return _unless_known(org, call, describe_global(org.visible, call.root))
 
 
 def object_basics(org: Org, call: Call) -> Answer:
@@ -63,7 +63,7 @@ def object_describe(org: Org, call: Call) -> Answer:
         'WHERE "SobjectType" = ? COLLATE NOCASE AND "IsDeleted" = 0 ORDER BY "Name"', [sobject.name],
     )  # fmt: skip
     types = [dict(zip(("Id", "Name", "DeveloperName", "IsActive"), row, strict=True)) for row in rows]
-    return _unless_known(org, call, describe_object(org.schema, sobject, types, call.root))
+    return _unless_known(org, call, describe_object(org.visible, sobject, types, call.root))
 
 
 def _unless_known(org: Org, call: Call, body: dict[str, Any]) -> Answer:
@@ -106,7 +106,7 @@ def limits(org: Org, call: Call) -> Answer:
 def record_count(org: Org, call: Call) -> Answer:
     """`/limits/recordCount?sObjects=A,B`."""
     wanted = [name.strip() for name in call.query.get("sobjects", "").split(",") if name.strip()]
-    chosen = [found for name in wanted if (found := org.schema.find(name))] if wanted else list(org.schema)
+    chosen = [found for name in wanted if (found := org.visible.find(name))] if wanted else list(org.visible)
     counted = []
     for sobject in sorted(chosen, key=lambda sobject: sobject.name):
         alive = ' WHERE "IsDeleted" = 0' if sobject.field("IsDeleted") else ""

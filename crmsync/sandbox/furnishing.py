@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from crmsync.sandbox.deriving import STAGES
-from crmsync.sandbox.ids import make_id
 from crmsync.sandbox.load_tables import LoadError, Table, company_tables, folder_tables
 from crmsync.sandbox.loading import Loading
 from crmsync.sandbox.org import USERNAME, Options, Org, new_org, saved_org
+from crmsync.sandbox.permissions import FACT, start_fields
 from crmsync.sandbox.rows import defaults
 from crmsync.sandbox.schema_file import read_schema_file
 from crmsync.sandbox.standard import Features
+from crmsync.sandbox.users import ADMINISTRATOR, LEAST, PEOPLE, PROFILES
 
 
 def open_org(
@@ -31,6 +32,7 @@ def open_org(
         raise LoadError("--data and --sample exclude each other: an org holds one company")
     org = saved_org(options)
     if org is not None:
+        _bring_up(org)
         return org
     definition, tables, source = _content(options, data, (sample, opportunities, certifications))
     org = new_org(options, definition, _features(tables), source)
@@ -77,7 +79,7 @@ def _fill(org: Org, tables: Sequence[Table]) -> None:
         _furnish(org, loading, {table.name.lower() for table in tables})
         loading.load(first + rest)
         _complete(org, loading)
-        org.store.keep_facts(_facts(org, loading.stamp), connection)
+        org.store.keep_facts(_facts(org, loading.stamp) | {FACT: start_fields(org.schema)}, connection)
     org.store.create_indexes(org.schema)
     org.refresh()
 
@@ -92,21 +94,41 @@ def _facts(org: Org, stamp: str) -> dict[str, Any]:
     }
 
 
+def _bring_up(org: Org) -> None:
+    """What orgs of older states lack, and the profile that this start asks for."""
+    with org.store.writing() as connection:
+        _furnish_people(org, Loading(org, connection, org.clock.now()))
+        if org.store.fact(FACT) is None:
+            org.store.keep_facts({FACT: start_fields(org.schema)}, connection)
+
+
+def _furnish_people(org: Org, loading: Loading) -> None:
+    """The profiles and people that every org has, where they are missing; and the integration user's profile."""
+    run = loading.connection.execute
+    known = {row[0] for row in run('SELECT "Id" FROM "Profile" UNION ALL SELECT "Id" FROM "User"')}
+    for name, profile in PROFILES.items():
+        if profile not in known:
+            _insert(org, loading, "Profile", {"Id": profile, "Name": name, "UserType": "Standard"})
+    for person in PEOPLE:
+        if person.id not in known:
+            _insert(org, loading, "User", {
+                "Id": person.id, "Username": person.username, "FirstName": person.first, "LastName": person.last,
+                "Name": f"{person.first} {person.last}", "Email": person.username, "Alias": person.alias,
+                "Title": person.title, "IsActive": 1, "UserType": "Standard", "ProfileId": PROFILES[person.profile],
+            })  # fmt: skip
+    profile = PROFILES[LEAST if org.options.least_privilege else ADMINISTRATOR]
+    run('UPDATE "User" SET "ProfileId" = ? WHERE "Id" = ?', [profile, org.user_id])
+
+
 def _furnish(org: Org, loading: Loading, given: set[str]) -> None:
     """Records that every org has; those that the data brings are left to it."""
-    org.numbers |= {"005": 1, "00e": 1}
-    profile = make_id("00e", 1)
-    _insert(
-        org,
-        loading,
-        "Profile",
-        {"Id": profile, "Name": "Minimum Access - API Only Integrations", "UserType": "Standard"},
-    )
+    org.numbers |= {"005": 1, "00e": len(PROFILES)}
     _insert(org, loading, "User", {
         "Id": org.user_id, "Username": USERNAME, "FirstName": "Integration", "LastName": "User",
         "Name": "Integration User", "Email": USERNAME, "Alias": "integr",
-        "IsActive": 1, "UserType": "Standard", "ProfileId": profile,
+        "IsActive": 1, "UserType": "Standard",
     })  # fmt: skip
+    _furnish_people(org, loading)
     if "organization" not in given:
         _insert(org, loading, "Organization", {
             "Id": org.org_id, "Name": "Sandbox Company", "OrganizationType": "Enterprise Edition",

@@ -6,6 +6,7 @@ import csv
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ class IngestJob(Job):
 def start(org: Org, job: IngestJob) -> None:
     """Let the job change records, in a thread of its own."""
     job.state = "UploadComplete"
-    threading.Thread(target=_run, args=(org, job), name=job.id, daemon=True).start()
+    # the thread acts as the user of this call
+    threading.Thread(target=copy_context().run, args=(_run, org, job), name=job.id, daemon=True).start()
 
 
 @dataclass
@@ -87,7 +89,7 @@ def _run(org: Org, job: IngestJob) -> None:
 
 
 def _process(org: Org, job: IngestJob, outcome: _Outcome) -> None:
-    sobject = org.schema.find(job.object)
+    sobject = org.visible.find(job.object)
     if sobject is None or job.upload is None:
         raise BadBatchError("InvalidBatch : no rows were uploaded")
     lines = _lines(job.upload, job.format)

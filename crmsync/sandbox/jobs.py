@@ -104,7 +104,7 @@ def new_job_facts(org: Org, call: Call) -> dict[str, Any]:
     job_id = org.next_id(JOB_PREFIX)
     org.store.keep_facts({"numbers": org.numbers})
     return {
-        "id": job_id, "version": call.version, "created": org.clock.now(), "user_id": org.user_id,
+        "id": job_id, "version": call.version, "created": org.clock.now(), "user_id": org.acting_id,
         "folder": org.store.scratch,
     }  # fmt: skip
 

@@ -39,9 +39,7 @@ def token(org: Org, call: Call) -> Answer:
         user_id = grant(org, call, form)
     except OAuthError as error:
         return Answer({"error": error.code, "error_description": error.description}, 400, headers)
-    with org.lock:
-        org.numbers["token"] = org.numbers.get("token", 0) + 1
-        access = org.new_token(str(org.numbers["token"]), user_id)
+    access = org.numbered_token(user_id)
     return Answer(_success(org, access, user_id), headers=headers)
 
 
@@ -168,11 +166,13 @@ _GRANTS = {
 }
 
 
-def check_login(org: Org, call: Call) -> None:
-    """Errors: ApiError INVALID_SESSION_ID unless the call carries a token of this org."""
+def check_login(org: Org, call: Call) -> str:
+    """The id of the user whose token the call carries. Errors: ApiError INVALID_SESSION_ID."""
     kind, _, given = call.headers.get("authorization", "").partition(" ")
-    if kind.lower() not in ("bearer", "oauth") or given.strip() not in org.tokens:
+    user_id = org.tokens.get(given.strip()) if kind.lower() in ("bearer", "oauth") else None
+    if user_id is None:
         raise ApiError(401, "INVALID_SESSION_ID", "Session expired or invalid")
+    return user_id
 
 
 def revoke(org: Org, call: Call) -> Answer:

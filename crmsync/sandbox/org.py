@@ -17,11 +17,13 @@ from crmsync.sandbox.clock import Clock
 from crmsync.sandbox.deriving import STAGES, Deriving, Stage
 from crmsync.sandbox.effects import Effects
 from crmsync.sandbox.ids import make_id
+from crmsync.sandbox.permissions import Permissions
 from crmsync.sandbox.schema import Choice, Schema, SObject
 from crmsync.sandbox.schema_file import make_schema
 from crmsync.sandbox.soql.scope import World
 from crmsync.sandbox.standard import Features
 from crmsync.sandbox.store import Store
+from crmsync.sandbox.users import INTEGRATION, acting_id, caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,7 @@ class Options:
     jwt_public_key: Path | None = None
     daily_requests: int = DAILY_REQUESTS
     bulk_charset: bool = False
+    least_privilege: bool = False
 
 
 @dataclass
@@ -60,6 +63,7 @@ class Org:
     numbers: dict[str, int]
     base_url: str = ""
     effects: Effects = field(default_factory=Effects)
+    permissions: Permissions = field(default_factory=Permissions)
     deriving: Deriving = field(default_factory=lambda: Deriving({stage.label: stage for stage in STAGES}))
     tokens: dict[str, str] = field(default_factory=dict)  # access token -> user id
     cursors: dict[str, Any] = field(default_factory=dict)
@@ -77,8 +81,23 @@ class Org:
 
     @property
     def user_id(self) -> str:
-        """The integration user, who signs what API clients write."""
-        return make_id("005", 1)
+        """The integration user, as whom clients log in unless they name another."""
+        return INTEGRATION
+
+    @property
+    def acting_id(self) -> str:
+        """The user of the present call, who signs what it writes."""
+        return acting_id()
+
+    @property
+    def visible(self) -> Schema:
+        """The objects and fields that the user of the present call may see, with what that user may write."""
+        user_id = caller()
+        return self.schema if user_id is None else self.permissions.visible(self, user_id)
+
+    def permissions_changed(self) -> None:
+        """What users may see is worked out anew; for writers that bypass `rows`."""
+        self.permissions.forget()
 
     @property
     def url(self) -> str:
@@ -111,6 +130,12 @@ class Org:
         self.tokens[token] = user_id or self.user_id
         return token
 
+    def numbered_token(self, user_id: str) -> str:
+        """The next access token, of this user."""
+        with self.lock:
+            self.numbers["token"] = self.numbers.get("token", 0) + 1
+            return self.new_token(str(self.numbers["token"]), user_id)
+
     def random(self, purpose: str) -> random.Random:
         """A random source that repeats for the same seed and purpose."""
         return random.Random(f"{self.seed}:{purpose}")
@@ -118,7 +143,7 @@ class Org:
     def world(self) -> World:
         """What SOQL may need to know."""
         return World(
-            self.schema, self.clock.today(), self.clock.start_of, self.deriving.fiscal_month,
+            self.visible, self.clock.today(), self.clock.start_of, self.deriving.fiscal_month,
             self.deriving.fiscal_by_start, self.features.dated_rates,
         )  # fmt: skip
 
@@ -137,6 +162,7 @@ class Org:
             rows = Rows(self, connection, self.clock.stamp())
             yield rows
             self.store.keep_facts({"stamp": rows.stamp, "numbers": self.numbers}, connection)
+        self.permissions.notice(rows.changed)
         if self._waiting is not None:
             self._waiting += rows.changed
         else:
@@ -151,8 +177,10 @@ class Org:
                 yield
             except BaseException:
                 self._waiting = None
+                self.permissions.forget()
                 raise
             changed, self._waiting = self._waiting, None
+        self.permissions.notice(changed)
         self.effects.record_changes(changed)
 
     def changed(self, definition: Mapping[str, Any]) -> tuple[dict[str, Any], Schema]:

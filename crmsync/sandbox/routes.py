@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from crmsync.sandbox import bulk_ingest, bulk_query, composite, discovery, oauth, rest
+from crmsync.sandbox import bulk_ingest, bulk_query, composite, discovery, oauth, rest, side_doors
 from crmsync.sandbox.answers import Answer, ApiError, Call, not_found
 from crmsync.sandbox.org import Org
 
@@ -33,19 +33,6 @@ class Door:
         return self.write(call) if callable(self.write) else self.write
 
 
-def effects_json(org: Org, call: Call) -> Answer:
-    """GET `/__sandbox/effects`."""
-    del call
-    return Answer(org.effects.as_json())
-
-
-def reset_effects(org: Org, call: Call) -> Answer:
-    """DELETE `/__sandbox/effects`."""
-    del call
-    org.effects.reset()
-    return Answer(None, 204)
-
-
 def _composite(org: Org, call: Call) -> Answer:
     return composite.composite(org, call, _dispatch_inner)
 
@@ -68,8 +55,9 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("GET", "/services/oauth2/userinfo", oauth.user_info),
     ("POST", "/services/oauth2/userinfo", oauth.user_info),
     ("GET", "/id/{org}/{user}", oauth.identity),
-    ("GET", "/__sandbox/effects", effects_json, False, "side"),
-    ("DELETE", "/__sandbox/effects", reset_effects, False, "side"),
+    ("GET", "/__sandbox/effects", side_doors.effects_json, False, "side"),
+    ("DELETE", "/__sandbox/effects", side_doors.reset_effects, False, "side"),
+    ("PUT", "/__sandbox/login", side_doors.login, False, "side"),
     ("GET", f"{_DATA}", discovery.resources),
     ("GET", f"{_DATA}/limits", discovery.limits),
     ("GET", f"{_DATA}/limits/recordCount", discovery.record_count),

@@ -43,7 +43,8 @@ class Rows:
             raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"entity type {sobject.name} does not support create")
         if any(name.lower() == "id" for name in given):
             raise ApiError(400, "INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call", ["Id"])
-        values = self._values(sobject, given, convert, creating=True)
+        seen, sobject = sobject, self._whole(sobject)
+        values = self._values(seen, given, convert, creating=True)
         chosen = frozenset(values)
         row = self._defaults(sobject) | values
         self._require(sobject, row)
@@ -64,9 +65,12 @@ class Rows:
     def update(self, sobject: SObject, record_id: str, given: Mapping[str, Any], convert: Convert = from_json) -> str:
         """The id of the updated record. Errors: ApiError."""
         found = self.live(sobject, record_id)
+        seen, sobject = sobject, self._whole(sobject)
         if not sobject.updateable:
             raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"entity type {sobject.name} does not support update")
-        values = self._values(sobject, given, convert, creating=False)
+        if not seen.updateable:
+            raise _no_access()
+        values = self._values(seen, given, convert, creating=False)
         self._require_kept(sobject, values)
         chosen = frozenset(values)
         if self.org.deriving.needs(sobject.name, chosen):
@@ -111,8 +115,11 @@ class Rows:
     def delete(self, sobject: SObject, record_id: str) -> str:
         """The id of the record that is now in the recycle bin. Errors: ApiError."""
         found = self.live(sobject, record_id)
+        seen, sobject = sobject, self._whole(sobject)
         if not sobject.deletable:
             raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"entity type {sobject.name} does not support delete")
+        if not seen.deletable:
+            raise _no_access()
         self._delete(sobject, found)
         return found
 
@@ -157,6 +164,9 @@ class Rows:
                 continue
             link, key = _relationship(self.org.schema, sobject, name, value)
             known = link or sobject.field(name)
+            if (known is None or known.hidden) and (withheld := self._withheld(sobject, name)):
+                refused.append(withheld)
+                continue
             if known is None or known.hidden:
                 raise ApiError(400, "INVALID_FIELD", f"No such column '{name[:255]}' on sobject of type {sobject.name}")
             if not (known.createable if creating else known.updateable):
@@ -173,6 +183,15 @@ class Rows:
                 "verify that it is read/write for your profile or permission set.", refused,
             )  # fmt: skip
         return values
+
+    def _whole(self, sobject: SObject) -> SObject:
+        """The object with the fields that the user may not see."""
+        return self.org.schema.find(sobject.name) or sobject
+
+    def _withheld(self, sobject: SObject, name: str) -> str | None:
+        """The name of a field that the object has, but the user does not see."""
+        known = self._whole(sobject).field(name.partition(".")[0])
+        return known.name if known is not None and not known.hidden else None
 
     def _existing(self, known: Field, stored: Stored) -> Stored:
         if known.type != "reference" or stored is None:
@@ -220,7 +239,7 @@ class Rows:
         return defaults(self.org, sobject, self.stamp)
 
     def _modified(self, sobject: SObject) -> dict[str, Any]:
-        audit = {"LastModifiedDate": self.stamp, "LastModifiedById": self.org.user_id, "SystemModstamp": self.stamp}
+        audit = {"LastModifiedDate": self.stamp, "LastModifiedById": self.org.acting_id, "SystemModstamp": self.stamp}
         return {name: value for name, value in audit.items() if sobject.field(name)}
 
     def _require(self, sobject: SObject, row: Mapping[str, Any]) -> None:
@@ -284,6 +303,10 @@ class Rows:
         self.changed.append((sobject.name, record_id))
 
 
+def _no_access() -> ApiError:
+    return ApiError(403, "INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", [])
+
+
 def _relationship(schema: Schema, sobject: SObject, name: str, value: Any) -> tuple[Field | None, str]:
     """The reference field that a relationship name or column speaks of, and the key after the dot."""
     del schema
@@ -297,8 +320,8 @@ def defaults(org: Org, sobject: SObject, stamp: str) -> dict[str, Any]:
     """Stored values of a new record's fields that nobody gave."""
     row: dict[str, Any] = {}
     audit: dict[str, Any] = {
-        "CreatedDate": stamp, "LastModifiedDate": stamp, "SystemModstamp": stamp, "CreatedById": org.user_id,
-        "LastModifiedById": org.user_id, "OwnerId": org.user_id, "CurrencyIsoCode": org.corporate,
+        "CreatedDate": stamp, "LastModifiedDate": stamp, "SystemModstamp": stamp, "CreatedById": org.acting_id,
+        "LastModifiedById": org.acting_id, "OwnerId": org.acting_id, "CurrencyIsoCode": org.corporate,
     }  # fmt: skip
     for known in sobject.stored():
         if known.name in audit:

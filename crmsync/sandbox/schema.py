@@ -36,6 +36,52 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class RollUp:
+    """What a roll-up summary works out over the child records of a master. `filters`: (field, operation, value)."""
+
+    child: str
+    link: str
+    operation: str  # count, sum, min, max
+    field: str | None
+    filters: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A validation rule: a record for which `condition` holds is refused with `message`."""
+
+    name: str
+    condition: str
+    message: str
+    field: str | None = None
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class DuplicateRule:
+    """Records are duplicates when all `match` fields are equal. An action is Block or Allow (when saved again)."""
+
+    name: str
+    match: tuple[str, ...]
+    on_insert: str = "Block"
+    on_update: str = "Block"
+    message: str = "Use one of these records?"
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class KindOfRecord:
+    """A record type, with the values that it allows per picklist; other picklists allow all of theirs."""
+
+    name: str
+    label: str
+    active: bool = True
+    person: bool = False
+    description: str | None = None
+    values: tuple[tuple[str, frozenset[str]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Field:
     """One field. `type` is the describe type (`string`, `currency`, …); lengths are in characters."""
 
@@ -72,6 +118,23 @@ class Field:
     html: bool = False
     help: str | None = None
     hidden: bool = False
+    formula: str | None = None  # calculated from this text when it is read
+    blank_as_zero: bool = False
+    roll_up: RollUp | None = None  # calculated from the records below when it is read
+
+    @cached_property
+    def calculated(self) -> bool:
+        """Has no value of its own: a formula or a roll-up summary."""
+        return self.formula is not None or self.roll_up is not None
+
+    @cached_property
+    def permissionable(self) -> bool:
+        """Users see it only where a profile or permission set lets them; other fields come with their object."""
+        if self.name_field or self.compound == "Name" or self.name in ("RecordTypeId", "CurrencyIsoCode"):
+            return False
+        if self.custom:
+            return not self.write_requires_master_read and (self.nillable or self.kind == "flag" or not self.createable)
+        return self.createable and (self.nillable or self.kind == "flag")
 
     @cached_property
     def kind(self) -> Kind:
@@ -135,6 +198,9 @@ class SObject:
     updateable: bool = True
     deletable: bool = True
     record_types: bool = False
+    rules: tuple[Rule, ...] = ()
+    duplicate_rules: tuple[DuplicateRule, ...] = ()
+    kinds: tuple[KindOfRecord, ...] = ()  # its record types, as far as the definition names them
 
     @cached_property
     def by_name(self) -> dict[str, Field]:
@@ -157,7 +223,7 @@ class SObject:
 
     def stored(self) -> Iterator[Field]:
         """Fields that have a column of their own."""
-        return (field for field in self.fields if field.kind != "compound")
+        return (field for field in self.fields if field.kind != "compound" and not field.calculated)
 
     def parts_of(self, compound: Field) -> tuple[Field, ...]:
         """The fields that make up a compound field."""

@@ -32,6 +32,7 @@ from crmsync.sandbox.org import DAILY_REQUESTS, Options, Org
 from crmsync.sandbox.routes import Door, find_door, is_side_door
 from crmsync.sandbox.schema_file import SchemaError
 from crmsync.sandbox.store import StateError
+from crmsync.sandbox.users import act_as
 
 MOST_URI = 16_384
 _TOO_LONG = (
@@ -95,7 +96,7 @@ class OrgApp:
         headers = {name.lower(): value for name, value in request.headers.items()}
         call = Call(request.method, path, parts.get("version", ""), parts, query, headers)
         if door.login:
-            check_login(self.org, call)
+            act_as(check_login(self.org, call))
         try:
             if door.uploads:
                 call.upload = await self._uploaded(request)
@@ -217,6 +218,7 @@ def serve(
     parent: int | None = None,
     daily_requests: int = DAILY_REQUESTS,
     bulk_charset: bool = False,
+    least_privilege: bool = False,
     opportunities: int | None = None,
     certifications: int | None = None,
 ) -> None:
@@ -233,6 +235,7 @@ def serve(
         jwt_public_key,
         daily_requests,
         bulk_charset,
+        least_privilege,
     )
     try:
         if jwt_public_key is not None:
