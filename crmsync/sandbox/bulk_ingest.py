@@ -51,7 +51,8 @@ def _new_job(org: Org, call: Call, body: dict[str, Any]) -> IngestJob:
     if operation == "hardDelete":
         raise ApiError(400, "FEATURENOTENABLED", "hardDelete needs the permission Bulk API Hard Delete")
     sobject = org.visible.find(name) if isinstance(name, str) else None
-    if sobject is None or not sobject.createable:
+    whole = org.schema.find(str(name))
+    if sobject is None or whole is None or not whole.createable:
         raise ApiError(400, "INVALIDENTITY", f"Entity '{name}' is not supported by the Bulk API.")
     key = body.get("externalIdFieldName")
     if operation == "upsert":
