@@ -221,6 +221,11 @@ class Criteria:
         return Value(sql.case(chosen), values[0].kind, unknown=True, shown=sql.case(shown))
 
 
+def is_cell(criterion: Criterion, required: Value) -> bool:
+    """Whether what a criterion compares with is a threshold of the program, not another metric."""
+    return not required.unknown or isinstance(criterion.value, FromSheet)
+
+
 class Slots:
     """Columns for what many tiers ask alike: the required value of a criterion, and whether it is met in a view."""
 
@@ -235,7 +240,7 @@ class Slots:
 
     def required(self, criterion: Criterion, required: Value) -> Value:
         """The required value as a column; one that is another metric differs by view and stays as it is."""
-        if required.unknown and not isinstance(criterion.value, FromSheet):
+        if not is_cell(criterion, required):
             return required
         name = f"required_{self._number(criterion)}"
         self.required_columns.setdefault(name, required.sql)

@@ -53,9 +53,8 @@ def _told(
 ) -> dict[str, Any]:
     if requirement is None:
         return {"held": True, "criteria": [], "tree": None}
-    one = gap.GapQuery(criteria, "x", {}, sql.true())
     leaves = gap.leaves_of(gap.paths_of(requirement))
-    entries = sql.array([gap.entry(leaf, one.measured(leaf), sql.false()) for leaf in leaves])
+    entries = sql.array([gap.entry(leaf, gap.measured(criteria, leaf), sql.false()) for leaf in leaves])
     values = {"criteria": entries}
     values |= {f"known {at}": criteria.criterion(leaf.criterion) for at, leaf in enumerate(leaves)}
     found = of_partner(levelling, values, partner_id)

@@ -65,13 +65,13 @@ class Lever:
 
 
 def gap_entry(
-    metric: str, value: Sql, required: Sql, missing: Sql, met: Sql, path: str, exhausted: Sql | None = None
+    metric: str, value: Sql, required: Sql, missing: Sql, met: Sql, path: Sql, exhausted: Sql | None = None
 ) -> Sql:
     """One entry of the gap list. Shape: `gap.ENTRY`."""
     return sql.struct(
         {
             "metric": sql.text(metric), "value": value, "required": required, "missing": missing, "met": met,
-            "path": sql.text(path), "exhausted": sql.false() if exhausted is None else exhausted,
+            "path": path, "exhausted": sql.false() if exhausted is None else exhausted,
         }
     )  # fmt: skip
 

@@ -1,20 +1,32 @@
 """Which gap speaks of a row: that of the tier it climbs to next, by `keeps` on the way back up.
 
-Source: program-language, section 9.
+The gap is computed once per demand of the ladder, each row with the thresholds of its own aim. Texts come last, for the
+rows and criteria that show them. Source: program-language, section 9.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
 from crmsync.levelling import gap, sql
 from crmsync.levelling.criteria import Criteria
-from crmsync.levelling.hints import hints_of
+from crmsync.levelling.demands import AIM, Aim, Demand, Demands
+from crmsync.levelling.hints import Hinting
+from crmsync.levelling.shortest import Shortest, total
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.values import show
 from crmsync.programs.program import Group, Ladder, Program
+
+NOTHING = {
+    "gap": sql.empty_array(gap.ENTRY),
+    "summary": sql.null(sql.TEXT),
+    "blocker": sql.null(sql.TEXT),
+    "progress": sql.null("DECIMAL(4, 1)"),
+}
+"""The columns of a row that has nothing to climb to."""
 
 
 @dataclass(frozen=True)
@@ -27,54 +39,117 @@ class Towards:
 
     def columns(self) -> tuple[dict[str, Sql], list[dict[str, Sql]]]:
         """The columns gap, summary, blocker and progress, and the layers they read."""
-        chosen: dict[str, list[tuple[Sql, Sql]]] = {name: [] for name in ("gap", "summary", "blocker", "progress")}
-        queries: list[gap.GapQuery] = []
+        aims = [
+            Aim(number, gap.paths_of(requirement), applies)
+            for number, (requirement, applies) in enumerate(self._requirements(), 1)
+        ]
+        if not aims:
+            return {name: value.copy() for name, value in NOTHING.items()}, []
+        demands = Demands(self.criteria, aims)
+        below: list[dict[str, Sql]] = [{AIM: demands.aim()}, {}]
+        gap_of = _Gap(self, demands, below[1])
+        some = sql.not_null(sql.col(AIM))
+        told = {name: sql.case([(some, value)], NOTHING[name].copy()) for name, value in gap_of.told().items()}
+        return told, [*below, *gap_of.layers.all]
+
+    def _requirements(self) -> Iterator[tuple[Group, Sql]]:
+        """What may be the next to meet, and for which rows; the first that applies counts."""
         for position, tier in enumerate(self.ladder.tiers, 1):
             is_next = sql.eq(sql.col("next"), sql.number(position))
-            # in the way back up to the earned tier `keeps` decides
-            way_back = sql.ge(sql.col("earned"), sql.number(position))
-            variants: list[tuple[str, Group | None, Sql]] = [(f"r{position}", tier.requires, is_next)]
             if tier.keeps is not None:
-                variants.insert(0, (f"k{position}", tier.keeps, sql.and_(is_next, way_back)))
-            for tag, requirement, condition in variants:
-                if requirement is not None:
-                    columns = self._gap_of(tag, requirement, condition, queries)
-                    for name, value in columns.items():
-                        chosen[name].append((condition, value))
-        depths = range(max((len(one.layers) for one in queries), default=0))
-        layers = [
-            {name: value for one in queries for name, value in (one.layers[depth : depth + 1] or [{}])[0].items()}
-            for depth in depths
-        ]
-        kinds = {"gap": sql.empty_array(gap.ENTRY), "summary": sql.null(sql.TEXT), "blocker": sql.null(sql.TEXT),
-                 "progress": sql.null("DECIMAL(4, 1)")}  # fmt: skip
-        return {name: sql.case(chosen[name], kinds[name]) for name in chosen}, layers
+                # in the way back up to the earned tier `keeps` decides
+                yield tier.keeps, sql.and_(is_next, sql.ge(sql.col("earned"), sql.number(position)))
+            if tier.requires is not None:
+                yield tier.requires, is_next
 
-    def _gap_of(self, tag: str, requirement: Group, applies: Sql, queries: list[gap.GapQuery]) -> Mapping[str, Sql]:
-        one = gap.GapQuery(self.criteria, tag, self.program.effort, applies)
-        queries.append(one)
-        tree = gap.paths_of(requirement)
-        on_path = one.on_path(tree)
-        leaves = gap.leaves_of(tree)
-        measured = [(leaf, one.leaf(leaf)) for leaf in leaves]
-        lines, blockers, gates = [], [], []
-        entries: list[Sql] = []
-        lowest = one.lowest([_share_on_path(columns, on_path[leaf.path]) for leaf, columns in measured])
-        for leaf, columns in measured:
-            metric = self.program.metrics[leaf.criterion.metric]
-            open_ = sql.and_(on_path[leaf.path], sql.not_(columns.met))
-            hints = hints_of(self.program, one, leaf, columns)
-            entries += hints.entries
-            gates += [sql.case([(open_, gate)], sql.null(sql.TEXT)) for gate in hints.first]
-            line = sql.concat(gap.sentence(leaf, metric, self.program.currency, columns), *hints.after)
-            lines.append(sql.case([(open_, line)], sql.null(sql.TEXT)))
-            blockers.append((sql.and_(open_, sql.le(columns.share, lowest)), sql.text(metric.key)))
+
+class _Gap:
+    """The columns of one ladder's gap. `chosen`: the layer in which each row reads what its aim asks."""
+
+    def __init__(self, towards: Towards, demands: Demands, chosen: dict[str, Sql]) -> None:
+        self._program, self._criteria = towards.program, towards.criteria
+        self._demands, self._chosen = demands, chosen
+        self.layers = gap.Layers()
+        self._known: dict[int, gap.LeafColumns] = {}
+
+    def told(self) -> dict[str, Sql]:
+        """What the gap tells of a row that has an aim."""
+        demands = self._demands.all
+        shortest = Shortest(self._demands, self._measured, self.layers.keep)
+        on_path = shortest.on_path()
+        top = max(shortest.height * 3, len(self.layers.all) - 1) + 1
+        # the mean is of all on the path, the lines are of those not met
+        on = {one.number: self._kept(top, one, "on path", on_path[one.number]) for one in demands}
+        measured = [(one, self._measured(one)) for one in demands]
+        open_ = {
+            one.number: self._kept(top + 1, one, "open", sql.and_(on[one.number], sql.not_(columns.met)))
+            for one, columns in measured
+        }
+        shares = [sql.case([(open_[one.number], columns.share)], sql.double(2)) for one, columns in measured]
+        lowest = self.layers.keep(top + 2, "lowest", sql.least_known(*shares))
+        blockers = [
+            (sql.and_(open_[one.number], sql.le(columns.share, lowest)), sql.text(one.leaf.criterion.metric))
+            for one, columns in measured
+        ]
+        entries, lines = self._listed(measured, open_)
+        takes = [on[one.number] for one in demands]
+        share = total(takes, [columns.share for _, columns in measured])
         return {
             "gap": _list(entries),
-            "summary": sql.joined([*gates, *lines], "; "),
+            "summary": sql.joined(lines, "; "),
             "blocker": sql.case(blockers, sql.null(sql.TEXT)),
-            "progress": gap.progress([c.share for _, c in measured], [on_path[leaf.path] for leaf, _ in measured]),
+            "progress": gap.progress(share, total(takes, [sql.double(1)] * len(takes))),
         }
+
+    def _listed(
+        self, measured: Sequence[tuple[Demand, gap.LeafColumns]], open_: dict[int, Sql]
+    ) -> tuple[list[Sql], list[Sql]]:
+        """The entries of the list, and the lines of the summary: gates to be opened before all others."""
+        entries, gates, lines = [], [], []
+        for one, columns in measured:
+            criterion, asked = one.leaf.criterion, self._demands.asked(one)
+            hints = Hinting(self._program, self._criteria.names, one, columns, asked, self.layers).hints()
+            entries += [_where(asked, entry) for entry in hints.entries]
+            is_open = open_[one.number]
+            gates += [sql.case([(is_open, gate)], sql.null(sql.TEXT)) for gate in hints.first]
+            metric = self._program.metrics[criterion.metric]
+            sentence = gap.sentence(one.leaf, metric, self._program.currency, columns)
+            lines.append(sql.case([(is_open, sql.concat(sentence, *hints.after))], sql.null(sql.TEXT)))
+        return entries, [*gates, *lines]
+
+    def _kept(self, at: int, demand: Demand, what: str, value: Sql) -> Sql:
+        return self.layers.keep(at, f"demand_{demand.number}|{what}", value)
+
+    def _measured(self, demand: Demand) -> gap.LeafColumns:
+        """The measures of a demand, as columns."""
+        known = self._known.get(demand.number)
+        if known is None:
+            known = self._known[demand.number] = self._columns(demand)
+        return known
+
+    def _columns(self, demand: Demand) -> gap.LeafColumns:
+        required = self._demands.required(demand, self._chosen)
+        met_column = f"demand_{demand.number}|met"
+        self._chosen[met_column] = self._demands.met(demand)
+        made = gap.measures(self._criteria, demand.leaf, required, sql.col(met_column))
+        missing = made.missing
+        if missing is not None:
+            missing = replace(missing, sql=self._kept(0, demand, "missing", missing.sql))
+            # texts are made for those accounts alone that have this gap
+            asked = sql.and_(sql.not_null(sql.col(AIM)), self._demands.asked(demand))
+            text = self._kept(1, demand, "missing text", sql.case([(asked, show(missing))], sql.null(sql.TEXT)))
+            missing = replace(missing, shown=text)
+        share, effort = (self._kept(0, demand, "share", made.share), self._kept(0, demand, "effort", made.effort))
+        return replace(made, missing=missing, share=share, effort=effort)
+
+
+def _where(asked: Sql, entry: Sql) -> Sql:
+    """An entry of those whose aim has it."""
+    if asked == sql.true():
+        return entry
+    if isinstance(entry, exp.Case):
+        return sql.case([(sql.and_(asked, branch.this), branch.args["true"]) for branch in entry.args["ifs"]])
+    return sql.case([(asked, entry)])
 
 
 def _list(entries: Sequence[Sql]) -> Sql:
@@ -83,8 +158,3 @@ def _list(entries: Sequence[Sql]) -> Sql:
     # of one declared type: Sail takes structs for different whose fields may be null in one and not in the other
     listed = sql.array([sql.cast(one, gap.ENTRY) for one in entries])
     return sql.without_nulls(listed) if some else listed
-
-
-def _share_on_path(columns: gap.LeafColumns, on_path: Sql) -> Sql:
-    open_ = sql.and_(on_path, sql.not_(columns.met))
-    return sql.case([(open_, columns.share)], sql.double(2))

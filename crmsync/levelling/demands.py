@@ -1,0 +1,138 @@
+"""Demands: what the tiers that may come next ask, so that the gap of a row is computed once and not once per tier.
+
+Tiers of one ladder mostly ask the same metrics with other thresholds. A demand is one place in the gap; for each tier it
+is one criterion or none, and a row reads the threshold of the tier that it climbs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from crmsync.levelling import sql
+from crmsync.levelling.criteria import Criteria, is_cell
+from crmsync.levelling.gap import Leaf, Node, leaves_of
+from crmsync.levelling.sql import Sql
+from crmsync.levelling.values import Value, show
+
+One = TypeVar("One")
+
+AIM = "aim"
+"""The column with the number of the requirement that a row has to meet next; NULL where there is none."""
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A requirement that may be the next to meet. `number`: from 1, in the column `aim` of the rows it `applies` to."""
+
+    number: int
+    tree: Node
+    applies: Sql
+
+
+@dataclass(eq=False)
+class Demand:
+    """One place in the gap: the criteria of several aims, at most one of each, on one metric and of one kind."""
+
+    kind: tuple[object, ...]
+    leaves: dict[int, Leaf] = field(default_factory=dict)  # by aim
+    number: int = 0
+
+    @property
+    def leaf(self) -> Leaf:
+        """Any of the criteria, for what they have in common: the metric, the comparison, whether it is turned."""
+        return next(iter(self.leaves.values()))
+
+    def path(self, below: str = "") -> Sql:
+        """Where the criterion stands in the requirement of the row's aim; `below`: what is said behind it."""
+        return by_aim({aim: f"{leaf.path}{below}" for aim, leaf in self.leaves.items()}, sql.text)
+
+
+class Demands:
+    """The demands of the aims, in an order that is the file's order for each of them."""
+
+    def __init__(self, criteria: Criteria, aims: Sequence[Aim]) -> None:
+        self.criteria, self.aims = criteria, aims
+        self.all: list[Demand] = []
+        self._places: dict[tuple[int, str], Demand] = {}
+        self._required: dict[tuple[int, str], Value] = {}
+        for aim in aims:
+            self._place(aim)
+        for number, demand in enumerate(self.all):
+            demand.number = number
+
+    def _place(self, aim: Aim) -> None:
+        at = 0
+        for leaf in leaves_of(aim.tree):
+            required = self._required[aim.number, leaf.path] = self.criteria.required(leaf.criterion)
+            kind = _kind(leaf, required)
+            at = next((n for n in range(at, len(self.all)) if self.all[n].kind == kind), -1 - at)
+            if at < 0:
+                at = -1 - at
+                self.all.insert(at, Demand(kind))
+            self.all[at].leaves[aim.number] = leaf
+            self._places[aim.number, leaf.path] = self.all[at]
+            at += 1
+
+    def at(self, aim: int, path: str) -> Demand:
+        """The demand that a criterion of an aim is part of."""
+        return self._places[aim, path]
+
+    def aim(self) -> Sql:
+        """The number of the row's aim."""
+        return sql.case([(one.applies, sql.number(one.number)) for one in self.aims], sql.null(sql.INT))
+
+    def asked(self, demand: Demand) -> Sql:
+        """Whether the row's aim has the demand; for rows without an aim it does not matter."""
+        return self.is_of(demand.leaves)
+
+    def is_of(self, aims: Iterable[int]) -> Sql:
+        """Whether the row's aim is one of these; true where these are all."""
+        some = sorted(set(aims))
+        if len(some) == len(self.aims):
+            return sql.true()
+        return _is(some)
+
+    # --- what is demanded
+
+    def required(self, demand: Demand, columns: dict[str, Sql]) -> Value:
+        """The threshold of the row's aim; what it takes to choose it is added to the columns."""
+        values = {aim: self._required[aim, leaf.path] for aim, leaf in demand.leaves.items()}
+        first = next(iter(values.values()))
+        if len({one.sql.sql() for one in values.values()}) == 1:
+            return first
+        number, text = (f"demand_{demand.number}|{what}" for what in ("required", "required text"))
+        columns[number] = by_aim(values, lambda one: one.sql)
+        columns[text] = by_aim(values, show)
+        return replace(first, sql=sql.col(number), shown=sql.col(text))
+
+    def met(self, demand: Demand) -> Sql:
+        """Whether the row meets it, never null."""
+        answers = {}
+        for aim, leaf in demand.leaves.items():
+            holds = self.criteria.as_turned(leaf.turned).criterion(leaf.criterion)
+            answers[aim] = sql.not_(holds) if leaf.turned else holds
+        return sql.coalesce(by_aim(answers, lambda one: one), sql.false())
+
+
+def _kind(leaf: Leaf, required: Value) -> tuple[object, ...]:
+    """What criteria must share to be one demand. A threshold that is a metric is no cell: it stays for itself."""
+    own = None if is_cell(leaf.criterion, required) else repr(leaf.criterion.value)
+    return leaf.criterion.metric, leaf.criterion.comparison, leaf.turned, required.kind, own
+
+
+def by_aim(values: Mapping[int, One], made: Callable[[One], Sql]) -> Sql:
+    """What is made of the value of the row's aim; aims of the same value share a branch."""
+    groups: dict[str, tuple[list[int], Sql]] = {}
+    for aim, value in values.items():
+        one = made(value)
+        groups.setdefault(one.sql(), ([], one))[0].append(aim)
+    *rest, last = groups.values()
+    return sql.case([(_is(aims), one) for aims, one in rest], last[1])
+
+
+def _is(aims: Sequence[int]) -> Sql:
+    if len(aims) == 1:
+        return sql.eq(sql.col(AIM), sql.number(aims[0]))
+    return sql.in_(sql.col(AIM), [sql.number(aim) for aim in aims])
