@@ -1,7 +1,7 @@
 """Demands: what the tiers that may come next ask, so that the gap of a row is computed once and not once per tier.
 
-Tiers of one ladder mostly ask the same metrics with other thresholds. A demand is one place in the gap; for each tier it
-is one criterion or none, and a row reads the threshold of the tier that it climbs to.
+Tiers of one ladder mostly ask the same metrics with other thresholds. A demand is one place in the gap; for each tier
+it is one criterion or none, and a row reads the threshold of the tier that it climbs to.
 """
 
 from __future__ import annotations
