@@ -26,7 +26,7 @@ from tests.levelling import test_cases
 from tests.levelling.facts import snapshot_of
 from tests.levelling.test_cases import Case, steps_of
 from tests.levelling.test_cases import cases as text_cases
-from tests.levelling.worlds import FILES, Base, bases, programs
+from tests.levelling.worlds import Base, bases, files_of, programs
 
 SOAK = "SOAK_EXAMPLES" in os.environ
 OF_EACH_FILE = 10_000 if SOAK else 2
@@ -80,9 +80,8 @@ def test_a_random_program(part: int, remote: str) -> None:
 def compare(text: str, base: Base, remote: str) -> None:
     with tempfile.TemporaryDirectory(prefix="engines-") as scratch:
         folder = Path(scratch)
-        for name, content in FILES.items():
+        for name, content in files_of(text).items():
             (folder / name).write_text(content, encoding="utf-8")
-        (folder / "program.yaml").write_text(text, encoding="utf-8")
         try:
             program = load_program(folder / "program.yaml", base.facts.types)
         except ConfigError:

@@ -19,6 +19,7 @@ from tests.levelling.oracle_movement import returns_on
 from tests.levelling.oracle_places import Stood
 from tests.levelling.oracle_remembered import stood_from
 from tests.levelling.oracle_told import Row
+from tests.levelling.oracle_versions import in_version, on_day
 from tests.levelling.oracle_world import Seen, View
 
 COLUMNS = (
@@ -33,9 +34,12 @@ def standings(
     program: Program, facts: Facts, as_of: date, previous: Sequence[Mapping[str, Any]] = (), last: date | None = None
 ) -> dict[tuple[str, str], Row]:
     """The decided columns of every row, by (partner, category). `last`: the day of the previous standings."""
-    stood = stood_from(program, previous)
+    written_in = on_day(program, last or as_of)
+    stood = stood_from(written_in, previous)
     if last is not None and stood:
-        stood = _walked(program, facts, stood, last, as_of)
+        stood, written_in = _walked(program, facts, stood, written_in, last, as_of)
+    program = on_day(program, as_of)
+    stood = in_version(stood, written_in, program)
     day = Day(program, facts, as_of, stood)
     found: dict[tuple[str, str], Row] = {}
     bare = _bare(day, facts, as_of, stood)
@@ -55,10 +59,12 @@ def _bare(day: Day, facts: Facts, as_of: date, stood: Mapping[tuple[str, str], S
 
 
 def _vanished(program: Program, category: str, stood: Stood) -> Row:
-    tiers = program.ladder_of(category.split("/")[0]).tiers
+    known = category.split("/")[0] in program.categories
+    tiers = program.ladder_of(category.split("/")[0]).tiers if known else ()
+    granted = stood.granted if stood.first is None else stood.first[1]
     return {
         **dict.fromkeys(COLUMNS), "movement": "left", "gap": [], "overrides": [], "provisional": False,
-        "previous_tier": tiers[stood.granted - 1].key if stood.granted else None,
+        "previous_tier": tiers[granted - 1].key if granted and known else stood.was_called,
         "metrics": dict.fromkeys(program.metrics),
     }  # fmt: skip
 
@@ -67,15 +73,19 @@ def _vanished(program: Program, category: str, stood: Stood) -> Row:
 
 
 def _walked(
-    program: Program, facts: Facts, stood: dict[tuple[str, str], Stood], last: date, as_of: date
-) -> dict[tuple[str, str], Stood]:
-    """What stands after every review day between two assessments, each as of its day, in order."""
+    newest: Program, facts: Facts, stood: dict[tuple[str, str], Stood], program: Program, last: date, as_of: date
+) -> tuple[dict[tuple[str, str], Stood], Program]:
+    """What stands after every review day between two assessments, each as of its day, in order; and in which version.
+
+    `program`: the version in which the standings are written.
+    """
     day = last + timedelta(days=1)
     while day < as_of:
-        if _is_review_day(program, facts, stood, day):
-            stood = _reviewed(program, facts, stood, day)
+        version = on_day(newest, day)
+        if _is_review_day(version, facts, stood, day):
+            stood, program = _reviewed(version, facts, in_version(stood, program, version), day), version
         day += timedelta(days=1)
-    return stood
+    return stood, program
 
 
 def _dates(program: Program, category: str) -> list[Any]:

@@ -12,6 +12,7 @@ from tests.levelling.oracle_metrics import Metrics
 from tests.levelling.oracle_overrides import MEASURED, Exceptions
 from tests.levelling.oracle_places import Places, Stood, values_of
 from tests.levelling.oracle_told import Told
+from tests.levelling.oracle_versions import written_back
 
 
 class Day:
@@ -25,7 +26,32 @@ class Day:
         exceptions = Exceptions(program, rows, as_of, MEASURED if without else ())
         self.world = Metrics(program, facts, as_of, credits=exceptions.credits)
         self.places = self.world.places = Places(self.world, exceptions, stood)
+        self.facts = facts
         self._standings: dict[tuple[str, str], Told] = {}
+
+    # --- the version before
+
+    @cached_property
+    def _before(self) -> Day | None:
+        """The same day in the version before, as long as that still bounds demotions."""
+        migration, old = self.program.migration, self.program.before
+        if migration is None or old is None or self.as_of > migration.keep_until:
+            return None
+        return Day(old, self.facts, self.as_of, written_back(self.stood, self.program))
+
+    def given_before(self, partner: str, category: str, key: str) -> int | None:
+        """The tier that the version before gives, as a position of this one; None: nothing."""
+        old = self._before
+        if old is None or category not in old.program.categories:
+            return None
+        there = next((one for one in old.of_partner(partner) if one.key == key), None)
+        if there is None or not there.moved.stands or there.moved.earned <= 0:
+            return None
+        assert self.program.migration is not None
+        name = old.program.ladder_of(category).tiers[there.moved.earned - 1].key
+        name = self.program.migration.becomes.get(name, name)
+        tiers = [tier.key for tier in self.program.ladder_of(category).tiers]
+        return tiers.index(name) + 1 if name in tiers else None
 
     def of_partner(self, partner: str) -> list[Told]:
         """All rows that a partner could have, in the order of the categories."""

@@ -175,8 +175,10 @@ class Metrics(World):
         return sorted(found)
 
     def split_inputs(self, key: str) -> list[str]:
-        """The metrics with `split_by` that a metric is, or is built on."""
+        """The metrics with `split_by` that a metric is, or is built on; days are remembered of totals alone."""
         metric = self.program.metrics[key]
+        if isinstance(metric.source, tree.FromHeld):
+            return []
         found = [key] if metric.split_by is not None else []
         return found + [one for other in inputs(metric) for one in self.split_inputs(other)]
 

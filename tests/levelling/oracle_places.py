@@ -41,7 +41,8 @@ class Stood:
     first: tuple[int | None, int | None] | None = None  # earned and granted before the first review day on the way
     stood_first: bool = True
     events: frozenset[str] = frozenset()  # frozen, held, cured on the way
-    renamed: bool = False
+    renamed: bool = False  # the earned tier before had another name
+    was_called: str | None = None  # the tier before, of a category that the version of today does not have
     gone: bool = False  # left on a review day
 
 
@@ -184,6 +185,7 @@ class Places:
     # --- how long
 
     def held(self, metric: Metric, source: tree.FromHeld, partner: str, seen: Seen) -> Any:
+        seen = replace(seen, split=None)
         since = self.since(metric.key, source, partner, seen)
         if source.criterion is None and seen.category is None:
             return None

@@ -139,15 +139,20 @@ class Standing:
         return highest
 
     @cached_property
+    def keep_from(self) -> int | None:
+        """What the version before gives today, below which nobody falls for now."""
+        return self.day.given_before(self.partner, self.category.key, self.key)
+
+    @cached_property
     def numbers(self) -> Numbers:
         if not self.belongs:
             self._held_today(self.kept)
-            return Numbers(False, self.takes_part, -1, -1)
+            return Numbers(False, self.takes_part, -1, -1, self.keep_from)
         holds = self._held_today(self.kept)
         found = [self._highest(holds, unknown) for unknown in (False, True)]
         if self.is_each and self.value is None:
             found = [1, 1]
-        return Numbers(True, self.takes_part, *found)
+        return Numbers(True, self.takes_part, found[0], found[1], self.keep_from)
 
     def _held_today(self, kept: int) -> list[Any]:
         """Which tiers hold, with what is sustained and what was met on any day; fills `remembered`."""

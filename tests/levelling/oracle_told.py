@@ -155,6 +155,7 @@ class Told(Standing):
             "override_ended": bool(ended),
             "promoted": first is not None and moved.earned > first,
             "demoted": first is not None and moved.earned < first,
+            "program_changed": self.stood is not None and self.stood.renamed and moved.earned > 0,
             "pending": moved.pending_on is not None,
             "awaiting_approval": moved.pending is not None,
             "frozen": "frozen" in moved.events,

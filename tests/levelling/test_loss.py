@@ -16,7 +16,7 @@ from crmsync.levelling.assess import assess
 from crmsync.programs.loading import load_program
 from tests.levelling.facts import plain, snapshot_of
 from tests.levelling.test_cases import Case, cases, result_of
-from tests.levelling.worlds import FILES, Base, bases, programs
+from tests.levelling.worlds import Base, bases, files_of, programs
 
 EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "6"))
 
@@ -42,9 +42,8 @@ def test_a_random_program(text: str, base: Base) -> None:
     note(text)
     with tempfile.TemporaryDirectory(prefix="loss-") as scratch, pytest.MonkeyPatch.context() as patched:
         folder = Path(scratch)
-        for name, content in FILES.items():
+        for name, content in files_of(text).items():
             (folder / name).write_text(content, encoding="utf-8")
-        (folder / "program.yaml").write_text(text, encoding="utf-8")
         try:
             program = load_program(folder / "program.yaml", base.facts.types)
             snapshot, _ = snapshot_of(folder / "snapshot", base.facts)

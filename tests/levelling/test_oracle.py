@@ -1,7 +1,7 @@
 """The engine beside a slow oracle of its own making: random programs on random tables, equal in every decided column.
 
 Half of the examples have a second assessment, on other tables, that starts from the standings of the first. What is not
-compared: texts, what a gap says beyond its criteria, threshold sheets, and programs in versions or in other files.
+compared: texts, what a gap says beyond its criteria, and other programs whose tiers are read.
 
 `SOAK_EXAMPLES` sets how many programs are tried, other ones on each run (make soak); without it always the same.
 """
@@ -22,13 +22,14 @@ import pytest
 from hypothesis import Phase, given, note, seed, settings
 
 from crmsync.levelling.assess import assess
-from crmsync.programs.loading import load_program
+from crmsync.programs.loading import load_programs
 from crmsync.programs.program import Program
 from tests.conftest import PROJECT
 from tests.levelling.facts import Facts, plain, snapshot_of, standings_file
 from tests.levelling.oracle import COLUMNS, standings
 from tests.levelling.oracle_remembered import state_of
-from tests.levelling.worlds import FILES, Base, bases, programs
+from tests.levelling.oracle_versions import on_day
+from tests.levelling.worlds import Base, files_of, worlds
 
 EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "48"))
 PARTS = 4  # so that the workers share them
@@ -53,8 +54,9 @@ def compare_many(part: int) -> None:
     """One part of the examples."""
 
     @settings(max_examples=EXAMPLES // PARTS, phases=WITHOUT_SHRINKING, database=None, deadline=None)
-    @given(text=programs(), base=bases())
-    def same(text: str, base: Base) -> None:
+    @given(world=worlds())
+    def same(world: tuple[str, Base]) -> None:
+        text, base = world
         note(text)
         compare(text, base)
 
@@ -64,12 +66,11 @@ def compare_many(part: int) -> None:
 def compare(text: str, base: Base) -> None:
     with tempfile.TemporaryDirectory(prefix="oracle-") as scratch:
         folder = Path(scratch)
-        for name, content in FILES.items():
+        for name, content in files_of(text).items():
             (folder / name).write_text(content, encoding="utf-8")
-        (folder / "program.yaml").write_text(text, encoding="utf-8")
-        program = load_program(folder / "program.yaml", base.facts.types)
-        before = previous_rows(program, base)
+        program = load_programs(folder, base.facts.types)[-1]
         last = base.as_of.replace(day=1)
+        before = previous_rows(on_day(program, last), base)
         file = standings_file(folder, program.key, last, before) if before and last < base.as_of else None
         assessed = compared(program, base.facts, base.as_of, folder / "first", file, before if file else (), last)
         if not assessed.differences and base.later is not None:
@@ -110,7 +111,8 @@ def previous_rows(program: Program, base: Base) -> list[dict[str, Any]]:
         keys = [tier.key for tier in program.ladder_of(row["category"]).tiers]
         names = ("earned", "granted", "pending")
         tiers = {f"{name}_tier": None if row[name] is None else keys[row[name]] for name in names}
-        rows.append({**{key: value for key, value in row.items() if key not in names}, **tiers})
+        kept = {key: value for key, value in row.items() if key not in names}
+        rows.append({**kept, **tiers, "program_version": program.version})
     return rows
 
 

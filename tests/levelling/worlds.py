@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from tests.levelling.worlds_metrics import FILES, REFERENCES, Draw
 from tests.levelling.worlds_tables import Base, bases
 
+ATTRIBUTES = (("", ""), ("", ""), ("EMEA", ""), ("APAC", ""), ("EMEA", "DE"), ("", "FR"), ("", "DE"))
 PROMOTE = ("any day", "any day", "monthly", "quarterly", "[01-15, 12-01, 03-10]", "anniversary")
 DEMOTE = ("any day", "any day", "monthly", "quarterly", "fiscal quarterly", "[12-01, 02-29]", "anniversary of left_on")
 LAGS = ("immediately", "immediately", "first of next month", "after 5 days", "after 1 month")
@@ -21,8 +23,21 @@ BENEFITS = {
 }
 
 
+FIRST = date(2025, 1, 1)
+"""The day of the older version."""
+HEAD = "ladder,tier,rule,metric,value,currency,region,country"
+
+
 class Writer(Draw):
     """A whole program, part by part."""
+
+    place: tuple[str, str, str] | None = None  # ladder, tier and rule that are being written
+    asked: dict[tuple[str, ...], list[str]]  # rows of the threshold sheet by ladder, tier, rule and metric
+
+    def __init__(self, draw: Any) -> None:
+        super().__init__(draw)
+        self.asked = {}
+        self.count_of: dict[str, int] = {}  # tiers of each ladder
 
     # --- criteria
 
@@ -36,6 +51,8 @@ class Writer(Draw):
     def criterion(self, key: str = "") -> str:
         key = key or self.one(list(self.metrics))
         unit = self.metrics[key]
+        if self.place is not None and self.chance(12):
+            return self.from_sheet(key, unit)
         if unit == "yes_no":
             return f"{{{key}: {self.one(('yes', 'no'))}}}"
         if unit == "text":
@@ -48,6 +65,24 @@ class Writer(Draw):
             cases = ", ".join(f'{value}: "{sign}{self.threshold(unit)}"' for value in ("EMEA", "APAC"))
             return f'{{{key}: {{by: region, default: "{sign}{self.threshold(unit)}", {cases}}}}}'
         return f'{{{key}: "{sign}{self.threshold(unit)}"}}'
+
+    def from_sheet(self, key: str, unit: str) -> str:
+        """A criterion whose values stand in rows of the sheet."""
+        assert self.place is not None
+        sign = "= " if unit == "text" else "" if unit == "yes_no" else self.one(("", "", "> ", "< ", "= "))
+        where = (*self.place, key)
+        if where not in self.asked:
+            cells = self.draw(st.lists(st.sampled_from(ATTRIBUTES), min_size=1, max_size=4, unique=True))
+            self.asked[where] = [",".join((*where, *self.cell(unit), *one)) for one in cells]
+        return f'{{{key}: "{sign}from thresholds"}}'
+
+    def cell(self, unit: str) -> tuple[str, str]:
+        """A value of the sheet and its currency."""
+        if unit in ("yes_no", "text"):
+            return str(self.one(("yes", "no") if unit == "yes_no" else ("x", "new", "Won"))), ""
+        if unit == "money" and self.chance(30):
+            return str(self.one(("20", "31.25"))), "USD"
+        return self.threshold(unit).removesuffix(" USD"), ""
 
     def requirement(self, depth: int = 0) -> str:
         if depth == 2 or (depth and self.chance(60)):
@@ -72,11 +107,14 @@ class Writer(Draw):
             lines.append(f"    family: {{tier: floor, from: {self.one(('parent', 'top'))}{where}}}")
         lines.append("    tiers:")
         gives = self.chance(35)
-        for at in range(self.draw(st.integers(2, 4))):
+        self.count_of[name] = self.draw(st.integers(2, 4))
+        for at in range(self.count_of[name]):
             parts = [f"key: {name}{at}", f"label: {name.upper()} {at}"]
+            self.place = (name, f"{name}{at}", "requires")
             if at or self.chance(25):
                 asked = self.requirement()
                 parts.append(f"requires: {{all: [{self.criterion(per)}, {asked}]}}" if per else f"requires: {asked}")
+                self.place = (name, f"{name}{at}", "keeps")
                 if self.chance(35):
                     parts.append(f"keeps: {self.requirement()}")
                 if at and self.chance(10):
@@ -153,9 +191,42 @@ class Writer(Draw):
 
 @st.composite
 def programs(draw: Any) -> str:
-    """A program as text."""
-    one = Writer(draw)
-    head = ["program: p", "currency: EUR", "rates: " + one.one(("crm", "fixed.csv")), "effective_from: 2026-02-01"]
+    """A program as text, with the files of its own after it (see `files_of`)."""
+    return written(Writer(draw))
+
+
+@st.composite
+def worlds(draw: Any) -> tuple[str, Base]:
+    """A program, for some with the version before it, and its tables."""
+    base: Base = draw(bases())
+    new = Writer(draw)
+    if base.as_of.year < FIRST.year or not new.chance(40):
+        return written(new), base
+    start = base.as_of + timedelta(days=new.one((-100, -9, -2, 0, 1, 8, 20)))
+    text, old = written(new, start), Writer(draw)
+    before = written(old, FIRST, "before.csv")
+    names = becomes(new, old)
+    if names or new.chance(60):
+        until = start + timedelta(days=new.one((0, 1, 9, 30, 120)))
+        text = f"migration: {{keep_until: {until}, becomes: {{{', '.join(names)}}}}}\n{text}"
+    return f"{text}{STARTS}before.yaml\n{before}", base
+
+
+def becomes(new: Writer, old: Writer) -> list[str]:
+    """New names of all tiers that went away, and of some that did not."""
+    found = []
+    for ladder, count in old.count_of.items():
+        there = [f"{ladder}{at}" for at in range(new.count_of.get(ladder, 0))]
+        for at in range(count) if there else ():
+            if at >= len(there) or new.chance(10):
+                found.append(f"{ladder}{at}: {new.one(there)}")
+    return found
+
+
+def written(one: Writer, start: date = date(2026, 2, 1), sheet: str = "asks.csv") -> str:
+    """The text of one version, and its threshold sheet."""
+    draw = one.draw
+    head = ["program: p", "currency: EUR", "rates: " + one.one(("crm", "fixed.csv")), f"effective_from: {start}"]
     for _ in range(draw(st.integers(1, 3))):
         one.one((one.rows_metric, one.rows_metric, one.rows_metric, one.field_metric, one.groups_metric))()
     for _ in range(draw(st.integers(0, 3))):
@@ -177,7 +248,22 @@ def programs(draw: Any) -> str:
         if (keys := one.numbers()) and one.chance(50):
             body.append(f"primary: {{reseller: {one.one(keys)}, msp: {one.one(keys)}}}")
             body.append(f"headline: {one.one(('primary', 'highest', 'lowest', 'none'))}")
-    return "\n".join(head) + "\n" + REFERENCES + "\n".join(body) + "\n"
+    text = "\n".join(head) + "\n" + REFERENCES + "\n".join(body) + "\n"
+    if not one.asked:
+        return text
+    rows = "".join(f"{row}\n" for rows in one.asked.values() for row in rows)
+    return f"thresholds: {sheet}\n{text}{STARTS}{sheet}\n{HEAD}\n{rows}"
+
+
+STARTS = "# file: "
+"""Before the name of a file that stands after the text of a program."""
+
+
+def files_of(text: str) -> dict[str, str]:
+    """All files of a program: `program.yaml`, those that stand after it, and those that all programs read."""
+    program, *others = text.split(STARTS)
+    own = dict(one.split("\n", 1) for one in others)
+    return {"program.yaml": program, **FILES, **own}
 
 
 def extras(one: Writer) -> list[str]:
@@ -205,4 +291,4 @@ def extras(one: Writer) -> list[str]:
     return [*lines, f"risk: {{horizon: {horizon}, pace: {pace}, near: {one.one(('10%', '0%', '50%'))}}}"]
 
 
-__all__ = ["FILES", "Base", "bases", "programs"]
+__all__ = ["Base", "bases", "files_of", "programs", "worlds"]
