@@ -82,6 +82,16 @@ def element_problems(kind: str, element: etree._Element) -> list[Problem]:
     return sorted(dict.fromkeys(found), key=lambda problem: problem.line)[:MOST_PROBLEMS]
 
 
+def ordered_problems(kind: str, element: etree._Element) -> list[Problem]:
+    """The same after its own children were put in order, in place: a deploy takes them in any order.
+
+    The order within a child still counts.
+    """
+    order = {part.name: place for place, part in enumerate(parts(kind))} if kind in kinds() else {}
+    element[:] = sorted(element, key=lambda child: order.get(_local(child), -1))
+    return element_problems(kind, element)
+
+
 def _misplaced(kind: str, element: etree._Element) -> Iterator[Problem]:
     """Elements that a type does not have, that stand too late or too often, and those that are missing."""
     known = {part.name: (place, part) for place, part in enumerate(parts(kind))}

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfoNotFoundError
 from crmsync.sandbox.clock import Clock
 from crmsync.sandbox.deriving import STAGES, Deriving, Stage
 from crmsync.sandbox.effects import Effects
+from crmsync.sandbox.faults import Faults
 from crmsync.sandbox.ids import make_id
 from crmsync.sandbox.permissions import Permissions
 from crmsync.sandbox.schema import Choice, Schema, SObject
@@ -64,6 +65,7 @@ class Org:
     base_url: str = ""
     effects: Effects = field(default_factory=Effects)
     permissions: Permissions = field(default_factory=Permissions)
+    faults: Faults = field(default_factory=Faults)
     deriving: Deriving = field(default_factory=lambda: Deriving({stage.label: stage for stage in STAGES}))
     tokens: dict[str, str] = field(default_factory=dict)  # access token -> user id
     cursors: dict[str, Any] = field(default_factory=dict)
@@ -154,8 +156,8 @@ class Org:
             return make_id(prefix, self.numbers[prefix])
 
     @contextmanager
-    def rows(self) -> Iterator[Rows]:
-        """Rows within one transaction; their effects count once it is committed."""
+    def rows(self, counted: bool = True) -> Iterator[Rows]:
+        """Rows within one transaction; their effects count once it is committed, unless a person is at work."""
         from crmsync.sandbox.rows import Rows
 
         with self.store.writing() as connection:
@@ -163,6 +165,8 @@ class Org:
             yield rows
             self.store.keep_facts({"stamp": rows.stamp, "numbers": self.numbers}, connection)
         self.permissions.notice(rows.changed)
+        if not counted:
+            return
         if self._waiting is not None:
             self._waiting += rows.changed
         else:
@@ -189,12 +193,13 @@ class Org:
         for name, body in (definition.get("objects") or {}).items():
             known = self._custom(name)
             objects[name] = dict(body or {}) | ({"keyPrefix": known.prefix} if known else {})
-        schema = make_schema({"objects": objects}, self.features, "schema")
+        made_of = {**definition, "objects": objects}
+        schema = make_schema(made_of, self.features, "schema")
         for name, body in objects.items():
             made = schema.find(name)
             if made is not None and made.custom:
                 body["keyPrefix"] = made.prefix
-        return {"objects": objects}, schema
+        return made_of, schema
 
     def change_schema(self, definition: Mapping[str, Any]) -> None:
         """The org with the objects and fields of this definition from now on, and tables changed with them.
