@@ -7,11 +7,13 @@ import binascii
 import logging
 import threading
 from collections.abc import Iterator
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from crmsync.sandbox.answers import Answer, ApiError, Call
+from crmsync.sandbox.faults import job_error, twist
 from crmsync.sandbox.jobs import CsvFile, Job, csv_answer, delete_job, format_of, job_of, keep, listed, new_job_facts
 from crmsync.sandbox.org import Org
 from crmsync.sandbox.queries import bulk_rows, compiled
@@ -62,7 +64,7 @@ def create(org: Org, call: Call) -> Answer:
     )
     keep(org, job)
     answer = Answer(job.as_json())
-    threading.Thread(target=_run, args=(org, job, plan), name=job.id, daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(_run, org, job, plan), name=job.id, daemon=True).start()
     # The result is that of this moment: the read has begun before the client can go on and write.
     job.begun.wait()
     return answer
@@ -98,6 +100,10 @@ def _run(org: Org, job: QueryJob, plan: Plan) -> None:
         while not job.stop and (some := list(islice(rows, _ROWS_AT_ONCE))):
             result.add(some)
         result.close()
+        fails = twist().value("job_fails")
+        if fails is not None:
+            job.end("Failed", job_error(fails))
+            return
         job.result, job.processed = result, result.rows
         job.end("JobComplete")
     except ApiError as error:
@@ -160,6 +166,7 @@ def results(org: Org, call: Call) -> Answer:
         if not asked.isdigit() or not int(asked[:9]) > 0:
             raise ApiError(400, "INVALID_PARAMETER", f"maxRecords {asked[:40]} is no number above 0")
         size = int(asked[:9])
+    size = twist().value("page_size") or size
     end = min(start + size, result.rows)
     headers = {
         "Sforce-NumberOfRecords": str(end - start),

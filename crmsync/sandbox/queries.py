@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crmsync.sandbox.answers import ApiError
+from crmsync.sandbox.faults import twist
 from crmsync.sandbox.ids import LOCATOR_PREFIX, make_id
 from crmsync.sandbox.org import Org
 from crmsync.sandbox.soql.compiler import ChildPlan, Column, Plan, compile_soql
@@ -21,6 +22,7 @@ Record = dict[str, Any]
 MOST_ROWS = 2_000
 LEAST_ROWS = 200
 KEPT_CURSORS = 200
+_SPREAD = 9_973
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,30 @@ class Cursor:
 def compiled(org: Org, soql: str, deleted_too: bool = False) -> Plan:
     """The plan of a query. Errors: ApiError with the refusal of the SOQL."""
     try:
-        return compile_soql(soql, org.world(), deleted_too)
+        plan = compile_soql(soql, org.world(), deleted_too)
     except SoqlError as error:
         raise ApiError(400, error.code, error.message) from None
+    hidden = twist().value("hide_rows")
+    return plan if hidden is None or plan.count or plan.aggregate else _shortened(org, plan, hidden)
+
+
+def _shortened(org: Org, plan: Plan, hidden: Any) -> Plan:
+    """The plan without the rows that a fault hides: the last n, a share of all, or those with a value of a field."""
+    base = plan.source.split(" ")[1]
+    if isinstance(hidden, Mapping):
+        known = plan.sobject.field(str(hidden.get("field")))
+        if known is None or known.calculated or "value" not in hidden:
+            raise ApiError(
+                400, "INVALID_FAULT", f"hide_rows: {plan.sobject.name} has no field {hidden.get('field')!r:.80}"
+            )
+        where = f'({plan.where}) AND {base}."{known.name}" IS NOT ?'
+        return replace(plan, where=where, parameters=(*plan.parameters, hidden["value"]))
+    if isinstance(hidden, int):
+        found = org.store.reader().execute(f"SELECT count(*) FROM ({plan.select('1')})", plan.parameters).fetchone()[0]
+        return replace(plan, limit=max(0, found - hidden))
+    # spread over all rows, and the same rows in every call
+    least = int(float(hidden) * _SPREAD)
+    return replace(plan, where=f"({plan.where}) AND ({base}.rowid * 48271) % {_SPREAD} >= {least}")
 
 
 def first_page(org: Org, soql: str, root: str, asked: int = MOST_ROWS, deleted_too: bool = False) -> Record:
@@ -62,8 +85,8 @@ def first_page(org: Org, soql: str, root: str, asked: int = MOST_ROWS, deleted_t
 def page(org: Org, cursor: Cursor, start: int, root: str) -> Record:
     """One page from row `start` on. It may hold fewer rows than asked for, as real answers do."""
     total = len(cursor.rows)
-    size = cursor.asked
-    if total > size:
+    size = twist().value("page_size") or cursor.asked
+    if total > size and size == cursor.asked:
         size = org.random(f"page {cursor.locator} {start}").randint(max(1, size * 3 // 5), size)
     chosen = cursor.rows[start : start + size]
     records = _records(org, cursor.plan, chosen, root)

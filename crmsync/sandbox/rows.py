@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from crmsync.sandbox import merging
 from crmsync.sandbox.answers import ApiError, not_found
+from crmsync.sandbox.faults import twist
 from crmsync.sandbox.ids import to_18
 from crmsync.sandbox.schema import Field, Schema, SObject
 from crmsync.sandbox.store import collation
@@ -44,6 +46,7 @@ class Rows:
         if any(name.lower() == "id" for name in given):
             raise ApiError(400, "INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call", ["Id"])
         seen, sobject = sobject, self._whole(sobject)
+        twist().refuse_row(f"new {sobject.name} {len(self.changed)}")
         values = self._values(seen, given, convert, creating=True)
         chosen = frozenset(values)
         row = self._defaults(sobject) | values
@@ -70,6 +73,7 @@ class Rows:
             raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"entity type {sobject.name} does not support update")
         if not seen.updateable:
             raise _no_access()
+        twist().refuse_row(found)
         values = self._values(seen, given, convert, creating=False)
         self._require_kept(sobject, values)
         chosen = frozenset(values)
@@ -84,7 +88,7 @@ class Rows:
             )
             values |= self.org.deriving.derived(sobject.name, dict(zip(parts, before, strict=True)) | values, stays)
         self._refuse_duplicates(sobject, values, found)
-        self._store(sobject, found, values | self._modified(sobject))
+        self.keep(sobject, found, values | self.modified(sobject))
         self.changed.append((sobject.name, found))
         return found
 
@@ -120,8 +124,17 @@ class Rows:
             raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"entity type {sobject.name} does not support delete")
         if not seen.deletable:
             raise _no_access()
+        twist().refuse_row(found)
         self._delete(sobject, found)
         return found
+
+    def merge(self, sobject: SObject, master_id: str, loser_ids: Sequence[str]) -> str:
+        """The master's id, after one or two records were merged into it. Errors: ApiError."""
+        return merging.merge(self, self._whole(sobject), master_id, loser_ids)
+
+    def undelete(self, sobject: SObject, record_id: str) -> str:
+        """The id of a record that is out of the recycle bin again. Errors: ApiError."""
+        return merging.undelete(self, self._whole(sobject), record_id)
 
     def live(self, sobject: SObject, record_id: str) -> str:
         """The 18-character id of a record that exists. Errors: ApiError MALFORMED_ID, NOT_FOUND, ENTITY_IS_DELETED."""
@@ -238,7 +251,8 @@ class Rows:
     def _defaults(self, sobject: SObject) -> dict[str, Any]:
         return defaults(self.org, sobject, self.stamp)
 
-    def _modified(self, sobject: SObject) -> dict[str, Any]:
+    def modified(self, sobject: SObject) -> dict[str, Any]:
+        """The audit fields of a change by the acting user."""
         audit = {"LastModifiedDate": self.stamp, "LastModifiedById": self.org.acting_id, "SystemModstamp": self.stamp}
         return {name: value for name, value in audit.items() if sobject.field(name)}
 
@@ -271,7 +285,8 @@ class Rows:
                     f"duplicate value found: {known.name} duplicates value on record with id: {other[:15]}", [],
                 )  # fmt: skip
 
-    def _store(self, sobject: SObject, record_id: str, values: Mapping[str, Any]) -> None:
+    def keep(self, sobject: SObject, record_id: str, values: Mapping[str, Any]) -> None:
+        """Store these values of a record without any check."""
         listed = ", ".join(f'"{name}" = ?' for name in values)
         sets = f"{listed}, " if listed else ""
         self.connection.execute(
@@ -295,11 +310,11 @@ class Rows:
                 if child.field.cascade_delete:
                     self._delete(child.sobject, child_id)
                 elif child.field.nillable:
-                    self._store(child.sobject, child_id, {child.field.name: None, "SystemModstamp": self.stamp})
+                    self.keep(child.sobject, child_id, {child.field.name: None, "SystemModstamp": self.stamp})
         if sobject.field("IsDeleted") is None:
             self.connection.execute(f'DELETE FROM "{sobject.name}" WHERE "Id" = ?', [record_id])
         else:
-            self._store(sobject, record_id, {"IsDeleted": 1} | self._modified(sobject))
+            self.keep(sobject, record_id, {"IsDeleted": 1} | self.modified(sobject))
         self.changed.append((sobject.name, record_id))
 
 

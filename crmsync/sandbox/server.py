@@ -21,9 +21,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
+from crmsync.sandbox import fault_answers
 from crmsync.sandbox.answers import JSON_TYPE, MAX_BODY, Answer, ApiError, Call, dump_json, unzipped
 from crmsync.sandbox.bulk_ingest import MOST_BYTES
 from crmsync.sandbox.discovery import limit_info, use_request
+from crmsync.sandbox.fault_answers import CutResponse
+from crmsync.sandbox.faults import twisting
 from crmsync.sandbox.furnishing import open_org
 from crmsync.sandbox.jobs import stop_jobs
 from crmsync.sandbox.load_tables import LoadError
@@ -95,6 +98,21 @@ class OrgApp:
         query = {name.lower(): value for name, value in request.query_params.items()}
         headers = {name.lower(): value for name, value in request.headers.items()}
         call = Call(request.method, path, parts.get("version", ""), parts, query, headers)
+        hit = [] if side else self.org.faults.of_call(request.method, (door.path, path))
+        answer = await fault_answers.before(self.org, call, hit) if hit else None
+        if answer is None:
+            try:
+                with twisting(hit):
+                    answer = await self._handled(door, call, request, side)
+            except ApiError as error:
+                answer = Answer([error.as_json()], error.status)
+        else:
+            self.org.effects.record_call(f"{call.method} {door.path}", door.writes(call))
+            await _body(request)
+        return await fault_answers.after(self.org, call, hit, answer) if hit else answer
+
+    async def _handled(self, door: Door, call: Call, request: Request, side: bool) -> Answer:
+        headers = call.headers
         if door.login:
             act_as(check_login(self.org, call))
         try:
@@ -151,6 +169,10 @@ async def _body(request: Request) -> bytes:
 
 def _response(answer: Answer, pretty: bool, head_only: bool) -> Response:
     headers = dict(answer.headers)
+    if answer.cut is not None:
+        return CutResponse(
+            answer.content(pretty), answer.status, headers | {"Content-Type": answer.media_type}, answer.cut
+        )
     if answer.chunks is not None and not head_only:
         return StreamingResponse(_streamed(answer.chunks), answer.status, headers | {"Content-Type": answer.media_type})
     if answer.body is None:

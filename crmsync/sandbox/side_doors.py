@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from crmsync.sandbox.answers import Answer, ApiError, Call
+from crmsync.sandbox.changes import change_as_person
+from crmsync.sandbox.faults import CHANGES
 from crmsync.sandbox.org import Org
 from crmsync.sandbox.users import user_of
 
@@ -18,6 +22,35 @@ def reset_effects(org: Org, call: Call) -> Answer:
     del call
     org.effects.reset()
     return Answer(None, 204)
+
+
+def set_faults(org: Org, call: Call) -> Answer:
+    """PUT `/__sandbox/faults`: the list of faults from now on. Errors: ApiError INVALID_FAULT."""
+    org.faults.replace(call.json())
+    return faults(org, call)
+
+
+def faults(org: Org, call: Call) -> Answer:
+    """GET `/__sandbox/faults`: the faults with how many calls each has seen and hit."""
+    del call
+    # numbers came as decimals, which JSON does not know
+    return Answer(json.loads(json.dumps([fault.as_json() for fault in org.faults.listed], default=float)))
+
+
+def no_faults(org: Org, call: Call) -> Answer:
+    """DELETE `/__sandbox/faults`."""
+    del call
+    org.faults.replace([])
+    return Answer(None, 204)
+
+
+def change(org: Org, call: Call) -> Answer:
+    """POST `/__sandbox/changes` {edit | merge | delete | undelete | create: …}: the ids of what a person changed."""
+    body = call.json_object()
+    kinds = [kind for kind in (*CHANGES, "create") if kind in body]
+    if not kinds or len(body) > len(kinds):
+        raise ApiError(400, "INVALID_FAULT", f"a change is one of {', '.join(CHANGES)}, create, not {', '.join(body)}")
+    return Answer({kind: change_as_person(org, kind, body[kind]) for kind in kinds})
 
 
 def login(org: Org, call: Call) -> Answer:
