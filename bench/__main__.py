@@ -16,7 +16,7 @@ from typing import Any
 from bench.base import Size, partner_base
 from bench.belt import Measured, measure_belt
 from bench.children import figures_of
-from bench.equality import TIERS, WHOLE, differing
+from bench.equality import EVERYTHING, TIERS, WHOLE, differing
 from bench.machine import load_line, machine_line, versions_line
 
 BELT = Size(2_000, 100_000, 20_000)
@@ -42,7 +42,7 @@ class Pair:
 
 PAIRS = (
     Pair("metrics and granted tiers", "channel-light", "channel-light-by-hand", TIERS),
-    Pair("whole table, gap and both risks", "channel"),
+    Pair("whole table, gap and both risks", "channel", "channel-by-hand", EVERYTHING),
     Pair("whole table of the program with one ladder", "levels", "levels-by-hand", WHOLE, (100_000, 1_000_000)),
 )
 

@@ -68,6 +68,7 @@ WAYS: Mapping[str, Ours | ByHand] = MappingProxyType(
         "levels": Ours(LEVELS),
         "levels-by-hand": ByHand(HERE / "by_hand.sql"),
         "channel": Ours(CHANNEL),
+        "channel-by-hand": ByHand(HERE / "by_hand_channel_whole.sql"),
         "channel-light": Ours(CHANNEL, light=True),
         "channel-light-by-hand": ByHand(HERE / "by_hand_channel.sql"),
     }

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.base import Size, partner_base
-from bench.equality import TIERS, WHOLE, differing
+from bench.equality import EVERYTHING, TIERS, WHOLE, differing
 from bench.levelling import WAYS
 
 
-@pytest.mark.parametrize(("way", "columns"), [("levels", WHOLE), ("channel-light", TIERS)])
+@pytest.mark.parametrize(("way", "columns"), [("levels", WHOLE), ("channel-light", TIERS), ("channel", EVERYTHING)])
 def test_the_engine_equals_hand_written_sql(tmp_path: Path, way: str, columns: tuple[str, ...]) -> None:
-    """Tiers, projected tiers, progress, gaps and metrics of every partner, over eight currencies, regions, families."""
+    """Tiers, risk, gaps, reasons and metrics of every partner, over eight currencies, regions, families."""
     snapshot = partner_base(Size(3_000, 60_000, 15_000), cache=tmp_path)
     ours, by_hand = tmp_path / "ours.parquet", tmp_path / "by-hand.parquet"
     pq.write_table(WAYS[way].prepared(snapshot.folder)(), ours)
