@@ -204,9 +204,12 @@ def said(metric: Metric, value: Value) -> Sql:
         return sql.case([(value.sql, sql.text("yes")), (sql.not_(value.sql), sql.text("no"))], sql.null(sql.TEXT))
     if metric.unit is not Unit.PERCENT or value.kind not in (NUMBER, COUNT):
         return show(value)
-    cut = sql.floor(sql.round_(sql.mul(sql.cast(value.sql, sql.DOUBLE), sql.double(10_000)), 5))
-    hundredths = sql.cast(sql.div(sql.cast(cut, sql.DOUBLE), sql.double(100)), sql.MONEY)
-    return sql.concat(sql.without_zeros(sql.cast(hundredths, sql.TEXT)), sql.text(" %"))
+    number = sql.cast(value.sql, sql.DOUBLE)
+    cut = sql.floor(sql.round_(sql.mul(number, sql.double(10_000)), 5))
+    hundredths = sql.div(sql.cast(cut, sql.DOUBLE), sql.double(100))
+    small, plain = (sql.cast(sql.cast(hundredths, kind), sql.TEXT) for kind in ("DECIMAL(18, 2)", sql.MONEY))
+    shown = sql.case([(sql.lt(sql.abs_(number), sql.double(10**12)), small)], plain)  # 64 bits are quicker than 128
+    return sql.concat(sql.without_zeros(shown), sql.text(" %"))
 
 
 def sentence(leaf: Leaf, metric: Metric, currency: str | None, columns: LeafColumns) -> Sql:

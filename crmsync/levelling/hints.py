@@ -72,8 +72,7 @@ class Hinting:
 
 def _listed(head: str, words: list[Sql], separator: str) -> Sql:
     """The words that apply, in brackets; nothing where none does."""
-    joined = sql.nullif(sql.joined(words, separator), sql.text(""))
-    return sql.coalesce(sql.concat(sql.text(head), joined, sql.text(")")), sql.text(""))
+    return sql.coalesce(sql.concat(sql.text(head), sql.joined(words, separator), sql.text(")")), sql.text(""))
 
 
 # --- ratios and growth

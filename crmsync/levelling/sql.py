@@ -289,9 +289,8 @@ def starts_with(value: Sql, beginning: Sql) -> Sql:
 
 
 def joined(values: Sequence[Sql], separator: str) -> Sql:
-    """Texts joined with a separator; nulls are left out, null where nothing is left."""
-    # DuckDB gives null where there is nothing to join, Spark an empty text
-    return nullif(exp.ArrayToString(this=array(values), expression=text(separator)), text(""))
+    """Texts that are not empty, at least one, joined with a separator; nulls are left out, null where nothing is left."""
+    return exp.ArrayToString(this=array(values), expression=text(separator))
 
 
 def struct(fields: Mapping[str, Sql]) -> Sql:
@@ -503,7 +502,7 @@ def _stepped(value: Sql, steps: Sequence[tuple[int, int]], made: Callable[[Sql],
     size = abs_(value)
     branches = []
     for ceiling, digits in steps:
-        decimal_kind = f"DECIMAL(38, {digits})"
+        decimal_kind = f"DECIMAL(18, {digits})"  # 64 bits are enough, and cost a quarter of 128
         branches.append(
             (lt(size, double(ceiling * 10 ** (15 - digits))), made(cast(_scaled(value, digits), decimal_kind)))
         )
@@ -539,14 +538,30 @@ def nine_digits(value: Sql) -> Sql:
 
 
 def without_zeros(value: Sql) -> Sql:
-    """Decimal text without trailing zeros and without a trailing point."""
-    no_zeros = exp.Trim(this=value, expression=text("0"), position="TRAILING")
-    return exp.Trim(this=no_zeros, expression=text("."), position="TRAILING")
+    """The text of a decimal that has a point, without trailing zeros and without a trailing point."""
+    return exp.Anonymous(this="REGEXP_REPLACE", expressions=[value, text("[.]?0+$"), text("")])
 
 
 def number_text(value: Sql) -> Sql:
     """A DOUBLE as decimal text without exponent or trailing zeros, at most 9 decimals and 15 significant digits."""
-    return without_zeros(_stepped(value, [(1, 9), (1, 6), (1, 3)], lambda number: cast(number, TEXT)))
+    size, rounded = abs_(value), round_(value, 0)
+    is_whole = or_(ge(size, double(10**12)), eq(value, rounded))
+    places = [
+        (lt(size, double(ceiling)), cast(cast(_scaled(value, digits), f"DECIMAL(18, {digits})"), TEXT))
+        for ceiling, digits in ((10**6, 9), (10**9, 6), (10**12, 3))
+    ]
+    branches = [
+        (not_(lt(size, double(9 * 10**18))), without_zeros(cast(cast(value, "DECIMAL(38, 1)"), TEXT))),
+        (is_whole, cast(cast(rounded, BIGINT), TEXT)),
+    ]
+    return case(branches, without_zeros(case(places[:-1], places[-1][1])))
+
+
+def money_text(value: Sql) -> Sql:
+    """A decimal as text with two decimals. It is repeated: give it a column first where it is more than that."""
+    plain = cast(cast(value, MONEY), TEXT)
+    small = cast(cast(value, "DECIMAL(18, 2)"), TEXT)  # the text of 128 bits costs four times that of 64
+    return case([(lt(abs_(value), number(10**15)), small)], plain) if isinstance(value, exp.Column) else plain
 
 
 def without_nulls(values: Sql) -> Sql:

@@ -56,6 +56,12 @@ def _known_members(contains: Sql) -> None:
     contains.set("this", sql.without_nulls(contains.this))
 
 
+def _null_where_nothing(joined: Sql) -> None:
+    """Where every text is null there is nothing to join: null in DuckDB, an empty text in Spark."""
+    whole = sql.nullif(joined.copy(), sql.text(""))
+    joined.replace(whole)
+
+
 def _one_to_one(characters: str, by: str) -> Callable[[Sql], None]:
     """LOWER and UPPER turn some letters into several, or by their place in the word; DuckDB turns one into one."""
 
@@ -67,6 +73,7 @@ def _one_to_one(characters: str, by: str) -> Callable[[Sql], None]:
 
 
 RULES: Mapping[type[exp.Expr], Callable[[Any], None]] = {
+    exp.ArrayToString: _null_where_nothing,
     exp.Like: _plain_backslash,
     exp.ArrayContains: _known_members,
     exp.Lower: _one_to_one("İΣ", "iσ"),

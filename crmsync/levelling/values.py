@@ -121,7 +121,7 @@ def show(value: Value) -> Sql:
     if value.shown is not None:
         return value.shown
     if value.kind == MONEY:
-        return sql.cast(sql.cast(value.sql, sql.MONEY), sql.TEXT)
+        return sql.money_text(value.sql)
     if value.kind in (NUMBER, LITERAL):
         return sql.number_text(value.sql)
     return sql.cast(value.sql, sql.TEXT)
