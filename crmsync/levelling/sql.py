@@ -289,7 +289,7 @@ def starts_with(value: Sql, beginning: Sql) -> Sql:
 
 
 def joined(values: Sequence[Sql], separator: str) -> Sql:
-    """Texts that are not empty, at least one, joined with a separator; nulls are left out, null where nothing is left."""
+    """Texts joined with a separator, none of them empty; nulls are left out, and all of them give null."""
     return exp.ArrayToString(this=array(values), expression=text(separator))
 
 
