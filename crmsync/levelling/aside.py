@@ -6,14 +6,14 @@ a part of the partners only, with their records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crmsync.levelling import sql
-from crmsync.levelling.engine import Engine
+from crmsync.levelling.engine import Engine, Turn
 from crmsync.levelling.sql import Sql
 
 PREFIX = "aside_"
@@ -67,6 +67,16 @@ class Aside:
 
     def read(self, query: Sql) -> pa.Table:
         return self._engine.read(sql.with_prefix(query, PREFIX))
+
+    def in_turn(
+        self, name: str, turn: Turn, *, at_once: bool = False, keep: bool = False
+    ) -> Iterator[Sequence[pa.Table]]:
+        def aside(named: Iterable[tuple[str, Sql]]) -> Iterator[tuple[str, Sql]]:
+            return ((f"{PREFIX}{one}", sql.with_prefix(query, PREFIX)) for one, query in named)
+
+        reads = [sql.with_prefix(query, PREFIX) for query in turn.reads]
+        prefixed = Turn(aside(turn.tables), list(aside(turn.views)), reads)
+        yield from self._engine.in_turn(f"{PREFIX}{name}", prefixed, at_once=at_once, keep=keep)
 
     def drop(self, names: Iterable[str]) -> None:
         names = list(names)

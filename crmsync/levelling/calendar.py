@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow as pa
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, Days, bounds_of
 from crmsync.levelling.dates import days_before, next_day
+from crmsync.levelling.engine import Engine
 from crmsync.levelling.scans import BoundsOf
 from crmsync.levelling.sql import Sql
 
@@ -52,6 +54,15 @@ class Calendar:
 
         return of
 
+    def today(self) -> BoundsOf:
+        """Bounds of as_of as date literals."""
+
+        def of(atom: Atom) -> tuple[Sql | None, Sql]:
+            start, end = self.bounds[self.number(atom)][0]
+            return (sql.day(start) if start is not None else None), sql.day(end)
+
+        return of
+
     def stretches(self, number: int) -> list[tuple[date, date]]:
         """The dates (first and last) that leave or enter a window before the horizon."""
         bounds = self.bounds[number]
@@ -76,6 +87,26 @@ class Calendar:
     def end_moves(self, number: int) -> bool:
         """Whether dates enter a window at all."""
         return self.bounds[number][0][1] != self.bounds[number][-1][1]
+
+
+@dataclass(frozen=True)
+class Moves:
+    """The dates that move in or out of the windows of a calendar, as tables (moved, day) made when first asked for."""
+
+    engine: Engine
+    calendar: Calendar
+    _made: dict[tuple[int, bool], str | None] = field(default_factory=dict)
+
+    def of(self, number: int, leaving: bool) -> Sql | None:
+        """The table of a window (alias g); None where no date moves."""
+        key = (number, leaving)
+        if key not in self._made:
+            moves = self.calendar.moves(number, leaving)
+            self._made[key] = f"moves_{number}_{'out' if leaving else 'in'}" if moves.num_rows else None
+            if moves.num_rows:
+                self.engine.register(f"moves_{number}_{'out' if leaving else 'in'}", moves)
+        name = self._made[key]
+        return sql.table(name, "g") if name is not None else None
 
 
 def _differences(before: tuple[date | None, date], now: tuple[date | None, date]) -> tuple[list[date], list[date]]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +20,18 @@ import pyarrow as pa
 
 from crmsync.errors import DataError, StoreError
 from crmsync.levelling.sql import Sql
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What is computed of some rows of a table: tables made one after the other, names for queries, and what is read.
+
+    Tables and names are there until it has been read.
+    """
+
+    tables: Iterable[tuple[str, Sql]]
+    views: Sequence[tuple[str, Sql]]
+    reads: Sequence[Sql]
 
 
 class Engine(Protocol):
@@ -43,6 +57,16 @@ class Engine(Protocol):
         """The rows of `query`. Errors: DataError, StoreError, those of what was run before too."""
         ...
 
+    def in_turn(
+        self, name: str, turn: Turn, *, at_once: bool = False, keep: bool = False
+    ) -> Iterator[Sequence[pa.Table]]:
+        """What the turn reads of the table `name`, some of its rows after the others, in the order of the rows.
+
+        Meanwhile `name` holds only the rows whose turn it is; afterwards nothing or, with `keep`, all of them.
+        `at_once`: all rows in one turn. Errors: as `read`.
+        """
+        ...
+
     def drop(self, names: Iterable[str]) -> None:
         """Free tables that nothing reads any more."""
         ...
@@ -58,6 +82,9 @@ SMALL_BASE = 300_000
 
 PIECE = 12_288
 """Rows of one piece of a spread table."""
+
+TURN = 200_000
+"""Rows of a spread table that are computed in one turn, and a piece of the result more: what bounds the memory."""
 
 
 class DuckDbEngine:
@@ -125,6 +152,69 @@ class DuckDbEngine:
         except duckdb.Error as error:
             raise _told(error) from error
 
+    def in_turn(
+        self, name: str, turn: Turn, *, at_once: bool = False, keep: bool = False
+    ) -> Iterator[Sequence[pa.Table]]:
+        waiting: deque[pa.Table] = deque()
+        done: list[pa.Table] = []
+        self._submit(lambda: waiting.extend(self._parts_of(name, at_once)))
+        self._submit(lambda: self._begin_turn(name, waiting, done if keep else None))
+        made: list[str] = []
+        texts: list[str] = []
+        for kind, one, query in _statements(turn):  # written once, the first turn computed meanwhile
+            made += [one] if kind == "TABLE" else []
+            texts.append(f'CREATE OR REPLACE TEMP {kind} "{one}" AS {_text(query)}')
+            self._statement(texts[-1])
+        reads = [_text(query) for query in turn.reads]
+        while True:
+            found: list[pa.Table] = []
+            self._submit(functools.partial(self._read_into, found, reads))
+            self.drop(made)
+            for one, _ in turn.views:
+                self._statement(f'DROP VIEW IF EXISTS "{one}"')
+            self._settle()
+            if not waiting:
+                break
+            self._submit(lambda: self._begin_turn(name, waiting, done if keep else None))
+            for text in texts:
+                self._statement(text)
+            yield found
+        if not keep:
+            self.drop([name])
+        elif done:
+            self._registered_in_pieces(name, pa.concat_tables(done))
+        yield found
+
+    def _parts_of(self, name: str, at_once: bool) -> Iterator[pa.Table]:
+        """The parts of a spread table; none of a table that DuckDB holds itself."""
+        whole = self._registered.pop(name, None)
+        if whole is None:
+            return
+        self._connection.unregister(name)
+        batches: list[pa.RecordBatch] = []
+        rows = 0
+        for batch in whole.to_batches():
+            batches.append(batch)
+            rows += len(batch)
+            if rows >= TURN and not at_once:
+                yield pa.Table.from_batches(batches, whole.schema)
+                batches, rows = [], 0
+        if rows or whole.num_rows == 0 or at_once:
+            yield pa.Table.from_batches(batches, whole.schema)
+
+    def _begin_turn(self, name: str, waiting: deque[pa.Table], done: list[pa.Table] | None) -> None:
+        if waiting:
+            part = waiting.popleft()
+            self._registered_in_pieces(name, part)
+            if done is not None:
+                done.append(part)
+
+    def _read_into(self, found: list[pa.Table], reads: Sequence[str]) -> None:
+        try:
+            found.extend(self._connection.sql(text).to_arrow_table() for text in reads)
+        except duckdb.Error as error:
+            raise _told(error) from error
+
     def drop(self, names: Iterable[str]) -> None:
         for name in names:
             self._submit(functools.partial(self._drop, name))
@@ -169,6 +259,11 @@ class DuckDbEngine:
         failed = [error for error in (one.exception() for one in under_way) if error is not None]
         if failed:
             raise failed[0]
+
+
+def _statements(turn: Turn) -> Iterator[tuple[str, str, Sql]]:
+    yield from (("TABLE", name, query) for name, query in turn.tables)
+    yield from (("VIEW", name, query) for name, query in turn.views)
 
 
 def _text(query: Sql) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crmsync.errors import ConfigError, DataError, StoreError
+from crmsync.levelling.engine import Turn
 from crmsync.levelling.spark_session import REMOTE, SCRATCH, open_session, spark_address, told
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.sql_spark import spark_text
@@ -81,6 +82,22 @@ class SparkEngine:
         with told():
             found = self._session.sql(spark_text(query, self._views)).toArrow()
             return found.cast(pa.schema([pa.field(field.name, _plain(field.type)) for field in found.schema]))
+
+    def in_turn(
+        self,
+        name: str,
+        turn: Turn,
+        *,
+        at_once: bool = False,  # noqa: ARG002
+        keep: bool = False,
+    ) -> Iterator[Sequence[pa.Table]]:
+        # one turn, whatever `at_once` says: how much is held at a time is for Spark to decide
+        made = [self.run(one, query) for one, query in turn.tables]
+        for one, query in turn.views:
+            self.define(one, query)
+        found = [self.read(query) for query in turn.reads]
+        self.drop([*made, *(one for one, _ in turn.views), *([] if keep else [name])])
+        yield found
 
     def drop(self, names: Iterable[str]) -> None:
         for name in names:

@@ -174,14 +174,19 @@ def _met(condition: GroupCondition, atom: Atom) -> Sql:
     value, lost = sql.col(atom.column), sql.coalesce(sql.col(atom.lost), sql.false())
     if atom.counts_from_zero:
         value = sql.case([(sql.not_(lost), sql.coalesce(value, atom.without_rows()))], value)
+    reached = within_limit(condition, atom, value)
+    undecided = lost if condition.at_most else sql.and_(lost, sql.not_(reached))
+    return sql.case([(undecided, sql.null(sql.BOOLEAN))], reached)
+
+
+def within_limit(condition: GroupCondition, atom: Atom, value: Sql) -> Sql:
+    """Whether a number meets a condition; an unknown one does not."""
     if atom.metric.unit is Unit.MONEY:
         left, right = value, sql.decimal(condition.limit)
     else:
         left, right = sql.nine_digits(sql.cast(value, sql.DOUBLE)), sql.double(condition.limit)
-    if condition.at_most:
-        return sql.case([(lost, sql.null(sql.BOOLEAN))], sql.coalesce(sql.le(left, right), sql.false()))
-    reached = sql.coalesce(sql.ge(left, right), sql.false())
-    return sql.case([(sql.and_(lost, sql.not_(reached)), sql.null(sql.BOOLEAN))], reached)
+    compare = sql.le if condition.at_most else sql.ge
+    return sql.coalesce(compare(left, right), sql.false())
 
 
 def _unknown_without_span(atom: GroupsAtom, query: Sql, spans: Sequence[Span]) -> Sql:

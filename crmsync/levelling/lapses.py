@@ -6,7 +6,7 @@ program-language, section 9.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,9 +17,11 @@ from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, atoms_needed
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.levelling import Levelling
+from crmsync.levelling.loss_rows import FALLING_TIERS, Followed
 from crmsync.levelling.reach import reach_of
 from crmsync.levelling.rows import TIE
-from crmsync.levelling.scans import fixed_bounds, in_window, source_of
+from crmsync.levelling.running import Rowset
+from crmsync.levelling.scans import MetricColumns, fixed_bounds, in_window, source_of
 from crmsync.levelling.spots import HORIZON, NOW, Spot, inputs_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.tiers import keeps_of
@@ -40,31 +42,100 @@ class Asked:
     metric: Metric
     positions: dict[str, list[int]] = field(default_factory=dict)
 
+    def falls(self, granted: str) -> Sql:
+        """Whether a standing (alias s, with its granted position in a column) asks for the metric."""
+        return sql.or_(
+            *(
+                sql.and_(
+                    sql.eq(sql.col("category", "s"), sql.text(category)),
+                    sql.in_(sql.col(granted, "s"), [sql.number(one) for one in positions]),
+                )
+                for category, positions in self.positions.items()
+            )
+        )
 
-def what_lapses(levelling: Levelling) -> pa.Table | None:
+
+def what_lapses(levelling: Levelling, followed: Followed | None) -> pa.Table | None:
     """(partner_id, category, text), the first to go first; None where nothing that moves is asked for.
 
-    Reads the table `standing`.
+    Reads the table `standing`, or what is `followed` of those who will fall, which is freed.
     """
-    found = (_gone(levelling, asked, number) for number, asked in enumerate(_asked(levelling)))
-    queries = [query for query in found if query is not None]
-    if not queries:
+    gone = [one for number, asked in enumerate(_asked(levelling)) if (one := _gone(levelling, asked, number, followed))]
+    if not gone:
         return None
+    queries = [one.query(number) for number, one in enumerate(gone)]
     over = [sql.col("partner_id"), sql.col("category")]
-    order = [(sql.col("gone_on"), False), (sql.col("label"), False), (sql.col("id"), False)]
+    order = [
+        (sql.col("gone_on"), False),
+        (_by_number(gone, lambda one: one.metric.label), False),
+        (sql.col("id"), False),
+    ]
     numbers = {"place": sql.row_number(over, order), "all": sql.known_within(sql.col("id"), over)}
     placed = sql.select([sql.star(), *sql.columns(numbers)], sql.subquery(sql.union_all(queries), "gone"))
     kept = sql.le(sql.col("place"), sql.number(MOST))
-    shown = {name: sql.col(name) for name in ("partner_id", "category")} | {"text": _text()}
+    shown = {name: sql.col(name) for name in ("partner_id", "category")} | {"text": _text(levelling, gone)}
     query = sql.select(sql.columns(shown), sql.subquery(placed, "placed"), where=kept, order=[*over, sql.col("place")])
-    return levelling.engine.read(query)
+    found = levelling.engine.read(query)
+    if followed is not None:
+        followed.drop(levelling.engine)
+    return found
 
 
-def _text() -> Sql:
+@dataclass(frozen=True)
+class Gone:
+    """The records of one metric that go, per standing that asks for it: rows (alias f) and what is told of them."""
+
+    metric: Metric
+    atom: Atom
+    relation: Sql
+    joins: list[tuple[str, Sql, Sql]]
+    where: Sql
+    keys: Mapping[str, Sql]  # partner_id, category
+    day: Sql
+    amount: Sql | None
+
+    def query(self, number: int) -> Sql:
+        """(partner_id, category, number, id, gone_on, amount), each record once."""
+        values = {
+            **self.keys,
+            "number": sql.number(number),
+            "id": sql.col(TIE, "f"),
+            "gone_on": self.day,
+            "amount": self.amount if self.amount is not None else sql.null(sql.MONEY),
+        }
+        rows = sql.select(sql.columns(values), self.relation, self.joins, self.where)
+        return sql.distinct([sql.star()], sql.subquery(rows, "one"))
+
+
+def _by_number(gone: Sequence[Gone], text: Callable[[Gone], str]) -> Sql:
+    """A text of each metric, by the number of the metric in a row."""
+    texts: dict[str, list[Sql]] = {}
+    for number, one in enumerate(gone):
+        texts.setdefault(text(one), []).append(sql.number(number))
+    words = [(sql.in_(sql.col("number"), numbers), sql.text(word)) for word, numbers in texts.items()]
+    return sql.case(words) if len(words) > 1 else words[0][1]
+
+
+def _text(levelling: Levelling, gone: Sequence[Gone]) -> Sql:
+    """What is said of a record: which it is, its amount, when it goes; and behind the last how many there are more."""
+    amount = sql.coalesce(sql.concat(sql.text(" of "), sql.cast(sql.col("amount"), sql.TEXT)), sql.text(""))
+    when = sql.coalesce(sql.cast(sql.col("gone_on"), sql.TEXT), sql.text(f"or before {levelling.days.horizon}"))
     more = sql.sub(sql.col("all"), sql.number(MOST))
     last = sql.and_(sql.eq(sql.col("place"), sql.number(MOST)), sql.gt(more, sql.number(0)))
     rest = sql.concat(sql.text(", and "), sql.cast(more, sql.TEXT), sql.text(" more"))
-    return sql.concat(sql.col("text"), sql.case([(last, rest)], sql.text("")))
+    return sql.concat(
+        _by_number(gone, _begins), sql.col("id"), amount, _by_number(gone, _verb), when,
+        sql.case([(last, rest)], sql.text("")),
+    )  # fmt: skip
+
+
+def _begins(gone: Gone) -> str:
+    table = gone.atom.source.table
+    return f"{gone.metric.label}: {THINGS.get(table, f'row of {table}')} "
+
+
+def _verb(gone: Gone) -> str:
+    return " ends on " if isinstance(gone.atom.window, InForce) else " leaves its window on "
 
 
 def _asked(levelling: Levelling) -> Iterator[Asked]:
@@ -97,49 +168,65 @@ def _counted(levelling: Levelling, keys: set[str]) -> Iterator[str]:
         waiting += inputs_of(levelling.program, metric)
 
 
-def _gone(levelling: Levelling, asked: Asked, number: int) -> Sql | None:
+def _gone(levelling: Levelling, asked: Asked, number: int, followed: Followed | None) -> Gone | None:
     """The records of one metric that count today and will not at the horizon, per standing that asks for it."""
     spots = [(asked.metric.key, Spot(view)) for view in (NOW, HORIZON)]
     atoms = list(atoms_needed(levelling.spots, spots, levelling.validity()).values())
     now, ahead = (one for one in atoms if isinstance(one, Atom))
     if isinstance(now.window, Ever):
         return None
+    source = followed.sources.get(now.source.table) if followed is not None else None
+    if followed is not None and source is not None and ahead.column in source.columns:
+        return _of_followed(levelling, asked, now, ahead, source, followed)
+    return _of_table(levelling, asked, now, ahead, number)
+
+
+def _of_followed(
+    levelling: Levelling, asked: Asked, now: Atom, ahead: Atom, source: Rowset, followed: Followed
+) -> Gone:
+    """From the rows of those who will fall; what is asked of a row is there the same on every day."""
+    columns = source.columns[ahead.column]
+    joins = [
+        ("inner", sql.table(FALLING_TIERS, "s"), sql.eq(sql.col("number", "s"), sql.col("scope", "f"))),
+    ]
+    day = columns.day
+    if isinstance(now.window, InForce):
+        day = columns.expires
+    elif (moves := followed.moves.of(followed.moves.calendar.number(ahead), leaving=True)) is not None:
+        joins.append(("left", moves, sql.eq(sql.col("moved", "g"), day)))
+        day = sql.col("day", "g")
+    where = sql.and_(
+        asked.falls("granted"), _goes(levelling, now, ahead, {NOW: columns, HORIZON: columns}, source.last_day)
+    )
+    keys = {name: sql.col(name, "s") for name in ("partner_id", "category")}
+    return Gone(asked.metric, now, source.relation, joins, where, keys, day, _amount(asked, columns))
+
+
+def _of_table(levelling: Levelling, asked: Asked, now: Atom, ahead: Atom, number: int) -> Gone:
+    """From the table itself, for the standings that will fall."""
     scope = _scope(levelling, asked, number)
     rows, limits = levelling.rows(now.source.table), fixed_bounds(levelling.days)
     more = {TIE: rows.identity(), "category": sql.col("category", "c")}
     source = source_of(
         rows, [now, ahead], levelling.days, levelling.file, limits, levelling.spans, pairs=scope, more=more
     )
-    last_day = rows.file.expires_on_is_last_day if rows.file else False
-    counts = {
-        one.view: in_window(one, source.columns[one.column], limits, last_day, levelling.days.as_of)
-        for one in (now, ahead)
-    }
-    gone = sql.and_(counts[NOW], sql.not_(sql.coalesce(counts[HORIZON], sql.false())))
     columns = source.columns[now.column]
+    both = {NOW: columns, HORIZON: source.columns[ahead.column]}
+    where = _goes(levelling, now, ahead, both, rows.file is not None and rows.file.expires_on_is_last_day)
     joins, day = _day_of_leaving(levelling, now, columns.day, columns.expires, number)
-    amount = asked.metric.unit is Unit.MONEY and columns.value is not None
-    values = {
-        "partner_id": sql.col("partner_id", "f"),
-        "category": sql.col("category", "f"),
-        "label": sql.text(asked.metric.label),
-        "id": sql.col(TIE, "f"),
-        "gone_on": day,
-        "text": _words(levelling, asked.metric, now, day, columns.value if amount else None),
-    }
-    return sql.distinct(
-        [sql.star()], sql.subquery(sql.select(sql.columns(values), source.relation, joins, gone), "one")
-    )
+    keys = {name: sql.col(name, "f") for name in ("partner_id", "category")}
+    return Gone(asked.metric, now, source.relation, joins, where, keys, day, _amount(asked, columns))
 
 
-def _words(levelling: Levelling, metric: Metric, atom: Atom, day: Sql, value: Sql | None) -> Sql:
-    thing = THINGS.get(atom.source.table, f"row of {atom.source.table}")
-    amount = (
-        [] if value is None else [sql.coalesce(sql.concat(sql.text(" of "), sql.cast(value, sql.TEXT)), sql.text(""))]
-    )
-    verb = " ends on " if isinstance(atom.window, InForce) else " leaves its window on "
-    when = sql.coalesce(sql.cast(day, sql.TEXT), sql.text(f"or before {levelling.days.horizon}"))
-    return sql.concat(sql.text(f"{metric.label}: {thing} "), sql.col(TIE, "f"), *amount, sql.text(verb), when)
+def _goes(levelling: Levelling, now: Atom, ahead: Atom, columns: Mapping[str, MetricColumns], last_day: bool) -> Sql:
+    """Whether a row counts today and will not at the horizon."""
+    limits, as_of = fixed_bounds(levelling.days), levelling.days.as_of
+    counts = {one.view: in_window(one, columns[one.view], limits, last_day, as_of) for one in (now, ahead)}
+    return sql.and_(counts[NOW], sql.not_(sql.coalesce(counts[HORIZON], sql.false())))
+
+
+def _amount(asked: Asked, columns: MetricColumns) -> Sql | None:
+    return columns.value if asked.metric.unit is Unit.MONEY else None
 
 
 def _day_of_leaving(
@@ -157,14 +244,7 @@ def _day_of_leaving(
 
 def _scope(levelling: Levelling, asked: Asked, number: int) -> str:
     """(ancestor, member, category): whose rows count for the standings that will fall."""
-    ways = [
-        sql.and_(
-            sql.eq(sql.col("category", "s"), sql.text(category)),
-            sql.in_(sql.col("granted_position", "s"), [sql.number(one) for one in positions]),
-        )
-        for category, positions in asked.positions.items()
-    ]
-    falls = sql.and_(sql.col("lost_ahead", "s"), sql.or_(*ways))
+    falls = sql.and_(sql.col("lost_ahead", "s"), asked.falls("granted_position"))
     reach = reach_of(levelling, asked.metric)
     account, category = sql.col("partner_id", "s"), sql.col("category", "s")
     if reach.pairs is None:

@@ -8,7 +8,7 @@ criteria are computed again; between them nothing can change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -17,8 +17,9 @@ from sqlglot import exp
 from crmsync.levelling import sql
 from crmsync.levelling.aggregates import Made, TablePass
 from crmsync.levelling.atoms import HAVING, AnyAtom, Atom, GroupsAtom, atoms_needed
-from crmsync.levelling.calendar import Calendar
+from crmsync.levelling.calendar import Calendar, Moves
 from crmsync.levelling.criteria import LIMITS, Criteria
+from crmsync.levelling.group_events import group_events
 from crmsync.levelling.groups import GROUP, Groups, asked_of, has_group
 from crmsync.levelling.levelling import Levelling, rows_of_metric
 from crmsync.levelling.loss_daily import (
@@ -28,45 +29,71 @@ from crmsync.levelling.loss_daily import (
     moves_by_partner,
     whose_numbers_count,
 )
-from crmsync.levelling.loss_rows import FALLING, families_are_small, row_tables
+from crmsync.levelling.loss_rows import (
+    FALLING_TIERS,
+    Followed,
+    expressions_of,
+    families_are_small,
+    read_falling,
+    register_falling,
+    row_tables,
+)
 from crmsync.levelling.measures import Measures, formulas_of
-from crmsync.levelling.measuring import MEASURES, wanted_metrics
+from crmsync.levelling.measuring import wanted_metrics
 from crmsync.levelling.populations import looks_at_population
 from crmsync.levelling.risk import position_by_keeps
-from crmsync.levelling.running import Rowset, can_run, register_events, running_values
+from crmsync.levelling.running import (
+    EVENTS,
+    FALLING,
+    KEY,
+    TODAY,
+    Changes,
+    Rowset,
+    Running,
+    key_of,
+    register_events,
+    running_of,
+    running_values,
+)
 from crmsync.levelling.scans import MetricColumns, RowSource, row_expressions
-from crmsync.levelling.spots import HORIZON, NOW, Spot
+from crmsync.levelling.spots import HORIZON, Spot
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.stages import MeasureQuery
 from crmsync.levelling.standing_before import exemptions
 from crmsync.levelling.windows import partner_dates
-from crmsync.programs.program import Formula, FromGroups, FromHeld, InForce, Metric
+from crmsync.programs.program import Formula, FromGroups, FromHeld, InForce
 
 LOSSES, CHANGES, AHEAD = "losses", "risk_days", "risk_calendar"
-KEY = "key"
 
 
-def first_days_of_loss(levelling: Levelling, looking: Looking) -> pa.Table | None:
-    """(partner_id, category, lost_on) of those who will lose a tier; None where nobody does.
+@dataclass(frozen=True)
+class Losses:
+    """`days`: (partner_id, category, lost_on); `followed`: the rows it was found from, where it was found from rows."""
+
+    days: pa.Table
+    followed: Followed | None = None
+
+
+def first_days_of_loss(levelling: Levelling, looking: Looking) -> Losses | None:
+    """The days of those who will lose a tier; None where nobody does.
 
     `looking`: what the whole program gives on days ahead.
     """
     engine = levelling.engine
-    falling = [sql.col("partner_id"), sql.col("category")]
-    rows = engine.read(sql.distinct(falling, sql.table("standing"), sql.col("lost_ahead")))
-    if rows.num_rows == 0:
+    falling = read_falling(engine)
+    if falling.num_rows == 0:
         return None
     wanted = [one for one in wanted_metrics(levelling) if one[1].view == HORIZON]
     atoms = atoms_needed(levelling.spots, wanted, levelling.validity())
     asked = _asked(atoms.values())
-    engine.run(FALLING, sql.distinct([sql.col("partner_id")], sql.table("standing"), sql.col("lost_ahead")))
+    register_falling(engine, falling)
     if not _can_follow(levelling, asked):
-        within = whose_numbers_count(levelling, rows)
+        within = whose_numbers_count(levelling, falling)
         days = days_of_change(levelling, asked, _reads_no_clock(levelling), within)
         with looking(within) as look:
-            return losses_by_day(rows, days, look)
-    _followed(levelling, wanted, atoms, asked)
-    return engine.read(sql.select([sql.star()], sql.table(LOSSES)))
+            return Losses(losses_by_day(falling, days, look))
+    followed = _followed(levelling, wanted, atoms, asked)
+    return Losses(engine.read(sql.select([sql.star()], sql.table(LOSSES))), followed)
 
 
 def _can_follow(levelling: Levelling, asked: Sequence[Atom]) -> bool:
@@ -99,62 +126,92 @@ def _asked(atoms: Iterable[AnyAtom]) -> list[Atom]:
 
 def _followed(
     levelling: Levelling, wanted: Sequence[tuple[str, Spot]], atoms: Mapping[str, AnyAtom], asked: Sequence[Atom]
-) -> None:
+) -> Followed:
     """Make the table `losses` from the days on which something of an account changes."""
     engine, steady = levelling.engine, _reads_no_clock(levelling)
     staying = [atom for atom in asked if partner_dates(atom.window)]
     asked = [atom for atom in asked if not partner_dates(atom.window)]
     calendar = Calendar(levelling.days, asked)
-    engine.register(AHEAD, calendar.table())
+    moves = Moves(engine, calendar)
     groups = [atom for atom in atoms.values() if isinstance(atom, GroupsAtom)]
+    plain = [atom for atom in atoms.values() if isinstance(atom, Atom) and atom not in staying]
+    expressions = expressions_of(levelling, asked)
+    running = running_of(levelling, plain, groups, expressions, calendar) if steady else Running()
+    sources = row_tables(levelling, asked, _grouped_by(groups), calendar, expressions, running)
+    events, things = _events(levelling, moves, sources, running)
+    rest = [atom for atom in asked if atom.column not in running.asked]
+    days = _days(levelling, calendar, sources, rest, events, steady)
+    made, lossy = _Ahead(levelling, calendar, sources).compute(
+        [one for one in plain if one not in running.atoms], [one for one in groups if one not in running.groups]
+    )
+    builder = MeasureQuery(levelling, {HORIZON: sql.col("day")})
+    if running.kinds or staying:
+        # of what runs where nothing moves today's value holds
+        moving, still = (running, staying) if events is not None else (Running(), [*staying, *running.all])
+        made.append(running_values(levelling, moving, still, days, builder.own_column))
+    _losses(levelling, _measures(levelling, builder, days, wanted, atoms, made, lossy))
+    engine.drop([*(name for name, _ in made), "risk_measures", TODAY, CHANGES, EVENTS, AHEAD, *things])
+    return Followed(sources, moves)
+
+
+def _grouped_by(groups: Iterable[GroupsAtom]) -> dict[str, list[str]]:
+    """By table the columns that groups are made of."""
     columns: dict[str, list[str]] = {}
     for of, table in dict.fromkeys((one.source.of, table) for one in groups for table in one.tables):
         columns.setdefault(table, []).append(of)
-    sources = row_tables(levelling, asked, columns, calendar, steady)
-    running = [source for source in sources if steady and can_run(source, calendar)]
-    others = [source for source in sources if source not in running]
-    events = register_events(levelling, calendar, running)
-    _register_changes(levelling, calendar, others, events, steady)
-    ahead = _Ahead(levelling, calendar, {source.rows.table: source for source in others})
-    plain = [atom for atom in atoms.values() if isinstance(atom, Atom) and atom not in staying]
-    made, lossy = ahead.compute(plain, groups)
-    builder = MeasureQuery(levelling, {HORIZON: sql.col("day")})
-    if events is not None:
-        made.append(running_values(levelling, running, CHANGES, KEY, builder.own_column))
-    if staying:
-        made.append(_as_today(levelling, staying, builder.own_column))
-    _losses(levelling, _measures(levelling, builder, wanted, atoms, made, lossy))
-    engine.drop([*(f"risk_rows_{source.rows.table}" for source in sources), "risk_measures", AHEAD])
+    return columns
+
+
+def _events(
+    levelling: Levelling, moves: Moves, sources: Mapping[str, Rowset], running: Running
+) -> tuple[str | None, list[str]]:
+    """The table of what moves, None where nothing runs, and the tables made on the way."""
+    changes = Changes(levelling, moves, running.kinds)
+    queries: list[Sql] = []
+    for table, source in sources.items():
+        queries += changes.of(source, [atom for atom in running.atoms if atom.source.table == table], table)
+    for number, group in enumerate(running.groups):
+        of_values = group_events(levelling, moves, sources, group, f"of_{number}", changes.made)
+        queries.append(changes.grouped(sql.subquery(of_values, "f"), sql.col("day", "f"), {group.column: _total()}))
+    return register_events(levelling, running, queries), changes.made
+
+
+def _total() -> Sql:
+    return sql.sum_(sql.col("change", "f"))
 
 
 # --- the days on which something changes
 
 
-def _register_changes(
-    levelling: Levelling, calendar: Calendar, sources: Sequence[Rowset], events: str | None, steady: bool
-) -> None:
-    """(partner_id, day, key): the days to look at for each account."""
-    queries: list[Sql] = [sql.select([sql.col("partner_id"), sql.col("day")], sql.table(events))] if events else []
-    if not steady or not (queries or sources):
-        every = {"partner_id": sql.col("partner_id", "a"), "day": sql.col("day", "g")}
-        queries.append(
-            sql.select(sql.columns(every), sql.table(FALLING, "a"), [("cross", sql.table(AHEAD, "g"), sql.true())])
-        )
+def _days(
+    levelling: Levelling, calendar: Calendar, sources: Mapping[str, Rowset], rest: Sequence[Atom], events: str | None,
+    steady: bool,
+) -> str:  # fmt: skip
+    """The table (number, day, key) of the days to look at for each account: of what runs (`events`) and of the rest."""
+    if steady and events is not None and not any(atom.source.table in sources for atom in rest):
+        return events
+    levelling.engine.register(AHEAD, calendar.table())
+    queries: list[Sql] = [sql.select([sql.col("number"), sql.col("day")], sql.table(events))] if events else []
     seen: set[str] = set()
-    for source in sources:
-        table = source.rows.table
-        for atom in source.atoms:
-            for change in _changes(calendar.number(atom), atom, source.columns[atom.column], calendar):
-                if (text := f"{table} {change.sql()}") not in seen:
-                    seen.add(text)
-                    queries.append(_change_days(table, change))
-    every_day = sql.distinct([sql.star()], sql.subquery(sql.union_all(queries), "changes"))
-    key = sql.concat(sql.col("partner_id"), sql.text("@"), sql.cast(sql.col("day"), sql.TEXT))
-    levelling.engine.run(CHANGES, sql.select([sql.star(), sql.named(key, KEY)], sql.subquery(every_day, "days")))
+    for atom in rest if steady else ():
+        table = atom.source.table
+        if table not in sources:
+            continue
+        for change in _changes(calendar.number(atom), atom, sources[table].columns[atom.column], calendar):
+            if (text := f"{table} {change.sql()}") not in seen:
+                seen.add(text)
+                queries.append(_change_days(table, change))
+    if not steady or not queries:
+        every = {"number": sql.col("number", "a"), "day": sql.col("day", "g")}
+        joins = [("cross", sql.table(AHEAD, "g"), sql.true())]
+        queries = [sql.select(sql.columns(every), sql.table(FALLING, "a"), joins)]
+    each = sql.distinct([sql.star()], sql.subquery(sql.union_all(queries), "changes"))
+    key = sql.named(key_of(levelling, sql.col("number"), sql.col("day")), KEY)
+    return levelling.engine.run(CHANGES, sql.select([sql.star(), key], sql.subquery(each, "days")))
 
 
 def _change_days(table: str, change: Sql) -> exp.Select:
-    values = {"partner_id": sql.col("scope", "f"), "day": sql.col("day", "g")}
+    values = {"number": sql.col("scope", "f"), "day": sql.col("day", "g")}
     return sql.distinct(sql.columns(values), sql.table(f"risk_rows_{table}", "f")).join(
         sql.table(AHEAD, "g"), on=change, join_type="inner"
     )
@@ -200,17 +257,6 @@ def _reads_clock(formula: Formula) -> bool:
 # --- the same metrics and criteria on those days
 
 
-def _as_today(levelling: Levelling, atoms: Sequence[Atom], own: Callable[[Metric, Spot], str]) -> tuple[str, list[str]]:
-    """The numbers that stay as they are, on each day that is looked at."""
-    values = {atom.column: sql.col(own(atom.metric, atom.spot.seen(NOW)), "m") for atom in atoms}
-    match = sql.eq(sql.col("partner_id", "m"), sql.col("partner_id", "d"))
-    query = sql.select(
-        [sql.named(sql.col(KEY, "d"), "partner_id"), *sql.columns(values)], sql.table(CHANGES, "d"),
-        [("inner", sql.table(MEASURES, "m"), match)],
-    )  # fmt: skip
-    return levelling.engine.run("risk_as_today", query), list(values)
-
-
 @dataclass(frozen=True)
 class _Ahead:
     """The passes over the rows in scope, each row once for every day of its account that is looked at."""
@@ -228,7 +274,8 @@ class _Ahead:
             mine = [atom for atom in atoms if atom.source.table == table]
             made += self._pass(rowset, mine, self._rows(rowset, {})).compute(limits) if mine else []
             lossy += [atom.column for atom in mine if rowset.columns[atom.column].lost is not None]
-        counted, losing, _ = Groups(self.levelling.engine, self._pass_of, limits, tag="_ahead").compute(groups)
+        asked = [one for one in groups if any(table in self.sources for table in one.tables)]
+        counted, losing, _ = Groups(self.levelling.engine, self._pass_of, limits, tag="_ahead").compute(asked)
         return [*made, *counted], [*lossy, *losing]
 
     def _pass_of(self, table: str, of: str, asked: Sequence[Atom]) -> TablePass | None:
@@ -247,7 +294,7 @@ class _Ahead:
         return TablePass(rowset.rows, atoms, days, engine, source, keys=keys, tag=f"{tag}_ahead")
 
     def _rows(self, rowset: Rowset, more: Mapping[str, Sql], only: Sql | None = None) -> Sql:
-        days = sql.eq(sql.col("partner_id", "d"), sql.col("scope", "f"))
+        days = sql.eq(sql.col("number", "d"), sql.col("scope", "f"))
         ahead = sql.eq(sql.col("day", "d"), sql.col("day", "g"))
         values = [sql.star("f"), sql.star("g"), sql.named(sql.col(KEY, "d"), "partner_id"), *sql.columns(more)]
         query = sql.select(
@@ -258,15 +305,17 @@ class _Ahead:
 
 
 def _measures(
-    levelling: Levelling, builder: MeasureQuery, wanted: Sequence[tuple[str, Spot]], atoms: Mapping[str, AnyAtom],
-    made: Made, lossy: Sequence[str],
+    levelling: Levelling, builder: MeasureQuery, days: str, wanted: Sequence[tuple[str, Spot]],
+    atoms: Mapping[str, AnyAtom], made: Made, lossy: Sequence[str],
 ) -> Measures:  # fmt: skip
-    match = sql.eq(sql.col("partner_id", "p"), sql.col("partner_id", "d"))
+    account = sql.eq(sql.col("number", "a"), sql.col("number", "d"))
+    mine = sql.eq(sql.col("partner_id", "p"), sql.col("partner_id", "a"))
+    own = {"@number": sql.col("number", "d"), "@day": sql.col("day", "d"), KEY: sql.col(KEY, "d")}
     partners = sql.select(
-        [sql.star("p"), sql.col("day", "d"), sql.col(KEY, "d")], sql.table(CHANGES, "d"),
-        [("inner", sql.table("t_partners", "p"), match)],
+        [sql.star("p"), *sql.columns(own)], sql.table(days, "d"),
+        [("inner", sql.table(FALLING, "a"), account), ("inner", sql.table("t_partners", "p"), mine)],
     )  # fmt: skip
-    keys = {"partner_id": sql.col(KEY, "f"), "day": sql.col("day", "f"), "account": sql.col("partner_id", "f")}
+    keys = {"partner_id": sql.col(KEY, "f"), "day": sql.col("@day", "f"), "account": sql.col("@number", "f")}
     query = builder.build(wanted, atoms, made, lossy, keys, sql.subquery(partners, "f"))
     levelling.engine.run("risk_measures", query)
     return builder.names(Spot(HORIZON))
@@ -277,24 +326,22 @@ def _losses(levelling: Levelling, names: Measures) -> None:
     for key, category in levelling.program.categories.items():
         ladder = levelling.program.ladders[category.ladder]
         match = sql.and_(
-            sql.eq(sql.col("account", "m"), sql.col("partner_id", "s")),
-            sql.eq(sql.col("category", "s"), sql.text(key)),
-            sql.col("lost_ahead", "s"),
+            sql.eq(sql.col("account", "m"), sql.col("number", "s")), sql.eq(sql.col("category", "s"), sql.text(key))
         )
         wide = sql.select(
-            [sql.star("m"), sql.star(LIMITS), sql.named(sql.col("granted_position", "s"), "granted")],
+            [sql.star("m"), sql.star(LIMITS), sql.col("granted", "s"), sql.named(sql.col("partner_id", "s"), "who")],
             sql.table("risk_measures", "m"),
-            [("inner", sql.table("standing", "s"), match), ("cross", sql.table(LIMITS), sql.true())],
+            [("inner", sql.table(FALLING_TIERS, "s"), match), ("cross", sql.table(LIMITS), sql.true())],
         )
         position = position_by_keeps(ladder, Criteria(levelling.program, names.at(category=key), levelling.limits))
         lost = sql.select([sql.star(), sql.named(position, "position")], sql.subquery(wide, "wide"))
-        values = {"partner_id": sql.col("account"), "category": sql.text(key), "lost_on": sql.min_(sql.col("day"))}
+        values = {"partner_id": sql.col("who"), "category": sql.text(key), "lost_on": sql.min_(sql.col("day"))}
         queries.append(
             sql.select(
                 sql.columns(values),
                 sql.subquery(lost, "lost"),
                 where=sql.lt(sql.col("position"), sql.col("granted")),
-                group=[sql.col("account")],
+                group=[sql.col("who")],
             )
         )
     levelling.engine.run(LOSSES, sql.union_all(queries))

@@ -14,10 +14,7 @@ import pyarrow as pa
 
 from crmsync.levelling import previous, sql, versions
 from crmsync.levelling.aside import Aside
-from crmsync.levelling.categories import Standing
-from crmsync.levelling.criteria import LIMITS
 from crmsync.levelling.engine import Engine
-from crmsync.levelling.family import account_above
 from crmsync.levelling.lapses import what_lapses, with_lapses
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.loss import first_days_of_loss
@@ -27,15 +24,14 @@ from crmsync.levelling.measuring import MEASURES, compute_measures, wanted_metri
 from crmsync.levelling.ordering import in_order
 from crmsync.levelling.override_entries import without_measured
 from crmsync.levelling.overrides import MEASURED, Overrides
-from crmsync.levelling.per_values import per_values
 from crmsync.levelling.preparing import prepare
 from crmsync.levelling.previous import Previous
 from crmsync.levelling.remembered import Remembered, partner_dates, register_remembered
 from crmsync.levelling.shown import metrics_struct, with_names
-from crmsync.levelling.spots import HORIZON, NOW, PACE
-from crmsync.levelling.sql import Sql
-from crmsync.levelling.summary import light_query, standings_query, with_losses
+from crmsync.levelling.spots import NOW
+from crmsync.levelling.summary import ONE, light_query, rows_query, same_columns, vanished_query, with_losses
 from crmsync.levelling.tier_of import other_standings, programs_read
+from crmsync.levelling.turns import STANDING, Filled, Merged, fallen_query, measures_of_fallen, rows_in_turn
 from crmsync.programs.program import Horizon, Period, Program
 from crmsync.snapshots import Snapshot
 
@@ -134,82 +130,68 @@ class Day:
     def turned(self) -> pa.Table:
         """What each row is after the day: columns of `StandingRow.light`, in no order."""
         self.measure(light=True)
-        parts = self._parts(light=True)
-        self.levelling.engine.drop([MEASURES])
-        return self.levelling.engine.read(sql.union_all(parts))
+        everything = sql.select([sql.star()], sql.table(STANDING))
+        return pa.concat_tables(rows for (rows,) in rows_in_turn(self.levelling, self.names, [everything], light=True))
 
     def light(self) -> pa.Table:
         """The standings without gap, risk, metrics and benefits."""
         self.measure(light=True)
-        self.levelling.engine.define("standing", sql.union_all(self._parts(light=True)))
-        self.levelling.engine.drop([MEASURES])
-        query = light_query(self.levelling.program, self.levelling.days)
-        return in_order(self.levelling.engine.read(query), filled="movement")
+        filled, query = self._filled(light=True), light_query(self.levelling.program)
+        turns = rows_in_turn(self.levelling, self.names, [query], light=True)
+        return pa.concat_tables(filled.whole(in_order(rows, filled="movement")) for (rows,) in turns)
 
     def whole(self, keep_measures: bool = False) -> pa.Table:
         """The standings; their overrides are still to be filled in."""
         self.measure()
-        return compute_standings(self.levelling, self.names, self.before, self.looking, keep_measures)
+        return compute_standings(self.levelling, self.names, self.before, self.looking, self._filled(), keep_measures)
 
     def fallen(self) -> pa.Table:
         """(partner_id, category) of those who will have lost their tier at the horizon."""
         self.measure()
-        parts = standing_parts(self.levelling, self.names, outlook=True)
-        rows = sql.subquery(sql.union_all([_brief(part) for part in parts]), "standing")
-        query = sql.select([sql.col("partner_id"), sql.col("category")], rows, where=sql.col("lost_ahead"))
-        return self.levelling.engine.read(query)
+        both = [sql.col("partner_id"), sql.col("category")]
+        query = sql.select(both, sql.table(STANDING), where=sql.col("lost_ahead"))
+        return pa.concat_tables(rows for (rows,) in rows_in_turn(self.levelling, self.names, [query], outlook=True))
+
+    def _filled(self, light: bool = False) -> Filled:
+        self.levelling.engine.register(ONE, pa.table({"one": pa.array([1], pa.int32())}))
+        return Filled(self.levelling.engine.read(same_columns(self.levelling.program, self.levelling.days, light)))
 
     def measure(self, light: bool = False) -> None:
         """Compute the table of measures."""
         self.names = compute_measures(self.levelling, wanted_metrics(self.levelling, light))
 
-    def _parts(self, light: bool) -> list[Sql]:
-        return standing_parts(self.levelling, self.names, light)
-
-
-def _brief(part: Sql) -> Sql:
-    """The columns that every part has, whatever else was computed."""
-    columns = [sql.col(name) for name in ("partner_id", "category", "lost_ahead")]
-    return sql.select(columns, sql.subquery(part, "part"))
-
-
-def standing_parts(
-    levelling: Levelling, names: Mapping[str, Measures], light: bool = False, outlook: bool = False
-) -> list[Sql]:
-    """The rows of each category, computed into a table of its own."""
-    engine = levelling.engine
-    views = (NOW,) if light else (NOW, HORIZON, PACE)
-    waiting = [
-        Standing(
-            levelling.program, category, order, names, levelling.limits, levelling.days, levelling.file,
-            levelling.partner_columns, levelling.remembers, light=light, outlook=outlook,
-            values=per_values(levelling, category.key, views, light), above=account_above(levelling, category.key),
-        ).statements(MEASURES)
-        for order, category in enumerate(levelling.program.categories.values())
-    ]  # fmt: skip
-    engine.register(LIMITS, levelling.limits.table())  # compiling the statements has collected the thresholds
-    parts: list[Sql] = []
-    while waiting:  # one at a time, each let go: planning all categories at once would cost the memory of all
-        made = [engine.run(name, query) for name, query in waiting.pop(0)]
-        parts.append(sql.select([sql.star()], sql.table(made[-1])))
-        engine.drop(made[:-1])
-    return parts
-
 
 def compute_standings(
-    levelling: Levelling, names: Mapping[str, Measures], before: Previous, looking: Looking, keep_measures: bool = False
-) -> pa.Table:
+    levelling: Levelling, names: Mapping[str, Measures], before: Previous, looking: Looking, filled: Filled,
+    keep_measures: bool = False,
+) -> pa.Table:  # fmt: skip
     """The standings table from the measures, all categories together; the measures are freed unless kept."""
     engine, program = levelling.engine, levelling.program
-    engine.define("standing", sql.union_all(standing_parts(levelling, names)))
+    merged = Merged(_vanished(levelling, names[NOW]) if before.stands else None)
+    chunks, fallen, measured = [], [], []
+    reads = [rows_query(program, levelling.days), fallen_query(), measures_of_fallen()]
+    for rows, falling, measures in rows_in_turn(levelling, names, reads, keep=keep_measures):
+        chunks.append(filled.whole(with_names(merged.with_those_before(in_order(rows)), names[NOW])))
+        fallen.append(falling)
+        measured.append(measures)
+    chunks += (filled.whole(with_names(rows, names[NOW])) for rows in merged.rest())
+    engine.register(STANDING, pa.concat_tables(fallen))
+    if not keep_measures:
+        engine.register(MEASURES, pa.concat_tables(measured))
+    del rows, falling, measures, measured
     losses = first_days_of_loss(levelling, looking)
-    lapses = what_lapses(levelling) if losses is not None else None
-    if not before.stands and not keep_measures:
+    lapses = what_lapses(levelling, losses.followed) if losses is not None else None
+    if not keep_measures:
         engine.drop([MEASURES])
-    first = next(iter(program.categories))  # of partners that are gone every value is null, whatever the category
-    metrics = metrics_struct(with_alias(names[NOW], "m").at(category=first))
-    query = standings_query(program, levelling.days, metrics, before.stands)
-    standings = with_names(in_order(engine.read(query)), names[NOW])
-    if losses is not None:
-        standings = with_losses(standings, losses)
-    return with_lapses(standings, lapses) if lapses is not None else standings
+    for number, chunk in enumerate(chunks):
+        if losses is not None:
+            chunk = with_losses(chunk, losses.days)
+        chunks[number] = with_lapses(chunk, lapses) if lapses is not None else chunk
+    return pa.concat_tables(chunks)
+
+
+def _vanished(levelling: Levelling, names: Measures) -> pa.Table:
+    """The last rows of partners that are no longer there."""
+    first = next(iter(levelling.program.categories))  # every value is null, whatever the category
+    metrics = metrics_struct(with_alias(names, "m").at(category=first))
+    return in_order(levelling.engine.read(vanished_query(levelling.program, levelling.days, metrics)))

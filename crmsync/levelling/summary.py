@@ -18,6 +18,8 @@ from crmsync.levelling.state import shape_of, struct_of
 from crmsync.programs.program import Headline, Program, Take
 
 FORMAT = 1
+ONE = "one"
+"""Name of a table of one row."""
 UNREAD = "the partner's row was rejected"
 """Why a standing that is carried on is provisional."""
 
@@ -33,27 +35,32 @@ LIGHT = frozenset(
 """Columns that a light assessment computes; the others are empty."""
 
 
-def standings_query(program: Program, days: Days, metrics: Sql, has_previous: bool) -> Sql:
-    """All rows with all columns of the standings table; `risk_on` only where the tier is lost already.
-
-    `metrics` reads the measures (alias m); it serves partners that are no longer there, whose values are all null.
-    """
-    values = _values(program, days.as_of)
+def rows_query(program: Program, days: Days) -> Sql:
+    """All rows with the columns that differ from row to row; `risk_on` only where the tier is lost already."""
+    same = _values(program, days.as_of)
     below = sql.lt(sql.col("kept_position", "s"), sql.col("granted_position", "s"))
     risky = sql.in_(sql.col("risk", "s"), [sql.text("high"), sql.text("medium")])
+    values = {name: sql.col(name, "s") for name in COLUMNS if name not in same}
     values["risk_on"] = sql.case([(sql.and_(risky, below), sql.day(days.as_of))], sql.null(sql.DATE))
-    source = _with_account(program)
-    rows = sql.select(sql.columns({name: values.get(name, sql.col(name, "s")) for name in COLUMNS}), source)
-    return sql.union_all([rows, _vanished(program, days.as_of, metrics)]) if has_previous else rows
+    return sql.select(sql.columns(values), _with_account(program))
 
 
-def light_query(program: Program, days: Days) -> Sql:
-    """All rows of a light assessment with all columns of the standings table; those without a movement are not shown.
+def light_query(program: Program) -> Sql:
+    """All rows of a light assessment with the columns that it computes; those without a movement are not shown.
 
     They are left out afterwards: with a condition here DuckDB would join the other way round, out of order.
     """
-    values = {**_nothing(), **{name: sql.col(name, "s") for name in LIGHT}, **_values(program, days.as_of)}
-    return sql.select(sql.columns({name: values[name] for name in COLUMNS}), _with_account(program))
+    return sql.select(
+        [sql.named(sql.col(name, "s"), name) for name in COLUMNS if name in LIGHT], _with_account(program)
+    )
+
+
+def same_columns(program: Program, days: Days, light: bool = False) -> Sql:
+    """One row of the columns that are the same in all rows. Reads a table `one` of one row."""
+    values = _values(program, days.as_of)
+    if light:
+        values = {**{name: value for name, value in _nothing().items() if name not in LIGHT}, **values}
+    return sql.select(sql.columns(values), sql.table(ONE))
 
 
 def _with_account(program: Program) -> Sql:
@@ -144,18 +151,19 @@ def _stands_by_value(program: Program) -> bool:
 KEPT = ("earned_tier", "granted_tier", "tier_since", "pending_tier", "pending_on", "grace_until", *previous.CARRIED)
 
 
-def _vanished(program: Program, as_of: date, metrics: Sql) -> Sql:
+def vanished_query(program: Program, days: Days, metrics: Sql) -> Sql:
     """One last row for standings of partners that are no longer in the table of partners, and for those of categories
     that this version no longer has.
 
     A partner whose row was rejected is not gone: its standing is carried on, so that a typing error moves nobody.
+    `metrics` reads the measures (alias m), whose values are all null here.
     """
     unread = sql.col("unread", "pr")
     shape = shape_of(program)
     state = struct_of(shape, {name: sql.col(name, "pr") for name in shape.columns})
+    same = _values(program, days.as_of)
     values = {
         **_nothing(),
-        **_values(program, as_of),
         **{name: sql.case([(unread, sql.col(name, "pr"))]) for name in KEPT},
         "state": sql.case([(unread, state)]),
         "partner_id": sql.col("partner_id", "pr"),
@@ -169,7 +177,7 @@ def _vanished(program: Program, as_of: date, metrics: Sql) -> Sql:
     }
     match = sql.and_(sql.eq(sql.col("partner_id", "m"), sql.col("partner_id", "pr")), _is_known(program))
     return sql.select(
-        sql.columns({name: values[name] for name in COLUMNS}),
+        sql.columns({name: values[name] for name in COLUMNS if name not in same}),
         sql.table(previous.PREVIOUS, "pr"),
         [("left", sql.table("measures", "m"), match)],
         sql.is_null(sql.col("partner_id", "m")),
