@@ -10,10 +10,20 @@ from pathlib import Path
 from typing import Any
 
 
-def figures_of(module: str, *arguments: str | Path) -> dict[str, Any]:
-    """What `python -m MODULE …` prints as its last line, JSON. Errors: RuntimeError with what it said when it fails."""
+class OvertimeError(RuntimeError):
+    """Work that took longer than it may."""
+
+
+def figures_of(module: str, *arguments: str | Path, limit: float | None = None) -> dict[str, Any]:
+    """What `python -m MODULE …` prints as its last line, JSON.
+
+    Errors: RuntimeError with what it said when it fails; OvertimeError when it takes longer than `limit` seconds.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+    except subprocess.TimeoutExpired as error:
+        raise OvertimeError(f"{' '.join(command)} was stopped after {limit:g} seconds") from error
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr.strip()[-2000:]}")
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
