@@ -131,7 +131,7 @@ def opened(config: Path | None) -> Iterator[Belt]:
     with contextlib.ExitStack() as stack:
         ledger = stack.enter_context(Ledger.open(state))
         ledger.record_config(files.digest, files.text)
-        org = stack.enter_context(_org(files))
+        org = stack.enter_context(reached_org(files))
         progress = stack.enter_context(progress_bars())
         yield _belt(files, ledger, org, progress)
 
@@ -147,26 +147,28 @@ def make_state(state: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Org:
+class ReachedOrg:
+    """How the org is reached. `today`, `counted`: the day and the count of calls of an embedded one."""
+
     settings: SalesforceSettings
     today: date | None = None
     counted: Callable[[], tuple[int, int]] | None = None
 
 
 @contextlib.contextmanager
-def _org(files: Files) -> Iterator[_Org]:
+def reached_org(files: Files) -> Iterator[ReachedOrg]:
     """The Salesforce org of the run: the configured one, or the embedded one for as long as the block lasts."""
     if files.configuration.org != "sandbox":
-        yield _Org(files.settings.salesforce)
+        yield ReachedOrg(files.settings.salesforce)
         return
     from crmsync.embedded import embedded_org
 
     with embedded_org(files.configuration, files.settings) as org:
         configure_logs(_level(files.settings), [*files.settings.secrets(), *secrets_of(org.settings)])
-        yield _Org(org.settings, org.today, org.counted)
+        yield ReachedOrg(org.settings, org.today, org.counted)
 
 
-def _belt(files: Files, ledger: Ledger, org: _Org, progress: Progress) -> Belt:
+def _belt(files: Files, ledger: Ledger, org: ReachedOrg, progress: Progress) -> Belt:
     configuration = files.configuration
     salesforce = _salesforce(files, org)
     target = salesforce if configuration.write_to == "salesforce" else _files(files, configuration.files_folder)
@@ -194,7 +196,7 @@ def _belt(files: Files, ledger: Ledger, org: _Org, progress: Progress) -> Belt:
     )
 
 
-def _today(files: Files, ledger: Ledger, org: _Org) -> date:
+def _today(files: Files, ledger: Ledger, org: ReachedOrg) -> date:
     """Today in the configured zone; with the embedded org its own day, or the newest that was rehearsed on it."""
     if org.today is None:
         return datetime.now(files.configuration.zone).date()
@@ -222,7 +224,7 @@ class Metered(Protocol):
         ...
 
 
-def _calls(connector: Connector | None, org: _Org) -> Calls:
+def _calls(connector: Connector | None, org: ReachedOrg) -> Calls:
     if not isinstance(connector, Metered):
         return Calls()
     writes = connector.writes_used
@@ -230,7 +232,7 @@ def _calls(connector: Connector | None, org: _Org) -> Calls:
     return Calls(connector.calls_used - writes, writes, connector.api_usage, counted)
 
 
-def _salesforce(files: Files, org: _Org) -> Connector | None:
+def _salesforce(files: Files, org: ReachedOrg) -> Connector | None:
     if files.configuration.org == "files":
         return None
     settings = files.settings.model_copy(update={"salesforce": org.settings})

@@ -27,12 +27,21 @@ sandbox = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(sandbox, name="sandbox")
+deploy = typer.Typer(
+    help="Makes, checks and removes the fields, views and permission sets that write-back needs in the CRM.",
+    rich_markup_mode=None,
+)
+app.add_typer(deploy, name="deploy")
 
 Config = Annotated[
     Path | None,
     typer.Option(
         "--config", metavar="DIR", help="Folder with crmsync.yaml. Default: config, else the embedded default."
     ),
+]
+Project = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="DIR", help="Write it there as an SFDX project instead, and change nothing."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 AsOf = Annotated[
@@ -272,6 +281,59 @@ def guide(
 
     _quiet_logs()
     ends_with(DONE, reports.guide_report(write_guide(program, out), json))
+
+
+@deploy.command("plan")
+def deploy_plan(config: Config = None, to: Project = None, json: Json = False) -> None:
+    """Show what the CRM lacks or has otherwise; ends with 2 where a deploy would change something."""
+    from crmsync import deploying, reports
+
+    result = deploying.plan(config, to)
+    ends_with(result.exit_code, reports.deploy_report(result, json))
+
+
+@deploy.command("apply")
+def deploy_apply(
+    config: Config = None,
+    to: Project = None,
+    assign: Annotated[
+        str | None, typer.Option(metavar="USERNAME", help="Also give this user the permission set of the run user.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make what is missing and widen what is too small; never shortens, removes or overwrites anything."""
+    from crmsync import deploying, reports
+
+    result = deploying.apply(config, to, assign)
+    ends_with(result.exit_code, reports.deploy_report(result, json))
+
+
+@deploy.command("verify")
+def deploy_verify(config: Config = None, json: Json = False) -> None:
+    """Tell whether the CRM has everything and this login sees it; ends with 3 where something differs."""
+    from crmsync import deploying, reports
+
+    result = deploying.verify(config)
+    ends_with(result.exit_code, reports.deploy_report(result, json))
+
+
+@deploy.command("remove")
+def deploy_remove(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Account.Field__c, Object__c, a permission set, …")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Everything that a deploy has made.")] = False,
+    digest: Annotated[
+        str | None, typer.Option(metavar="DIGEST", help="Remove it: the digest that was shown without this.")
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Remove what a deploy has made, with what is stored in it; without --digest only shown."""
+    from crmsync import deploying, reports
+
+    result = deploying.remove(config, names or (), every, digest)
+    ends_with(result.exit_code, reports.removal_report(result, json))
 
 
 @sandbox.command("salesforce")

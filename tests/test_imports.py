@@ -13,7 +13,9 @@ PACKAGE = "crmsync"
 ROOT = Path(__file__).parent.parent
 BASE = frozenset({"errors", "tables", "snapshots", "strict_yaml", "failpoints"})
 DECIDING = frozenset({"fields", "guards", "plan", "wording", "shadow"})  # writeback's pure half
-SPINE = frozenset({"belt", "extract", "pipeline", "past", "offline", "retention", "embedded", "stages", "progress"})
+SPINE = frozenset(
+    {"belt", "deploying", "extract", "pipeline", "past", "offline", "retention", "embedded", "stages", "progress"}
+)
 EDGE = frozenset({"cli", "exits", "reports", "__main__"})
 
 # part -> the parts it may import besides itself

@@ -1,6 +1,7 @@
 """What commands print: text for people, JSON with --json. Takes results, returns text; opens nothing."""
 
 from crmsync.reports.backtest import backtest_report
+from crmsync.reports.deploys import deploy_report, removal_report
 from crmsync.reports.partners import assess_report, explain_report, explained_run_report
 from crmsync.reports.past import approval_report, status_report
 from crmsync.reports.runs import apply_report, plan_report, run_report
@@ -12,12 +13,14 @@ __all__ = [
     "assess_report",
     "backtest_report",
     "cases_report",
+    "deploy_report",
     "explain_report",
     "explained_run_report",
     "guide_report",
     "init_report",
     "lint_report",
     "plan_report",
+    "removal_report",
     "run_report",
     "status_report",
     "templates_report",

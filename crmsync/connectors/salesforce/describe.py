@@ -31,6 +31,7 @@ class Field:
     relationship: str | None = None
     restricted: bool = False
     values: tuple[str, ...] = ()  # active picklist values
+    permissionable: bool = True  # whether a permission set may grant it; what everybody sees is not
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def _field(entry: Mapping[str, Any]) -> Field:
         relationship=entry.get("relationshipName"),
         restricted=bool(entry.get("restrictedPicklist")),
         values=tuple(str(value["value"]) for value in values if value.get("active")),
+        permissionable=bool(entry.get("permissionable", True)),
     )
 
 

@@ -17,12 +17,14 @@ import requests
 
 from crmsync.connectors.retries import Transient
 from crmsync.errors import AccessError, CrmsyncError, DataError, Deferred
+from crmsync.metadata_schema import MetadataFileError, parsed
 
 TRANSIENT_STATUSES = frozenset({406, 408, 420, 425, 429})  # besides every 5xx; 406 and 420 come from the edge
 NOT_APPLIED_STATUSES = frozenset({420, 429})
 TRANSIENT_CODES = frozenset(
     {"UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "TXN_SECURITY_METERING_ERROR"}
 )
+SOAP_TRANSIENT_CODES = frozenset({"", "UNKNOWN_EXCEPTION", "SERVER_UNAVAILABLE"})
 SESSION_CODES = frozenset({"INVALID_SESSION_ID", "InvalidSessionId"})
 ACCESS_CODES: Mapping[str, str] = MappingProxyType(
     {
@@ -58,6 +60,7 @@ class _Body:
     code: str = ""
     message: str = ""
     fields: tuple[str, ...] = ()
+    soap: bool = False  # a SOAP fault has the status 500, whatever it says
 
 
 def refuse_fault(response: requests.Response) -> None:
@@ -87,7 +90,8 @@ def _fault(response: requests.Response, status: int) -> CrmsyncError:
     if body.code in ACCESS_CODES or status in (401, 410):
         reason = ACCESS_CODES.get(body.code, "the login was not accepted" if status == 401 else "no longer offered")
         return AccessError(f"{what}: {body.code or f'HTTP {status}'}: {reason} ({body.message})")
-    if body.code in TRANSIENT_CODES or status in TRANSIENT_STATUSES or status >= 500:
+    passes = status in TRANSIENT_STATUSES or (status >= 500 and (not body.soap or body.code in SOAP_TRANSIENT_CODES))
+    if body.code in TRANSIENT_CODES or passes:
         applied = False if status in NOT_APPLIED_STATUSES or body.code in TRANSIENT_CODES else None
         message = f"{what}: {body.code or f'HTTP {status}'}: {body.message}"
         return Transient(message, retry_after_s=_retry_after_s(response), applied=applied)
@@ -110,6 +114,8 @@ def described(response: requests.Response) -> str:
 def _body(response: requests.Response) -> _Body:
     if _is_html(response):
         return _Body(message=f"a web page of {len(response.content):,} bytes")
+    if "xml" in response.headers.get("Content-Type", "").lower():
+        return _soap_fault(response.content)
     try:
         content = json.loads(response.content or b"null")
     except ValueError:
@@ -123,6 +129,16 @@ def _body(response: requests.Response) -> _Body:
         _clean(str(first.get("message") or first.get("error_description") or "no explanation")),
         tuple(str(name) for name in fields) if isinstance(fields, list) else (),
     )
+
+
+def _soap_fault(content: bytes) -> _Body:
+    """`sf:INVALID_SESSION_ID` and its words; the namespace of the code is Salesforce's own."""
+    try:
+        root = parsed(content)
+    except MetadataFileError:
+        return _Body(message="an answer that is no complete XML", soap=True)
+    code = root.findtext(".//faultcode") or ""
+    return _Body(code.rpartition(":")[2], _clean(root.findtext(".//faultstring") or "no explanation"), soap=True)
 
 
 def _clean(text: str) -> str:

@@ -1,0 +1,169 @@
+"""Permission sets: the run user reads what the field map reads and edits what it writes; people see, some edit.
+
+Required fields, master-detail fields and those of the system are granted to everybody and must not be listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from crmsync.connectors.salesforce.metadata.catalog import Catalog, Entry
+from crmsync.connectors.salesforce.metadata.components import PERMISSION_SET, PREFIX, Body, Component, described
+from crmsync.connectors.salesforce.metadata.fields import FieldNeed
+from crmsync.connectors.salesforce.metadata.needs import Needs
+
+RUN, SALES_OPS, VIEW = f"{PREFIX}Run", f"{PREFIX}Sales_Ops", f"{PREFIX}View"
+
+STANDARD_WITH_PERMISSIONS = frozenset(
+    {
+        "account", "asset", "campaign", "case", "contact", "contract", "individual", "lead", "opportunity", "order",
+        "pricebook2", "product2", "serviceappointment", "servicecontract", "workorder",
+    }
+)  # fmt: skip
+"""Standard objects that a permission set can open; others (User, Partner, rates) follow these or the profile."""
+
+
+@dataclass
+class Granted:
+    """What one permission set grants while it is put together."""
+
+    read: dict[str, Entry] = field(default_factory=dict)
+    edit: set[str] = field(default_factory=set)
+    objects: dict[str, dict[str, bool]] = field(default_factory=dict)
+
+    def field(self, entry: Entry, *, edit: bool = False) -> None:
+        """Let a field be read, or edited too."""
+        if entry.permissionable and _has_permissions(entry.object):
+            self.read[entry.full_name] = entry
+            if edit:
+                self.edit.add(entry.full_name)
+
+    def object(self, name: str, *, create: bool = False, edit: bool = False, every: bool = False) -> None:
+        """Let records be read; `every`: those of all owners, too."""
+        if _has_permissions(name):
+            rights = self.objects.setdefault(name, {"allowRead": True})
+            rights["allowCreate"] = create or rights.get("allowCreate", False)
+            rights["allowEdit"] = edit or rights.get("allowEdit", False)
+            rights["viewAllRecords"] = every or rights.get("viewAllRecords", False)
+
+    def component(self, name: str, label: str, help_text: str, permissions: Iterable[str] = ()) -> Component:
+        """The permission set."""
+        body: Body = {
+            "fullName": name,
+            "description": described(help_text),
+            "fieldPermissions": [
+                {"editable": one in self.edit, "field": one, "readable": True} for one in sorted(self.read)
+            ],
+            "hasActivationRequired": False,
+            "label": label,
+            "objectPermissions": [_rights(one, rights) for one, rights in sorted(self.objects.items())],
+            "userPermissions": [{"enabled": True, "name": one} for one in sorted(permissions)],
+        }
+        return Component(PERMISSION_SET, name, body)
+
+
+def _rights(name: str, given: Mapping[str, bool]) -> dict[str, Any]:
+    rights = ("allowCreate", "allowDelete", "allowEdit", "allowRead", "modifyAllRecords", "viewAllRecords")
+    return {right: given.get(right, False) for right in rights} | {"object": name}
+
+
+def _has_permissions(name: str) -> bool:
+    return name.lower().endswith("__c") or name.lower() in STANDARD_WITH_PERMISSIONS
+
+
+def permission_sets(needs: Needs, catalog: Catalog, read: Iterable[Entry]) -> Iterator[Component]:
+    """The permission sets. `read`: every field that the field map reads."""
+    yield _run(needs, catalog, read).component(
+        RUN,
+        "Crmsync: run",
+        "For the user that crmsync logs in as: reads what the field map reads, edits only what it writes.",
+        ("ApiEnabled",),
+    )
+    yield _people(needs, catalog, overrides=True).component(
+        SALES_OPS,
+        "Crmsync: sales operations",
+        "Sees every result of crmsync, edits exceptions and disputes.",
+    )
+    yield _people(needs, catalog, overrides=False).component(
+        VIEW,
+        "Crmsync: view",
+        "For account managers: sees every result of crmsync, may dispute a tier.",
+    )
+
+
+def _run(needs: Needs, catalog: Catalog, read: Iterable[Entry]) -> Granted:
+    granted = Granted()
+    for entry in read:
+        granted.object(entry.object, every=True)
+        granted.field(entry)
+    account = catalog.object_name(needs.account)
+    granted.object(account, edit=True, every=True)
+    for one in needs.objects:
+        if one.detail:
+            granted.object(catalog.object_name(one.name), create=True, edit=True, every=True)
+    for need, entry in _entries(needs, catalog):
+        if need.written:
+            granted.field(entry, edit=True)
+    return granted
+
+
+def _people(needs: Needs, catalog: Catalog, *, overrides: bool) -> Granted:
+    granted = Granted()
+    granted.object(catalog.object_name(needs.account), edit=True)
+    for one in needs.objects:
+        mine = overrides and not one.detail
+        granted.object(catalog.object_name(one.name), create=mine, edit=mine)
+    kept = {one.name.lower() for one in needs.objects if not one.detail}
+    for need, entry in _entries(needs, catalog):
+        exception = need.object.lower() in kept
+        granted.field(entry, edit=not need.written and (overrides or not exception))
+    return granted
+
+
+def _entries(needs: Needs, catalog: Catalog) -> Iterator[tuple[FieldNeed, Entry]]:
+    for need in needs.fields:
+        entry = catalog.entries(need.object).get(need.name.lower())
+        if entry is not None:
+            yield need, entry
+
+
+# --- what is there
+
+_FIELD_RIGHTS = ("readable", "editable")
+_OBJECT_RIGHTS = ("allowRead", "allowCreate", "allowEdit", "allowDelete", "viewAllRecords", "modifyAllRecords")
+
+
+@dataclass(frozen=True)
+class ComparedRights:
+    """What a present permission set lacks. `widened`: with it (None: nothing lacks); `more`: what it grants beyond."""
+
+    widened: Body | None
+    added: tuple[str, ...]
+    more: tuple[str, ...]
+
+
+def compare_rights(wanted: Body, present: Body) -> ComparedRights:
+    """A permission set is sent whole, so what people added to it is kept in what is sent."""
+    merged, added, more = dict(present), [], []
+    for part, key, rights in (
+        ("fieldPermissions", "field", _FIELD_RIGHTS),
+        ("objectPermissions", "object", _OBJECT_RIGHTS),
+        ("userPermissions", "name", ("enabled",)),
+    ):
+        needed, held = _by_name(wanted, part, key), _by_name(present, part, key)
+        for name, one in needed.items():
+            lacking = [right for right in rights if one.get(right) and not held.get(name, {}).get(right)]
+            if lacking:
+                held[name] = {**one, **held.get(name, {}), **dict.fromkeys(lacking, True)}
+                added.append(f"{one[key]} ({', '.join(lacking)})")
+        for name, one in held.items():
+            if beyond := [right for right in rights if one.get(right) and not needed.get(name, {}).get(right)]:
+                more.append(f"{one[key]} ({', '.join(beyond)})")
+        merged[part] = [held[name] for name in sorted(held)]
+    return ComparedRights(merged if added else None, tuple(added), tuple(more))
+
+
+def _by_name(body: Body, part: str, key: str) -> dict[str, dict[str, Any]]:
+    return {str(one.get(key)).lower(): dict(one) for one in body.get(part) or ()}

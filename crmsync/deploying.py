@@ -1,0 +1,175 @@
+"""Deploying: what the CRM needs for write-back is planned, applied, verified and removed like infrastructure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crmsync.belt import Files, make_state, programs_of, reached_org, read_files
+from crmsync.errors import ConfigError, Conflict
+from crmsync.exits import DONE, PARKED, PLAN_WAITS, USAGE
+from crmsync.ledger.ledger import Ledger
+from crmsync.offline import only_program
+from crmsync.progress import progress_bars
+from crmsync.writeback.dictionary import dictionary_of
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from crmsync.connectors.base_needs import Dictionary
+    from crmsync.connectors.salesforce.metadata.deployer import Deployer
+    from crmsync.connectors.salesforce.metadata.plan import DeployPlan, Removal, Seen
+
+
+@dataclass(frozen=True)
+class DeployResult:
+    """What a deploy found and did. `field_map`: its file, for findings; `applied`: components that were deployed;
+    `seen`: what describe shows afterwards; `project`: the folder that was written instead."""
+
+    command: str
+    org: str
+    login: str
+    field_map: str
+    plan: DeployPlan
+    seen: Seen
+    applied: int = 0
+    deploy_id: str | None = None
+    assigned: tuple[str, bool] | None = None
+    project: Path | None = None
+    written: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """4: it cannot be deployed; 2: changes wait; 3: something differs that a deploy leaves; else 0."""
+        from crmsync.connectors.salesforce.metadata.plan import Weight
+
+        if self.plan.of(Weight.CANNOT):
+            return USAGE
+        if self.plan.steps and self.project is None:
+            return PARKED if self.command == "verify" else PLAN_WAITS
+        hidden = self.command == "verify" and self.seen.hidden
+        return PARKED if hidden or self.plan.of(Weight.DRIFT) else DONE
+
+
+@dataclass(frozen=True)
+class RemoveResult:
+    """What a removal would do, or did."""
+
+    org: str
+    removal: Removal
+    removed: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """2: shown and not done; 4: names that are not ours or not there; else 0."""
+        if self.removal.unknown or self.removal.not_ours:
+            return USAGE if self.removed is None else PARKED
+        return PLAN_WAITS if self.removed is None and self.removal.components else DONE
+
+
+def plan(config: Path | None, to: Path | None = None) -> DeployResult:
+    """What the org lacks; with `to`, written there as a project instead."""
+    with _deployer(config) as (deployer, files):
+        return _planned("plan", deployer, files, to)
+
+
+def apply(config: Path | None, to: Path | None = None, assign: str | None = None) -> DeployResult:
+    """Deploy what the org lacks, and describe it again. Errors: ConfigError when something cannot be deployed."""
+    from crmsync.connectors.salesforce.metadata.plan import Weight
+
+    with _deployer(config) as (deployer, files):
+        before = deployer.plan()
+        if to is not None or before.of(Weight.CANNOT):
+            return _planned("apply", deployer, files, to)
+        done = deployer.apply(before)
+        assigned = (assign, deployer.assign(assign)) if assign else None
+        after = deployer.plan() if done or assigned else before
+        return _result(
+            "apply", deployer, files, after,
+            applied=len(before.steps), deploy_id=done.id if done else None, assigned=assigned,
+        )  # fmt: skip
+
+
+def verify(config: Path | None) -> DeployResult:
+    """Whether the org has everything, and whether this login sees it."""
+    with _deployer(config) as (deployer, files):
+        return _planned("verify", deployer, files, None)
+
+
+def remove(config: Path | None, names: Sequence[str], every: bool, digest: str | None) -> RemoveResult:
+    """Remove what a deploy has made: shown first, done with the digest that was shown.
+
+    Errors: ConfigError without a name; Conflict when the digest is that of something else.
+    """
+    if bool(names) == every:
+        raise ConfigError("deploy remove needs either names (as `deploy verify` shows them) or --all")
+    with _deployer(config) as (deployer, _):
+        removal = deployer.removal(names, every)
+        org = deployer.identity
+        refused = bool(removal.unknown or removal.not_ours) and not every
+        if digest is None or refused or not removal.components:
+            return RemoveResult(org, removal)
+        if len(digest) < 8 or not removal.digest.startswith(digest):
+            raise Conflict(
+                f"`{digest}` is not the digest of this removal (at least 8 of its digits); look at it again without "
+                "--digest"
+            )
+        deployer.remove(removal)
+        return RemoveResult(org, removal, len(removal.components))
+
+
+def _planned(command: str, deployer: Deployer, files: Files, to: Path | None) -> DeployResult:
+    from crmsync.connectors.salesforce.metadata.deployer import whole
+    from crmsync.connectors.salesforce.metadata.sfdx import write_project
+
+    found = deployer.plan()
+    if to is None:
+        return _result(command, deployer, files, found)
+    written = write_project(to, whole(found), deployer.version)
+    return _result(command, deployer, files, found, project=to, written=len(written))
+
+
+def _result(command: str, deployer: Deployer, files: Files, found: DeployPlan, **more: object) -> DeployResult:
+    assert files.mapping is not None, "_deployer refuses a configuration without a field map"
+    return DeployResult(
+        command, deployer.identity, deployer.org.base_url, files.mapping.file, found, deployer.seen(),
+        **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _deployer(config: Path | None) -> Iterator[tuple[Deployer, Files]]:
+    """The deployer of the configured org; no run may be under way in this state folder meanwhile."""
+    from crmsync.connectors.salesforce.metadata.deployer import Deployer
+
+    files = read_files(config)
+    if files.mapping is None:
+        raise ConfigError(
+            "`org: files` has nothing to deploy to; deploy makes fields in a Salesforce org",
+            file=str(files.configuration.file),
+        )
+    make_state(files.settings.state_dir)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(Ledger.open(files.settings.state_dir))
+        org = stack.enter_context(reached_org(files))
+        progress = stack.enter_context(progress_bars())
+        dictionary = _dictionary(files, org.today)
+        yield Deployer(org.settings, files.mapping, dictionary, progress=progress), files
+
+
+def _dictionary(files: Files, today: date | None) -> Dictionary:
+    """Of the version in force and of those to come: what they name is there when their day comes."""
+    from datetime import datetime
+
+    day = today or datetime.now(files.configuration.zone).date()
+    programs = programs_of(files.configuration)
+    now = only_program(files.configuration.program, programs, day)
+    later = [
+        program
+        for program in programs
+        if program.key == now.key and program.effective_from is not None and program.effective_from > day
+    ]
+    return dictionary_of([now, *later])
