@@ -10,13 +10,14 @@ base the first time; a busy machine needs many times that.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from bench.base import Size, partner_base
 from bench.belt import Measured, measure_belt
 from bench.children import figures_of
-from bench.growth import GROWTH, growth_tables
+from bench.growth import FAILED, GROWTH, growth_tables
 from bench.machine import load_line, machine_line, versions_line
 from bench.tables import Cell, Table
 
@@ -68,9 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _arguments().parse_args(arguments)
     print(f"{machine_line()}; {load_line()}")
     print(versions_line())
+    failed = False
     for name in asked.only:
         for table in PARTS[name](asked.partners):
             table.print()
+            failed |= any(FAILED in row for row in table.rows)
+    if failed:
+        sys.exit(1)
 
 
 def _arguments() -> argparse.ArgumentParser:

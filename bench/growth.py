@@ -21,6 +21,9 @@ REPEATS = 3
 LIMIT = 900
 """Seconds after which a run is stopped, so that the measurement comes to an end on any machine."""
 
+FAILED = "failed"
+"""What stands for the seconds of a run that ended with an error, which is printed beside the tables."""
+
 HEAD = (
     "partners", "start-up s", "seconds", "CPU s", "peak MB", "by hand: s", "CPU s", "peak MB", "ours / by hand (CPU)",
     "grown (CPU)", "standings that differ",
@@ -69,7 +72,7 @@ def growth_tables(sizes: Sequence[int]) -> Iterator[Table]:
             print(f"measuring {pair.ours}, {partners:,} partners", file=sys.stderr, flush=True)
             taken = measured(pair, Size(partners, 20 * partners, 5 * partners))
             rows.append([partners, *_row(taken, before)])
-            before = taken.ours
+            before = taken.ours if isinstance(taken.ours, Figures) else None
         if rows:
             yield Table(pair.title, HEAD, rows, f"{NOTE} {pair.aim}")
 
@@ -92,10 +95,13 @@ class Figures:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a pair took; None for a side that was stopped. `unequal`: rows that differ, by column; None: unknown."""
+    """What a pair took; a text instead for a side that was stopped or failed.
 
-    ours: Figures | None
-    by_hand: Figures | None
+    `unequal`: rows that differ, by column; None: unknown.
+    """
+
+    ours: Figures | str
+    by_hand: Figures | str
     unequal: Mapping[str, int] | None
 
 
@@ -103,30 +109,34 @@ def measured(pair: Pair, size: Size) -> Taken:
     """Ours and by hand, in turn, each in a process of its own; and the rows that differ."""
     folder = partner_base(size).folder
     runs: dict[str, list[dict[str, Any]]] = {pair.ours: [], pair.by_hand: []}
-    stopped: set[str] = set()
+    broken: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="crmsync-bench-") as scratch:
         outs = {way: Path(scratch) / f"{way}.parquet" for way in runs}
         for _ in range(1 if size.partners >= ONCE else REPEATS):
-            for way in (one for one in runs if one not in stopped):
+            for way in (one for one in runs if one not in broken):
                 try:
                     runs[way].append(figures_of("bench.levelling", way, folder, outs[way], limit=LIMIT))
                 except OvertimeError:
-                    stopped.add(way)
-        ours, by_hand = (None if way in stopped else Figures.best_of(runs[way]) for way in runs)
-        unequal = None if stopped else differing(outs[pair.ours], outs[pair.by_hand], pair.columns)
+                    broken[way] = f"stopped after {LIMIT}"
+                except RuntimeError as error:  # the other rows are worth having
+                    print(error, file=sys.stderr, flush=True)
+                    broken[way] = FAILED
+        ours, by_hand = (broken.get(way) or Figures.best_of(runs[way]) for way in runs)
+        unequal = None if broken else differing(outs[pair.ours], outs[pair.by_hand], pair.columns)
     return Taken(ours, by_hand, unequal)
 
 
 def _row(taken: Taken, before: Figures | None) -> list[Cell]:
     ours, by_hand = taken.ours, taken.by_hand
-    ratio = ours.cpu / by_hand.cpu if ours and by_hand else None
-    grown = ours.cpu / before.cpu if ours and before else None
-    return [ours.start if ours else None, *_sides(ours), *_sides(by_hand), ratio, grown, _equality(taken.unequal)]
+    ratio = ours.cpu / by_hand.cpu if isinstance(ours, Figures) and isinstance(by_hand, Figures) else None
+    grown = ours.cpu / before.cpu if isinstance(ours, Figures) and before else None
+    start = ours.start if isinstance(ours, Figures) else None
+    return [start, *_side(ours), *_side(by_hand), ratio, grown, _equality(taken.unequal)]
 
 
-def _sides(figures: Figures | None) -> list[Cell]:
-    if figures is None:
-        return [f"stopped after {LIMIT}", None, None]
+def _side(figures: Figures | str) -> list[Cell]:
+    if isinstance(figures, str):
+        return [figures, None, None]
     return [figures.seconds, figures.cpu, round(figures.peak_mb)]
 
 

@@ -24,7 +24,7 @@ class Table:
         lines = [list(self.head), *shown]
         widths = [max(len(line[at]) for line in lines) for at in range(len(self.head))]
         right = [not any(isinstance(row[at], str) for row in self.rows) for at in range(len(self.head))]
-        print(f"\n## {self.title}\n")
+        print(f"\n## {self.title}\n", flush=True)
         if self.note:
             print(f"{self.note}\n")
         rule = ["-" * (width - 1) + (":" if at_right else "-") for width, at_right in zip(widths, right, strict=True)]

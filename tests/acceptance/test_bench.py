@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench import growth
+from bench.__main__ import main
 from bench.base import Size
 from bench.children import OvertimeError, figures_of
 from bench.equality import differing
@@ -46,9 +47,26 @@ def test_a_stopped_run_still_gives_a_row(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("bench.base.cache_folder", lambda: tmp_path)
     pair = next(one for one in PAIRS if one.ours == "channel")
     taken = growth.measured(pair, Size(10, 200, 50))
-    assert taken.ours is None
     row = growth._row(taken, before=None)
     assert row == [None, "stopped after 900", None, None, 2.0, 3.0, 100, None, None, "not compared"]
+
+
+def test_a_failed_run_still_gives_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it said is printed, and the whole measurement ends with 1."""
+
+    def broken(_module: str, way: str, *_others: object, **_options: object) -> dict[str, float]:
+        raise RuntimeError(f"{way} ended with 1:\nno column amount")
+
+    monkeypatch.setattr(growth, "figures_of", broken)
+    monkeypatch.setattr("bench.base.cache_folder", lambda: tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["--only", "assess", "--partners", "10"])
+    said = capsys.readouterr()
+    assert ended.value.code == 1
+    assert said.out.count("| failed ") == 2 * len(PAIRS)
+    assert said.err.count("no column amount") == 2 * len(PAIRS)
 
 
 def test_growth_is_against_the_size_before() -> None:
