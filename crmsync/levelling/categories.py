@@ -84,15 +84,15 @@ class Standing:
         table and a few for the headline."""
         turn = Turn(self.rules, self.names(NOW), self.file)
         climbing = list(Climbing(self.rules, self.criteria(NOW), turn.start_column, self.values).layers())
-        ahead = [] if self.light else self._ahead()
         brief = self.light or (self.outlook and self.values is None)  # of several values the gap chooses the row
-        reasons = None if brief else self._reasons()
+        held = None if brief else self._held()
+        ahead = [] if self.light else self._ahead(held)
         towards = Towards(self.program, self.ladder, self.criteria(NOW))
         gaps, gap_layers = ({}, []) if brief else towards.columns()
         texts = {} if brief else shown_texts(self.names(NOW)) | self._value_texts()
         query = self._layer(self._who(measures), "begun", turn.start())
         # all criteria were compiled above: what they share is computed once, below them
-        query = self._layer(query, "required", self.slots.required_columns | texts)
+        query = self._layer(query, "required", self.slots.required_columns | self.slots.rounded_columns | texts)
         query = self._layer(query, "met", self.slots.met_columns)
         for alias, columns in (*climbing, *turn.layers(), ("happened", events(self.rules))):
             query = self._layer(query, alias, columns)
@@ -113,19 +113,19 @@ class Standing:
             return made
         for alias, columns in ahead:
             query = self._layer(query, alias, columns)
-        if reasons is None:
+        if held is None:
             return [*made, (self.table, sql.select(sql.columns(row.outlook()), sql.subquery(query, "standing")))]
         query = self._layer(query, "risk", {"risk": risk.risk_word()})
         query = self._layer(query, "why", risk.why_at_risk())
-        query = self._layer(query, "seen", reasons.values)
-        query = self._layer(query, "reasons", reasons.lines)
+        for alias, columns in held.told:
+            query = self._layer(query, alias, columns)
         for depth, layer in enumerate(gap_layers):
             query = self._layer(query, f"gap{depth}", layer)
         if self.values is not None:
             query = self._layer(query, "nearing", {"nearing": gaps["progress"]})
             reached = sql.case([(sql.ge(sql.col("own_calculated"), sql.col("next")), sql.number(1))], sql.number(0))
             query = self._one_per_partner(query, [(reached, False), (sql.col("nearing"), True)])
-        final = row.whole(remembering, gaps, reasons.chosen, self._yardstick(), self._benefits())
+        final = row.whole(remembering, gaps, held.reasons(), self._yardstick(), self._benefits())
         return [*made, (self.table, sql.select(sql.columns(final), sql.subquery(query, "standing")))]
 
     @property
@@ -175,28 +175,33 @@ class Standing:
 
     # --- ahead
 
-    def _ahead(self) -> list[tuple[str, dict[str, Sql]]]:
+    def _ahead(self, held: risk.Held | None) -> list[tuple[str, dict[str, Sql]]]:
         """The layers that look ahead; what several values come to together is asked as for the calculated tier."""
+        below = [] if held is None else held.asked
         own = {
             "kept": risk.position_by_keeps(self.ladder, self.criteria(NOW)),
             "projected": risk.position_by_keeps(self.ladder, self.criteria(HORIZON)),
             "paced": risk.position_by_keeps(self.ladder, self.criteria(PACE)),
-            "thin": risk.spare_is_thin(self.ladder, self.criteria(NOW, spare=True)),
+            "thin": sql.false() if held is None else held.thin(),
         }
         if self.values is None:
-            return [("ahead", own)]
+            return [*below, ("ahead", own)]
         per, positions = self.values.per, ("kept", "projected", "paced")
         if self.values.is_each:
-            return [("ahead", own | {name: or_lowest(own[name]) for name in positions})]
+            return [*below, ("ahead", own | {name: or_lowest(own[name]) for name in positions})]
         together = {name: taken(per, self.ladder, or_lowest(sql.col(f"value_{name}"))) for name in positions}
         together["thin"] = sql.not_(enough(per, sql.not_(sql.col("value_thin"))))
-        return [("ahead_of_value", {f"value_{name}": value for name, value in own.items()}), ("ahead", together)]
+        return [
+            *below,
+            ("ahead_of_value", {f"value_{name}": value for name, value in own.items()}),
+            ("ahead", together),
+        ]
 
-    def _reasons(self) -> risk.Reasons:
+    def _held(self) -> risk.Held:
         looks = risk.Looks(
             self.criteria(NOW), self.criteria(PACE), self.criteria(HORIZON), self.criteria(NOW, spare=True)
         )
-        return risk.Reasons(self.ladder, looks)
+        return risk.Held(self.ladder, looks)
 
     def _benefits(self) -> Sql:
         on = self.program.effective_from or self.days.as_of

@@ -31,6 +31,9 @@ def closed(answer: Sql, when_empty: Sql, sides: tuple[Value, ...]) -> Sql:
 def compared(kind: type[Sql], left: Value, right: Value) -> Sql:
     """`left kind right` (kind: a SQLGlot comparison class) with empty cells closed and unknowns open."""
     left, right = comparable(left, right)
+    if all((side.unknown or side.sure or side.number is not None) and not side.found for side in (left, right)):
+        # no side can be empty: the plain comparison is NULL where one is unknown, and only there
+        return _bounded(_MAKERS[kind](left.sql, right.sql), kind, left, right)
     answer = closed(_MAKERS[kind](left.sql, right.sql), sql.true() if kind is exp.NEQ else sql.false(), (left, right))
     return _bounded(answer, kind, left, right)
 

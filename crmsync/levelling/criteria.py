@@ -22,7 +22,7 @@ from crmsync.levelling.money import Money, threshold_factor
 from crmsync.levelling.sheets import choices
 from crmsync.levelling.spots import HORIZON, PACE
 from crmsync.levelling.sql import Sql
-from crmsync.levelling.values import MONEY, NUMBER, WORDS, YES_NO, Value, show
+from crmsync.levelling.values import MONEY, NUMBER, WORDS, YES_NO, Value, rounded, show
 from crmsync.programs.program import (
     ByAttribute,
     Comparison,
@@ -96,7 +96,7 @@ class Limits:
         column = self._known.setdefault((kind, key), f"limit_{len(self._known)}")
         self.columns.setdefault(column, value)
         self.columns.setdefault(f"{column}_text", pa.array([shown]))
-        return Value(sql.col(column), kind, shown=sql.col(f"{column}_text"))
+        return Value(sql.col(column), kind, shown=sql.col(f"{column}_text"), sure=True)
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,18 @@ class Criteria:
 
     def computed(self, criterion: Criterion) -> Sql:
         """The comparison itself, where `criterion` may be a column that holds it."""
-        required = self.required(criterion)
-        if self.spare is not None:
-            required = self._with_spare(criterion, required)
-        answer = compared(COMPARISONS[criterion.comparison], self.value(criterion), required)
+        return self.against(criterion, self.asked(criterion, self.required(criterion)))
+
+    def asked(self, criterion: Criterion, required: Value) -> Value:
+        """What is asked of a criterion that requires this much."""
+        return required if self.spare is None else self._with_spare(criterion, required)
+
+    def against(self, criterion: Criterion, required: Value) -> Sql:
+        """Whether the metric of a criterion reaches what is asked."""
+        value = self.value(criterion)
+        if self.slots is not None and required.kind != MONEY:
+            value = self.slots.rounded(value)
+        answer = compared(COMPARISONS[criterion.comparison], value, required)
         if self.program.metrics[criterion.metric].when_missing is WhenMissing.FAIL:
             answer = sql.coalesce(answer, sql.false())
         exempt = self.exempt_column(criterion)
@@ -208,7 +216,8 @@ class Criteria:
         chosen = sql.case([(when, then.sql) for when, then in branches], otherwise.sql)
         sides = [then for _, then in branches] + [otherwise]
         shown = sql.case([(when, show(then)) for when, then in branches], show(otherwise))
-        return Value(chosen, otherwise.kind, unknown=any(side.unknown for side in sides), shown=shown)
+        unknown, sure = any(side.unknown for side in sides), all(side.sure for side in sides)
+        return Value(chosen, otherwise.kind, unknown=unknown, shown=shown, sure=sure)
 
     def _from_sheet(self, sheet: FromSheet, criterion: Criterion) -> Value:
         """The row of a threshold sheet that fits best; unknown where none fits, or two fit equally well."""
@@ -227,10 +236,14 @@ def is_cell(criterion: Criterion, required: Value) -> bool:
 
 
 class Slots:
-    """Columns for what many tiers ask alike: the required value of a criterion, and whether it is met in a view."""
+    """Columns for what many tiers ask alike: the required value of a criterion, and whether it is met in a view.
+
+    The `met_columns` read the others.
+    """
 
     def __init__(self) -> None:
         self.required_columns: dict[str, Sql] = {}
+        self.rounded_columns: dict[str, Sql] = {}
         self.met_columns: dict[str, Sql] = {}
         self._numbers: dict[str, int] = {}
 
@@ -246,6 +259,14 @@ class Slots:
         self.required_columns.setdefault(name, required.sql)
         self.required_columns.setdefault(f"{name}_text", show(required))
         return replace(required, sql=sql.col(name), shown=sql.col(f"{name}_text"))
+
+    def rounded(self, value: Value) -> Value:
+        """A number as it is compared, rounded once for all tiers."""
+        if value.kind != NUMBER or not value.computed or not isinstance(value.sql, exp.Column):
+            return value
+        name = f"{value.sql.name}|rounded"
+        self.rounded_columns.setdefault(name, rounded(value).sql)
+        return replace(value, sql=sql.col(name), computed=False)
 
     def met(self, criterion: Criterion, criteria: Criteria) -> Sql:
         """Whether the criterion is met, as a column."""

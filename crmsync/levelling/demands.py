@@ -13,22 +13,22 @@ from typing import TypeVar
 from crmsync.levelling import sql
 from crmsync.levelling.criteria import Criteria, is_cell
 from crmsync.levelling.gap import Leaf, Node, leaves_of
+from crmsync.levelling.holding import met
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import Value, show
 
 One = TypeVar("One")
 
 AIM = "aim"
-"""The column with the number of the requirement that a row has to meet next; NULL where there is none."""
+"""The column with the number of what a row has to meet next; NULL where there is none."""
 
 
 @dataclass(frozen=True)
 class Aim:
-    """A requirement that may be the next to meet. `number`: from 1, in the column `aim` of the rows it `applies` to."""
+    """A requirement that some rows have to meet. `number`: from 1, in a column of these rows."""
 
     number: int
     tree: Node
-    applies: Sql
 
 
 @dataclass(eq=False)
@@ -36,6 +36,7 @@ class Demand:
     """One place in the gap: the criteria of several aims, at most one of each, on one metric and of one kind."""
 
     kind: tuple[object, ...]
+    column: str  # with the number of the row's aim
     leaves: dict[int, Leaf] = field(default_factory=dict)  # by aim
     number: int = 0
 
@@ -46,14 +47,21 @@ class Demand:
 
     def path(self, below: str = "") -> Sql:
         """Where the criterion stands in the requirement of the row's aim; `below`: what is said behind it."""
-        return by_aim({aim: f"{leaf.path}{below}" for aim, leaf in self.leaves.items()}, sql.text)
+        return self.by_aim({aim: f"{leaf.path}{below}" for aim, leaf in self.leaves.items()}, sql.text)
+
+    def by_aim(self, values: Mapping[int, One], made: Callable[[One], Sql]) -> Sql:
+        """What is made of the value of the row's aim."""
+        return by_aim(self.column, values, made)
 
 
 class Demands:
-    """The demands of the aims, in an order that is the file's order for each of them."""
+    """The demands of the aims, in an order that is the file's order for each of them.
 
-    def __init__(self, criteria: Criteria, aims: Sequence[Aim]) -> None:
-        self.criteria, self.aims = criteria, aims
+    `column`: which has the number of the row's aim; what else the columns are called begins with it.
+    """
+
+    def __init__(self, criteria: Criteria, aims: Sequence[Aim], column: str = AIM) -> None:
+        self.criteria, self.aims, self.column = criteria, aims, column
         self.all: list[Demand] = []
         self._places: dict[tuple[int, str], Demand] = {}
         self._required: dict[tuple[int, str], Value] = {}
@@ -70,7 +78,7 @@ class Demands:
             at = next((n for n in range(at, len(self.all)) if self.all[n].kind == kind), -1 - at)
             if at < 0:
                 at = -1 - at
-                self.all.insert(at, Demand(kind))
+                self.all.insert(at, Demand(kind, self.column))
             self.all[at].leaves[aim.number] = leaf
             self._places[aim.number, leaf.path] = self.all[at]
             at += 1
@@ -79,9 +87,9 @@ class Demands:
         """The demand that a criterion of an aim is part of."""
         return self._places[aim, path]
 
-    def aim(self) -> Sql:
-        """The number of the row's aim."""
-        return sql.case([(one.applies, sql.number(one.number)) for one in self.aims], sql.null(sql.INT))
+    def name(self, demand: Demand, what: str) -> str:
+        """The name of a column of a demand."""
+        return f"{self.column}_{demand.number}|{what}"
 
     def asked(self, demand: Demand) -> Sql:
         """Whether the row's aim has the demand; for rows without an aim it does not matter."""
@@ -92,7 +100,7 @@ class Demands:
         some = sorted(set(aims))
         if len(some) == len(self.aims):
             return sql.true()
-        return _is(some)
+        return _is(self.column, some)
 
     # --- what is demanded
 
@@ -102,18 +110,20 @@ class Demands:
         first = next(iter(values.values()))
         if len({one.sql.sql() for one in values.values()}) == 1:
             return first
-        number, text = (f"demand_{demand.number}|{what}" for what in ("required", "required text"))
-        columns[number] = by_aim(values, lambda one: one.sql)
-        columns[text] = by_aim(values, show)
-        return replace(first, sql=sql.col(number), shown=sql.col(text))
+        number, text = (self.name(demand, what) for what in ("required", "required text"))
+        columns[number] = demand.by_aim(values, lambda one: one.sql)
+        columns[text] = demand.by_aim(values, show)
+        sure = all(one.sure for one in values.values())
+        unknown = any(one.unknown for one in values.values())
+        return replace(first, sql=sql.col(number), shown=sql.col(text), sure=sure, unknown=unknown)
 
     def met(self, demand: Demand) -> Sql:
         """Whether the row meets it, never null."""
-        answers = {}
-        for aim, leaf in demand.leaves.items():
-            holds = self.criteria.as_turned(leaf.turned).criterion(leaf.criterion)
-            answers[aim] = sql.not_(holds) if leaf.turned else holds
-        return sql.coalesce(by_aim(answers, lambda one: one), sql.false())
+        return sql.coalesce(self.met_by(demand, self.criteria), sql.false())
+
+    def met_by(self, demand: Demand, criteria: Criteria) -> Sql:
+        """The same as other criteria see it, NULL where it is unknown."""
+        return demand.by_aim(demand.leaves, lambda leaf: met(criteria, leaf))
 
 
 def _kind(leaf: Leaf, required: Value) -> tuple[object, ...]:
@@ -122,17 +132,17 @@ def _kind(leaf: Leaf, required: Value) -> tuple[object, ...]:
     return leaf.criterion.metric, leaf.criterion.comparison, leaf.turned, required.kind, own
 
 
-def by_aim(values: Mapping[int, One], made: Callable[[One], Sql]) -> Sql:
+def by_aim(column: str, values: Mapping[int, One], made: Callable[[One], Sql]) -> Sql:
     """What is made of the value of the row's aim; aims of the same value share a branch."""
     groups: dict[str, tuple[list[int], Sql]] = {}
     for aim, value in values.items():
         one = made(value)
         groups.setdefault(one.sql(), ([], one))[0].append(aim)
     *rest, last = groups.values()
-    return sql.case([(_is(aims), one) for aims, one in rest], last[1])
+    return sql.case([(_is(column, aims), one) for aims, one in rest], last[1])
 
 
-def _is(aims: Sequence[int]) -> Sql:
+def _is(column: str, aims: Sequence[int]) -> Sql:
     if len(aims) == 1:
-        return sql.eq(sql.col(AIM), sql.number(aims[0]))
-    return sql.in_(sql.col(AIM), [sql.number(aim) for aim in aims])
+        return sql.eq(sql.col(column), sql.number(aims[0]))
+    return sql.in_(sql.col(column), [sql.number(aim) for aim in aims])

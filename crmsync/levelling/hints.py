@@ -49,7 +49,7 @@ class Hinting:
 
     def kept(self, at: int, what: str, value: Sql) -> Sql:
         """A value as a column of one of the layers."""
-        return self.layers.keep(at, f"demand_{self.demand.number}|{what}", value)
+        return self.layers.keep(at, f"{self.demand.column}_{self.demand.number}|{what}", value)
 
     def hints(self) -> Hints:
         """The hints; the demand's own entry is the first of the entries."""

@@ -5,15 +5,24 @@ Source: program-language, section 9.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
 
 from crmsync.levelling import sql
 from crmsync.levelling.criteria import Criteria
-from crmsync.levelling.gap import NEEDS, Leaf, leaves_of, paths_of, said
+from crmsync.levelling.demands import Aim, Demand, Demands, by_aim
+from crmsync.levelling.gap import NEEDS, Leaf, paths_of, said
+from crmsync.levelling.holding import surely, surely_holds
 from crmsync.levelling.sql import Sql
-from crmsync.levelling.tiers import by_tier, highest_position, keeps_of
-from crmsync.programs.program import Ladder, Tier
+from crmsync.levelling.tiers import highest_position, keeps_of
+from crmsync.levelling.values import COUNT, MONEY, NUMBER, Value, as_double, rounded
+from crmsync.programs.program import Ladder, Metric
+
+GRANTED = "granted"
+"""The column with the position of the granted tier."""
 
 
 def position_by_keeps(ladder: Ladder, criteria: Criteria) -> Sql:
@@ -21,19 +30,11 @@ def position_by_keeps(ladder: Ladder, criteria: Criteria) -> Sql:
     holds = []
     for position, tier in enumerate(ladder.tiers, 1):
         kept = sql.ge(sql.col("granted"), sql.number(position))
-        requires, keeps = criteria.tier_holds(tier.requires), criteria.tier_holds(keeps_of(tier))
-        holds.append(requires if tier.keeps is None else sql.case([(kept, keeps)], requires))
+        requires = surely_holds(criteria, tier.requires)
+        holds.append(
+            requires if tier.keeps is None else sql.case([(kept, surely_holds(criteria, tier.keeps))], requires)
+        )
     return highest_position(ladder, holds)
-
-
-def spare_is_thin(ladder: Ladder, near: Criteria) -> Sql:
-    """Whether the granted tier would not hold if each threshold were further by `near`."""
-    return by_tier(
-        ladder,
-        sql.col("granted"),
-        lambda tier: sql.not_(sql.coalesce(near.tier_holds(keeps_of(tier)), sql.false())),
-        sql.false(),
-    )
 
 
 def risk_word() -> Sql:
@@ -91,57 +92,101 @@ class Looks:
         return {BELOW: self.now, AT_PACE: self.pace, AHEAD: self.ahead, THIN: self.thin}
 
 
-class Reasons:
-    """Texts that say which criteria of the granted tier are missed, in layers that later layers read by name."""
+class Held:
+    """What the granted tier asks to be held, once per demand of the ladder, in layers read by name.
+
+    `asked` makes the column `thin` readable, `told` the lines of the reasons.
+    """
 
     def __init__(self, ladder: Ladder, looks: Looks) -> None:
-        self.values: dict[str, Sql] = {"why_words": _by_why({n: sql.text(words) for n, words in WORDS.items()})}
-        self.lines: dict[str, Sql] = {}
-        self._names: dict[str, str] = {}
-        self._looks = looks
-        lists = {tier.key: self._of_tier(tier) for tier in ladder.tiers}
-        self.chosen = sql.case(
-            [(sql.eq(sql.col("why"), sql.number(0)), sql.empty_array(sql.TEXT))],
-            by_tier(ladder, sql.col("granted"), lambda tier: lists[tier.key], sql.empty_array(sql.TEXT)),
-        )
+        self._ladder, self._looks = ladder, looks
+        self._trees = {
+            position: paths_of(requirement)
+            for position, requirement in enumerate(map(keeps_of, ladder.tiers), 1)
+            if requirement is not None
+        }
+        self._demands = Demands(looks.now, [Aim(*one) for one in self._trees.items()], GRANTED)
+        required: dict[str, Sql] = {}
+        near: dict[str, Sql] = {}
+        self._required = {one.number: self._demands.required(one, required) for one in self._demands.all}
+        thinly = {self._thin(one): self._met_by_far(one, near) for one in self._demands.all}
+        self.asked = [("asked", required), ("near", near), ("by_far", thinly)]
+        values: dict[str, Sql] = {"why_words": _by_why({n: sql.text(words) for n, words in WORDS.items()})}
+        texts: dict[str, Sql] = {}
+        lines = {self._demands.name(one, "reason"): self._line(one, values, texts) for one in self._demands.all}
+        self.told = [("looked_at", values), ("seen", texts), ("reasons", lines)]
 
-    def _of_tier(self, tier: Tier) -> Sql:
-        requirement = keeps_of(tier)
-        leaves = leaves_of(paths_of(requirement)) if requirement is not None else []
-        lines = [sql.col(self._line(leaf)) for leaf in leaves]
-        return sql.without_nulls(sql.array(lines)) if lines else sql.empty_array(sql.TEXT)
+    def thin(self) -> Sql:
+        """Whether the granted tier would not hold if each threshold were further by `near`."""
+        branches = []
+        for position, tree in self._trees.items():
+            holds = surely(tree, functools.partial(self._by_far, position))
+            at = sql.eq(sql.col(GRANTED), sql.number(position))
+            branches.append((at, sql.not_(sql.coalesce(holds, sql.false()))))
+        return sql.case(branches, sql.false())
 
-    def _line(self, leaf: Leaf) -> str:
-        criterion = leaf.criterion
-        key = f"{criterion.metric} {criterion.comparison} {criterion.value!r} {leaf.turned}"
-        if key not in self._names:
-            name = self._names[key] = f"reason_{len(self._names)}"
-            self.lines[name] = self._sentence(leaf)
-        return self._names[key]
+    def reasons(self) -> Sql:
+        """A sentence for each criterion that is missed in the look that counts."""
+        lines = [sql.col(self._demands.name(one, "reason")) for one in self._demands.all]
+        if not lines:
+            return sql.empty_array(sql.TEXT)
+        at_risk = sql.gt(sql.col("why"), sql.number(0))
+        return sql.case([(at_risk, sql.without_nulls(sql.array(lines)))], sql.empty_array(sql.TEXT))
 
-    def _sentence(self, leaf: Leaf) -> Sql:
-        criterion, now = leaf.criterion, self._looks.now
-        looks = self._looks.by_number()
-        met = _by_why({number: look.as_turned(leaf.turned).criterion(criterion) for number, look in looks.items()})
-        missed = sql.coalesce(met if leaf.turned else sql.not_(met), sql.not_(sql.false()))
-        metric = now.program.metrics[criterion.metric]
-        needs = ("not " if leaf.turned else "") + NEEDS[criterion.comparison]
-        required = sql.coalesce(said(metric, now.required(criterion)), sql.text("unknown"))
+    def _by_far(self, position: int, leaf: Leaf) -> Sql:
+        return sql.col(self._thin(self._demands.at(position, leaf.path)))
+
+    def _thin(self, demand: Demand) -> str:
+        return self._demands.name(demand, "met by far")
+
+    def _met_by_far(self, demand: Demand, columns: dict[str, Sql]) -> Sql:
+        """Whether the demand is met with something to spare; what is asked for that is added to the columns."""
+        criterion, turned = demand.leaf.criterion, demand.leaf.turned
+        criteria = self._looks.thin.as_turned(turned)
+        asked = criteria.asked(criterion, self._required[demand.number])
+        if not isinstance(asked.sql, exp.Column):
+            if criteria.value(criterion).kind != MONEY:
+                asked = rounded(asked)
+            column = self._demands.name(demand, "near")
+            columns[column] = asked.sql
+            asked = replace(asked, sql=sql.col(column))
+        holds = criteria.against(criterion, asked)
+        return sql.not_(holds) if turned else holds
+
+    def _line(self, demand: Demand, values: dict[str, Sql], texts: dict[str, Sql]) -> Sql:
+        looks, leaf = self._looks, demand.leaf
+        metric = looks.now.program.metrics[leaf.criterion.metric]
+        met = {
+            number: self._demands.met_by(demand, look) for number, look in looks.by_number().items() if number != THIN
+        }
+        met[THIN] = sql.col(self._thin(demand))
+        missed = sql.not_(sql.coalesce(_by_why(met), sql.false()))
+        needs = ("not " if leaf.turned else "") + NEEDS[leaf.criterion.comparison]
+        required = sql.coalesce(said(metric, self._required[demand.number]), sql.text("unknown"))
         sentence = sql.concat(
-            sql.text(f"{metric.label} "), sql.col("why_words"), sql.text(": "), sql.col(self._value(criterion.metric)),
+            sql.text(f"{metric.label} "), sql.col("why_words"), sql.text(": "), self._seen(metric, values, texts),
             sql.text(f" (needs {needs}"), required, sql.text(")"),
         )  # fmt: skip
-        return sql.case([(sql.and_(sql.gt(sql.col("why"), sql.number(0)), missed), sentence)], sql.null(sql.TEXT))
+        at_risk = sql.gt(sql.col("why"), sql.number(0))
+        return sql.case([(sql.and_(at_risk, self._demands.asked(demand), missed), sentence)], sql.null(sql.TEXT))
 
-    def _value(self, metric: str) -> str:
-        """Name of the column with the metric's value in the look that counts."""
-        name = f"{metric}@seen"
-        if name not in self.values:
-            known = self._looks.now.program.metrics[metric]
-            texts = {n: said(known, look.names.metric(metric)) for n, look in self._looks.by_number().items()}
-            self.values[name] = sql.coalesce(_by_why(texts), sql.text("unknown"))
-        return name
+    def _seen(self, metric: Metric, values: dict[str, Sql], texts: dict[str, Sql]) -> Sql:
+        """The text of a metric's value in the look that counts, as a column."""
+        name = f"{metric.key}@seen"
+        if name not in texts:
+            looks = {number: look.names.metric(metric.key) for number, look in self._looks.by_number().items()}
+            kinds = {value.kind for value in looks.values()}
+            if kinds <= {COUNT, NUMBER} or kinds == {MONEY}:
+                as_one = {n: one if kinds == {MONEY} else as_double(one) for n, one in looks.items()}
+                values[f"{name} as number"] = _by_why({n: one.sql for n, one in as_one.items()})
+                text = said(metric, Value(sql.col(f"{name} as number"), MONEY if kinds == {MONEY} else NUMBER))
+            else:
+                text = _by_why({number: said(metric, value) for number, value in looks.items()})
+            at_risk = sql.gt(sql.col("why"), sql.number(0))
+            texts[name] = sql.case([(at_risk, sql.coalesce(text, sql.text("unknown")))], sql.null(sql.TEXT))
+        return sql.col(name)
 
 
 def _by_why(values: Mapping[int, Sql]) -> Sql:
-    return sql.case([(sql.eq(sql.col("why"), sql.number(number)), value) for number, value in values.items()])
+    """The value of the look that counts; looks of the same value share a branch."""
+    return by_aim("why", values, lambda one: one)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from crmsync.levelling import sql
 from crmsync.levelling.demands import Aim, Demand, Demands, by_aim
 from crmsync.levelling.gap import Choice, LeafColumns, Node
+from crmsync.levelling.holding import counted
 from crmsync.levelling.sql import Sql
 
 Kept = Callable[[int, str, Sql], Sql]
@@ -103,7 +104,11 @@ class Shortest:
     def _takes(self, one: Crossing, costs: Sequence[Cost]) -> list[Sql]:
         """Whether each part is taken: it must be, or too few others are shorter."""
         must = [self._must(one, at) for at in range(len(costs))]
-        left = by_aim({aim: count - len(one.including[aim]) for aim, count in one.counts.items()}, sql.number)
+        left = by_aim(
+            self._demands.column,
+            {aim: count - len(one.including[aim]) for aim, count in one.counts.items()},
+            sql.number,
+        )
         shorter: dict[tuple[int, int], Sql] = {}
         for late in range(len(costs)):
             for early in range(late):
@@ -113,7 +118,7 @@ class Shortest:
         taken = []
         for at in range(len(costs)):
             others = [other for other in range(len(costs)) if other != at and must[other] != sql.true()]
-            ahead = count([_unless(must[other], shorter[other, at]) for other in others])
+            ahead = counted([_unless(must[other], shorter[other, at]) for other in others])
             always = must[at] == sql.true()
             flag = sql.true() if always else sql.or_(must[at], sql.lt(ahead, left))
             taken.append(self._keep(one.height * 3 - 1, _name(one, f"takes {at}"), flag))
@@ -147,12 +152,4 @@ def total(takes: Sequence[Sql], values: Sequence[Sql]) -> Sql:
     result: Sql = sql.double(0)
     for flag, value in zip(takes, values, strict=True):
         result = sql.add(result, sql.case([(flag, value)], sql.double(0)))
-    return result
-
-
-def count(flags: Sequence[Sql]) -> Sql:
-    """How many of the conditions hold."""
-    result: Sql = sql.number(0)
-    for flag in flags:
-        result = sql.add(result, sql.case([(flag, sql.number(1))], sql.number(0)))
     return result

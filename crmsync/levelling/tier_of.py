@@ -35,7 +35,7 @@ class WrittenLimits(Limits):
 
     def _cell(self, kind: str, key: Decimal, value: pa.Array, shown: str) -> Value:
         amount = sql.decimal(value[0].as_py(), sql.MONEY) if kind == MONEY else sql.double(key)
-        return Value(amount, kind, shown=sql.text(shown), computed=kind == NUMBER)
+        return Value(amount, kind, shown=sql.text(shown), computed=kind == NUMBER, sure=True)
 
 
 def criteria_of(levelling: Levelling, names: Measures, category: str | None = None) -> Criteria:

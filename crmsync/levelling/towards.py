@@ -39,14 +39,12 @@ class Towards:
 
     def columns(self) -> tuple[dict[str, Sql], list[dict[str, Sql]]]:
         """The columns gap, summary, blocker and progress, and the layers they read."""
-        aims = [
-            Aim(number, gap.paths_of(requirement), applies)
-            for number, (requirement, applies) in enumerate(self._requirements(), 1)
-        ]
-        if not aims:
+        requirements = dict(enumerate(self._requirements(), 1))
+        if not requirements:
             return {name: value.copy() for name, value in NOTHING.items()}, []
-        demands = Demands(self.criteria, aims)
-        below: list[dict[str, Sql]] = [{AIM: demands.aim()}, {}]
+        demands = Demands(self.criteria, [Aim(at, gap.paths_of(one)) for at, (one, _) in requirements.items()])
+        applies = [(condition, sql.number(at)) for at, (_, condition) in requirements.items()]
+        below: list[dict[str, Sql]] = [{AIM: sql.case(applies, sql.null(sql.INT))}, {}]
         gap_of = _Gap(self, demands, below[1])
         some = sql.not_null(sql.col(AIM))
         told = {name: sql.case([(some, value)], NOTHING[name].copy()) for name, value in gap_of.told().items()}
@@ -118,7 +116,7 @@ class _Gap:
         return entries, [*gates, *lines]
 
     def _kept(self, at: int, demand: Demand, what: str, value: Sql) -> Sql:
-        return self.layers.keep(at, f"demand_{demand.number}|{what}", value)
+        return self.layers.keep(at, self._demands.name(demand, what), value)
 
     def _measured(self, demand: Demand) -> gap.LeafColumns:
         """The measures of a demand, as columns."""
@@ -129,7 +127,7 @@ class _Gap:
 
     def _columns(self, demand: Demand) -> gap.LeafColumns:
         required = self._demands.required(demand, self._chosen)
-        met_column = f"demand_{demand.number}|met"
+        met_column = self._demands.name(demand, "met")
         self._chosen[met_column] = self._demands.met(demand)
         made = gap.measures(self._criteria, demand.leaf, required, sql.col(met_column))
         missing = made.missing

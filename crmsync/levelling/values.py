@@ -48,6 +48,7 @@ class Value:
     number: Decimal | None = None  # of a literal
     span: tuple[int, str] | None = None  # of an interval
     shown: Sql | None = None  # the value as standings show it, where a column holds that already
+    sure: bool = False  # never empty: a threshold
 
 
 def merged(result: Sql, kind: str, *sides: Value, computed: bool = False) -> Value:
