@@ -173,7 +173,7 @@ def write(kind: str, values: Mapping[str, Any]) -> bytes:
     root = etree.Element(f"{{{NAMESPACE}}}{kind}", nsmap={None: NAMESPACE})
     fill(root, kind, values)
     etree.indent(root, "    ")
-    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8")) + b"\n"
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + bytes(etree.tostring(root, encoding="UTF-8")) + b"\n"
 
 
 def fill(element: etree._Element, kind: str, values: Mapping[str, Any]) -> None:

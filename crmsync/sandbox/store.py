@@ -103,6 +103,15 @@ class Store:
         row = self.reader().execute("SELECT value FROM _org WHERE name = ?", [name]).fetchone()
         return json.loads(row[0]) if row else None
 
+    def fact_names(self, start: str) -> list[str]:
+        """Names of the facts that begin with `start`, in order."""
+        found = self.reader().execute("SELECT name FROM _org WHERE substr(name, 1, ?) = ?", [len(start), start])
+        return sorted(row[0] for row in found)
+
+    def drop_facts(self, names: Iterable[str], connection: sqlite3.Connection) -> None:
+        """Forget these facts, within a transaction of the caller."""
+        connection.executemany("DELETE FROM _org WHERE name = ?", [(name,) for name in names])
+
     def keep_facts(self, facts: dict[str, Any], connection: sqlite3.Connection | None = None) -> None:
         """Store facts about the org, within a transaction of the caller or one of its own."""
         rows = [(name, json.dumps(value)) for name, value in facts.items()]
@@ -124,6 +133,7 @@ class Store:
         with self.writing() as connection:
             for sobject in schema:
                 _create_indexes(connection, sobject)
+            _index_rules(connection, schema)
             connection.execute("PRAGMA optimize")
 
     def reshape(self, before: Schema, after: Schema, connection: sqlite3.Connection) -> None:
@@ -137,6 +147,7 @@ class Store:
         for sobject in after:
             _create_table(connection, sobject)
             _create_indexes(connection, sobject)
+        _index_rules(connection, after)
 
 
 def _make_folder(folder: Path) -> None:
@@ -166,12 +177,26 @@ def _create_indexes(connection: sqlite3.Connection, sobject: SObject) -> None:
             )
 
 
+def _index_rules(connection: sqlite3.Connection, schema: Schema) -> None:
+    """Indexes of what duplicates are found by, and of what roll-up summaries add up."""
+    for sobject in schema:
+        firsts = {rule.match[0] for rule in sobject.duplicate_rules} | {
+            link.name for link, _ in schema.summed_by(sobject)
+        }
+        for name in sorted(firsts):
+            fold = collation(sobject.by_name[name.lower()])
+            connection.execute(
+                f'CREATE INDEX IF NOT EXISTS "{sobject.name}.{name}.rule" ON "{sobject.name}" ("{name}"{fold})'
+            )
+
+
 def _reshape_table(connection: sqlite3.Connection, old: SObject, new: SObject) -> None:
     for field in old.stored():
         kept = new.field(field.name)
         if kept is None or collation(kept) != collation(field):
             connection.execute(f'DROP INDEX IF EXISTS "{old.name}.{field.name}"')
-        if kept is None:
+        if kept is None or kept.calculated:
+            connection.execute(f'DROP INDEX IF EXISTS "{old.name}.{field.name}.rule"')
             connection.execute(f'ALTER TABLE "{old.name}" DROP COLUMN "{field.name}"')
         elif field.kind == "decimal" and kept.scale != field.scale:
             # The store holds whole numbers scaled by 10^scale.
