@@ -19,8 +19,6 @@ _SOAP = {
 
 _NEVER: dict[str, Any] = {
     "aiPredictionField": False,
-    "calculated": False,
-    "calculatedFormula": None,
     "controllerName": None,
     "defaultValueFormula": None,
     "dependentPicklist": False,
@@ -28,7 +26,6 @@ _NEVER: dict[str, Any] = {
     "displayLocationInDecimal": False,
     "encrypted": False,
     "filteredLookupInfo": None,
-    "formulaTreatNullNumberAsZero": False,
     "highScaleNumber": False,
     "mask": None,
     "maskType": None,
@@ -46,6 +43,8 @@ def describe_field(field: Field) -> dict[str, Any]:
         "autoNumber": field.auto_number is not None,
         "byteLength": field.length if field.kind == "id" else field.length * 3,
         "cascadeDelete": field.cascade_delete,
+        "calculated": field.calculated,
+        "calculatedFormula": field.formula,
         "caseSensitive": field.case_sensitive,
         "compoundFieldName": field.compound,
         "createable": field.createable,
@@ -56,6 +55,7 @@ def describe_field(field: Field) -> dict[str, Any]:
         "externalId": field.external_id,
         "extraTypeInfo": field.extra_type,
         "filterable": field.filterable,
+        "formulaTreatNullNumberAsZero": field.blank_as_zero,
         "groupable": field.groupable,
         "htmlFormatted": field.html,
         "idLookup": field.id_lookup,
@@ -67,7 +67,7 @@ def describe_field(field: Field) -> dict[str, Any]:
         "namePointing": len(field.reference_to) > 1,
         "nillable": field.nillable,
         "permissionable": field.permissionable,
-        "picklistValues": [_choice(entry) for entry in field.choices] if choice else [],
+        "picklistValues": [describe_choice(entry) for entry in field.choices] if choice else [],
         "polymorphicForeignKey": len(field.reference_to) > 1,
         "precision": field.precision,
         "referenceTo": list(field.reference_to),
@@ -183,7 +183,8 @@ def _child(child: Child) -> dict[str, Any]:
     }
 
 
-def _choice(choice: Choice) -> dict[str, Any]:
+def describe_choice(choice: Choice) -> dict[str, Any]:
+    """One entry of `picklistValues`."""
     return {
         "active": choice.active,
         "defaultValue": choice.default,

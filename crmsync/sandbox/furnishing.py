@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from crmsync.sandbox.load_tables import LoadError, Table, company_tables, folder
 from crmsync.sandbox.loading import Loading
 from crmsync.sandbox.org import USERNAME, Options, Org, new_org, saved_org
 from crmsync.sandbox.permissions import FACT, start_fields
+from crmsync.sandbox.person_accounts import complete_persons
 from crmsync.sandbox.rows import defaults
-from crmsync.sandbox.schema_file import read_schema_file
+from crmsync.sandbox.schema_file import features_of, read_schema_file
 from crmsync.sandbox.standard import Features
 from crmsync.sandbox.users import ADMINISTRATOR, LEAST, PEOPLE, PROFILES
 
@@ -35,7 +37,8 @@ def open_org(
         _bring_up(org)
         return org
     definition, tables, source = _content(options, data, (sample, opportunities, certifications))
-    org = new_org(options, definition, _features(tables), source)
+    features = replace(_features(tables), **features_of(definition, source))
+    org = new_org(options, definition, features, source)
     try:
         _fill(org, tables)
     except BaseException:
@@ -71,13 +74,45 @@ def _features(tables: Sequence[Table]) -> Features:
     return Features(dated or "currencytype" in names or "currencyisocode" in columns, dated)
 
 
+def _kind_rows(org: Org) -> list[tuple[Any, ...]]:
+    """Rows of RecordType for the record types that the schema names."""
+    return [
+        (kind.label, kind.name, sobject.name, kind.active, kind.description, *([kind.person] * _persons(org)))
+        for sobject in org.schema
+        for kind in sobject.kinds
+    ]
+
+
+def _persons(org: Org) -> int:
+    return int(org.features.person_accounts)
+
+
+def _kind_table(org: Org) -> Table:
+    """The record types of the schema as a table, so that other tables may refer to them by name."""
+    columns = ["Name", "DeveloperName", "SobjectType", "IsActive", "Description", *(["IsPersonType"] * _persons(org))]
+    return Table("RecordType", "schema.yaml", columns, ((number, row) for number, row in enumerate(_kind_rows(org), 1)))
+
+
+def _complete_kinds(org: Org, loading: Loading) -> None:
+    """The record types of the schema that the data's own RecordType table does not have."""
+    found = loading.connection.execute('SELECT "SobjectType", "DeveloperName" FROM "RecordType"')
+    known = {(str(name).lower(), str(kind).lower()) for name, kind in found}
+    for label, name, sobject, active, description, *person in _kind_rows(org):
+        if (sobject.lower(), name.lower()) not in known:
+            _insert(org, loading, "RecordType", {
+                "Id": org.next_id("012"), "Name": label, "DeveloperName": name, "SobjectType": sobject,
+                "IsActive": int(active), "Description": description,
+            } | ({"IsPersonType": int(person[0])} if person else {}))  # fmt: skip
+
+
 def _fill(org: Org, tables: Sequence[Table]) -> None:
     first = [table for table in tables if table.name.lower() in ("opportunitystage", "currencytype")]
     rest = [table for table in tables if table not in first]
     with org.store.writing() as connection:
         loading = Loading(org, connection, org.clock.stamp())
         _furnish(org, loading, {table.name.lower() for table in tables})
-        loading.load(first + rest)
+        own_kinds = any(table.name.lower() == "recordtype" for table in tables)
+        loading.load([*([] if own_kinds or not _kind_rows(org) else [_kind_table(org)]), *first, *rest])
         _complete(org, loading)
         org.store.keep_facts(_facts(org, loading.stamp) | {FACT: start_fields(org.schema)}, connection)
     org.store.create_indexes(org.schema)
@@ -87,7 +122,7 @@ def _fill(org: Org, tables: Sequence[Table]) -> None:
 def _facts(org: Org, stamp: str) -> dict[str, Any]:
     return {
         "definition": org.definition,
-        "features": {"multi_currency": org.features.multi_currency, "dated_rates": org.features.dated_rates},
+        "features": asdict(org.features),
         "stamp": stamp,
         "numbers": org.numbers,
         "seed": org.seed,
@@ -173,6 +208,9 @@ def _complete(org: Org, loading: Loading) -> None:
         if label not in {stage.label for stage in STAGES} or not known:
             known.add(label)
             _insert_stage(org, loading, label, len(known))
+    _complete_kinds(org, loading)
+    if org.features.person_accounts:
+        complete_persons(org, loading.connection)
     if org.features.multi_currency:
         _complete_currencies(org, loading)
     if org.features.dated_rates:

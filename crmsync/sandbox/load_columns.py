@@ -47,6 +47,8 @@ def _column(schema: Schema, sobject: SObject, name: str, file: str) -> Column:
         if found is None or found.kind == "compound":
             near = nearest(name, (known.name for known in sobject.fields))
             raise LoadError(f"{file}:1: {sobject.name} has no field {name}{near}")
+        if found.calculated:
+            raise LoadError(f"{file}:1: {sobject.name}.{name} is calculated by the org; leave the column out")
         return Column(name, found, reader(schema, found))
     link = _link(sobject, first)
     if link is None:

@@ -66,10 +66,13 @@ class Org:
     effects: Effects = field(default_factory=Effects)
     permissions: Permissions = field(default_factory=Permissions)
     faults: Faults = field(default_factory=Faults)
+    rules_on: dict[str, bool] = field(default_factory=lambda: {"validation": True, "duplicates": True})
     deriving: Deriving = field(default_factory=lambda: Deriving({stage.label: stage for stage in STAGES}))
     tokens: dict[str, str] = field(default_factory=dict)  # access token -> user id
     cursors: dict[str, Any] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)
+    deploys: dict[str, Any] = field(default_factory=dict)  # deploys and retrieves of metadata by id
+    deploying: RLock = field(default_factory=RLock)  # one change of metadata at a time
     used_requests: int = 0
     corporate: str | None = None  # ISO code that rates are against; None with a single currency
     lock: RLock = field(default_factory=RLock)
@@ -146,7 +149,7 @@ class Org:
         """What SOQL may need to know."""
         return World(
             self.visible, self.clock.today(), self.clock.start_of, self.deriving.fiscal_month,
-            self.deriving.fiscal_by_start, self.features.dated_rates,
+            self.deriving.fiscal_by_start, self.features.dated_rates, self.schema, self.clock.now(),
         )  # fmt: skip
 
     def next_id(self, prefix: str) -> str:

@@ -12,8 +12,10 @@ from crmsync.sandbox import merging
 from crmsync.sandbox.answers import ApiError, not_found
 from crmsync.sandbox.faults import twist
 from crmsync.sandbox.ids import to_18
+from crmsync.sandbox.person_accounts import keep_contact, named_person
 from crmsync.sandbox.schema import Field, Schema, SObject
 from crmsync.sandbox.store import collation
+from crmsync.sandbox.validation import Priors, Rulebook, check_duplicates, check_kind_values, guarded
 from crmsync.sandbox.values import Stored, from_json
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Rows:
     connection: sqlite3.Connection
     stamp: str
     changed: list[tuple[str, str]] = field(default_factory=list)
+    _rulebooks: dict[str, Rulebook] = field(default_factory=dict)
 
     def create(self, sobject: SObject, given: Mapping[str, Any], convert: Convert = from_json) -> str:
         """The id of the new record. Errors: ApiError with the code and text of the refusal."""
@@ -48,11 +51,23 @@ class Rows:
         seen, sobject = sobject, self._whole(sobject)
         twist().refuse_row(f"new {sobject.name} {len(self.changed)}")
         values = self._values(seen, given, convert, creating=True)
+        values |= named_person(self, sobject, values, {})
         chosen = frozenset(values)
         row = self._defaults(sobject) | values
         self._require(sobject, row)
         row |= self.org.deriving.derived(sobject.name, row, chosen)
         self._refuse_duplicates(sobject, row, None)
+        check_kind_values(self, sobject, row.get("RecordTypeId"), row)
+        with guarded(self, sobject):
+            record_id = self.insert(sobject, row)
+            if self.org.features.person_accounts and sobject.name == "Account":
+                keep_contact(self, record_id, row)
+            self._check_rules(sobject, record_id, None, values)
+        return record_id
+
+    def insert(self, sobject: SObject, row: Mapping[str, Any]) -> str:
+        """The id of a record with these stored values, and defaults for the rest, made without any check."""
+        row = self._defaults(sobject) | dict(row)
         row["Id"] = self.org.next_id(sobject.prefix)
         _name_record(self.org, sobject, row)
         kept = {known.name for known in sobject.stored()}
@@ -62,8 +77,32 @@ class Rows:
         self.connection.execute(
             f'INSERT INTO "{sobject.name}" ({listed}) VALUES ({marks})', [row[name] for name in names]
         )
-        self.changed.append((sobject.name, row["Id"]))
+        self._changed(sobject, str(row["Id"]))
         return str(row["Id"])
+
+    def _changed(self, sobject: SObject, record_id: str) -> None:
+        """Note the change, and move the stamps of masters that sum the record up."""
+        self.changed.append((sobject.name, record_id))
+        for link, master in self.org.schema.summed_by(sobject):
+            self.connection.execute(
+                f'UPDATE "{master.name}" SET "SystemModstamp" = ? WHERE "Id" = '
+                f'(SELECT "{link.name}" FROM "{sobject.name}" WHERE "Id" = ?)', [self.stamp, record_id],
+            )  # fmt: skip
+
+    def _rulebook(self, sobject: SObject) -> Rulebook | None:
+        if not sobject.rules or not self.org.rules_on["validation"]:
+            return None
+        if sobject.name not in self._rulebooks:
+            self._rulebooks[sobject.name] = Rulebook(self.org, sobject)
+        return self._rulebooks[sobject.name]
+
+    def _check_rules(self, sobject: SObject, record_id: str, priors: Priors | None, values: Mapping[str, Any]) -> None:
+        """Errors: ApiError when the stored record breaks a rule; `priors` is None for a new record."""
+        book = self._rulebook(sobject)
+        if book is not None:
+            book.check(self.connection, record_id, book.new() if priors is None else priors)
+        if sobject.duplicate_rules and self.org.rules_on["duplicates"]:
+            check_duplicates(self, sobject, record_id, priors is None, values)
 
     def update(self, sobject: SObject, record_id: str, given: Mapping[str, Any], convert: Convert = from_json) -> str:
         """The id of the updated record. Errors: ApiError."""
@@ -75,6 +114,7 @@ class Rows:
             raise _no_access()
         twist().refuse_row(found)
         values = self._values(seen, given, convert, creating=False)
+        values |= self._named_again(sobject, found, values)
         self._require_kept(sobject, values)
         chosen = frozenset(values)
         if self.org.deriving.needs(sobject.name, chosen):
@@ -88,9 +128,35 @@ class Rows:
             )
             values |= self.org.deriving.derived(sobject.name, dict(zip(parts, before, strict=True)) | values, stays)
         self._refuse_duplicates(sobject, values, found)
-        self.keep(sobject, found, values | self.modified(sobject))
-        self.changed.append((sobject.name, found))
+        self._check_kind(sobject, found, values)
+        book = self._rulebook(sobject)
+        priors = book.priors(self.connection, found) if book else {}
+        with guarded(self, sobject):
+            self.keep(sobject, found, values | self.modified(sobject))
+            if self.org.features.person_accounts and sobject.name == "Account":
+                keep_contact(self, found, values)
+            self._check_rules(sobject, found, priors, values)
+        self._changed(sobject, found)
         return found
+
+    def _check_kind(self, sobject: SObject, record_id: str, values: Mapping[str, Any]) -> None:
+        """Values by record type: of the given picklists, or of all of them when the type changes."""
+        if not any(kind.values for kind in sobject.kinds):
+            return
+        names = ["RecordTypeId", *dict.fromkeys(name for kind in sobject.kinds for name, _ in kind.values)]
+        listed = ", ".join(f'"{name}"' for name in names)
+        row = self.connection.execute(f'SELECT {listed} FROM "{sobject.name}" WHERE "Id" = ?', [record_id]).fetchone()
+        after = dict(zip(names, row, strict=True)) | dict(values)
+        checked = after if "RecordTypeId" in values else values
+        check_kind_values(self, sobject, after["RecordTypeId"], checked)
+
+    def _named_again(self, sobject: SObject, record_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        if not self.org.features.person_accounts or sobject.name != "Account":
+            return {}
+        names = ("IsPersonAccount", "FirstName", "LastName")
+        listed = ", ".join(f'"{name}"' for name in names)
+        row = self.connection.execute(f'SELECT {listed} FROM "Account" WHERE "Id" = ?', [record_id]).fetchone()
+        return named_person(self, sobject, values, dict(zip(names, row, strict=True)))
 
     def upsert(
         self,
@@ -315,7 +381,7 @@ class Rows:
             self.connection.execute(f'DELETE FROM "{sobject.name}" WHERE "Id" = ?', [record_id])
         else:
             self.keep(sobject, record_id, {"IsDeleted": 1} | self.modified(sobject))
-        self.changed.append((sobject.name, record_id))
+        self._changed(sobject, record_id)
 
 
 def _no_access() -> ApiError:

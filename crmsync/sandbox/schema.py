@@ -248,6 +248,7 @@ class Schema:
             self.objects[sobject.name.lower()] = sobject
         self._prefixes = {sobject.prefix: sobject for sobject in self.objects.values()}
         self._children: dict[str, tuple[Child, ...]] = {}
+        self._summed: dict[str, tuple[tuple[Field, SObject], ...]] = {}
 
     def __iter__(self) -> Iterator[SObject]:
         return iter(self.objects.values())
@@ -259,6 +260,18 @@ class Schema:
     def of_id(self, record_id: str) -> SObject | None:
         """The object that a record id belongs to, by its key prefix."""
         return self._prefixes.get(record_id[:3])
+
+    def summed_by(self, child: SObject) -> tuple[tuple[Field, SObject], ...]:
+        """The masters that have a roll-up summary over an object, each with the field that refers to it."""
+        if child.name not in self._summed:
+            found = {
+                (known.roll_up.link.lower(), master.name): (child.by_name[known.roll_up.link.lower()], master)
+                for master in self
+                for known in master.fields
+                if known.roll_up is not None and known.roll_up.child == child.name
+            }
+            self._summed[child.name] = tuple(found.values())
+        return self._summed[child.name]
 
     def children_of(self, parent: SObject) -> tuple[Child, ...]:
         """Every reference field that points at `parent`, ordered by child object."""

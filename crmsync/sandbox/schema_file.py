@@ -10,15 +10,35 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from crmsync.sandbox.schema import Choice, Field, Schema, SObject
-from crmsync.sandbox.standard import Features, audit_fields, owner_field, standard_objects, with_currency
+from crmsync.sandbox.schema_lines import LinedDefinition, lines_of, with_line
+from crmsync.sandbox.schema_rules import (
+    DUPLICATE_KEYS,
+    FORMULA_TYPES,
+    KIND_KEYS,
+    RULE_KEYS,
+    check_calculations,
+    make_duplicate_rule,
+    make_kind,
+    make_roll_up,
+    make_rule,
+    with_roll_ups,
+)
+from crmsync.sandbox.standard import (
+    Features,
+    audit_fields,
+    owner_field,
+    record_type_field,
+    standard_objects,
+    with_currency,
+)
 
 MAX_FILE = 1024 * 1024
 _PREFIX = re.compile(r"[0-9A-Za-z]{3}\Z")
 _API_NAME = re.compile(r"[A-Za-z]\w*__c\Z")
-_OBJECT_KEYS = {
+OBJECT_KEYS = {
     "label", "pluralLabel", "fields", "nameField", "description", "sharingModel", "deploymentStatus", "enableBulkApi",
     "enableReports", "enableSharing", "enableStreamingApi", "enableHistory", "enableActivities", "enableSearch",
-    "externalSharingModel", "visibility", "fullName", "keyPrefix",
+    "externalSharingModel", "visibility", "fullName", "keyPrefix", "validationRules", "recordTypes", "duplicateRules",
 }  # fmt: skip
 _FIELD_KEYS = {
     "fullName", "label", "type", "length", "precision", "scale", "required", "unique", "externalId", "caseSensitive",
@@ -27,17 +47,19 @@ _FIELD_KEYS = {
     "startingNumber",
     "description", "inlineHelpText", "trackHistory", "trackTrending", "trackFeedHistory", "displayLocationInDecimal",
     "businessStatus", "complianceGroup", "securityClassification", "populateExistingRows", "maskChar", "maskType",
+    "formula", "formulaTreatBlanksAs", "summaryOperation", "summarizedField", "summaryForeignKey", "summaryFilterItems",
 }  # fmt: skip
 _TYPES = {
     "Text": "string", "TextArea": "textarea", "LongTextArea": "textarea", "Html": "textarea", "Email": "email",
     "Phone": "phone", "Url": "url", "Picklist": "picklist", "MultiselectPicklist": "multipicklist",
     "Checkbox": "boolean", "Number": "double", "Currency": "currency", "Percent": "percent", "Date": "date",
     "DateTime": "datetime", "Time": "time", "Lookup": "reference", "MasterDetail": "reference", "AutoNumber": "string",
-    "EncryptedText": "string",
+    "EncryptedText": "string", "Summary": "double",
 }  # fmt: skip
 _LENGTHS = {"Text": 255, "TextArea": 255, "LongTextArea": 32768, "Html": 32768, "Email": 80, "Phone": 40, "Url": 255,
             "Picklist": 255, "MultiselectPicklist": 4099, "AutoNumber": 30, "EncryptedText": 175}  # fmt: skip
 _NUMBERS = ("Number", "Currency", "Percent")
+_FORMULA_LENGTH = 1_300
 
 
 class SchemaError(Exception):
@@ -52,7 +74,9 @@ def read_schema_file(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_FILE:
             raise SchemaError(f"{path}: larger than 1 MiB")
-        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        found = YAML(typ="safe", pure=True).load(text)
+        lines = lines_of(YAML(typ="safe", pure=True).compose(text))
     except UnicodeDecodeError:
         raise SchemaError(f"{path}: is not UTF-8 text") from None
     except OSError as error:
@@ -64,27 +88,72 @@ def read_schema_file(path: Path) -> dict[str, Any]:
         raise SchemaError(f"{path}: is not YAML: {error}") from None
     if not isinstance(found, dict):
         raise SchemaError(f"{path}: must be a mapping with the key `objects`")
-    return found
+    return LinedDefinition(found, lines)
 
 
 def make_schema(definition: Mapping[str, Any], features: Features, source: str = "schema") -> Schema:
-    """Standard objects plus those of the definition. Errors: SchemaError naming object, field and property."""
-    _only(definition, {"objects"}, source)
+    """Standard objects plus those of the definition.
+
+    Errors: SchemaError naming object, field and property, and the line where the definition is that of a file.
+    """
+    try:
+        return _made_schema(definition, features, source)
+    except SchemaError as error:
+        raise SchemaError(with_line(str(error), source, getattr(definition, "lines", {}))) from None
+
+
+def features_of(definition: Mapping[str, Any], source: str) -> dict[str, bool]:
+    """What the definition switches on beside what the data show. Errors: SchemaError."""
+    try:
+        given = _mapping(definition.get("features") or {}, f"{source}: features")
+        _only(given, {"person_accounts"}, f"{source}: features")
+        return {str(name): _yes_no(value, f"{source}: features.{name}") for name, value in given.items()}
+    except SchemaError as error:
+        raise SchemaError(with_line(str(error), source, getattr(definition, "lines", {}))) from None
+
+
+def _made_schema(definition: Mapping[str, Any], features: Features, source: str) -> Schema:
+    _only(definition, {"objects", "features"}, source)
+    features_of(definition, source)
     objects = {sobject.name.lower(): sobject for sobject in standard_objects(features)}
     listed = _mapping(definition.get("objects") or {}, f"{source}: objects")
     prefixes = _free_prefixes(listed.values())
     for name, body in listed.items():
         where = f"{source}: {name}"
         body = _mapping(body or {}, where)
-        _only(body, _OBJECT_KEYS, where)
+        _only(body, OBJECT_KEYS, where)
         known = objects.get(str(name).lower())
         if known is None:
             known = _custom_object(str(name), body, prefixes, features, where)
         made = [_field(str(field), _mapping(given or {}, f"{where}.{field}"), f"{where}.{field}")
                 for field, given in _mapping(body.get("fields") or {}, f"{where}.fields").items()]  # fmt: skip
-        objects[str(name).lower()] = _extended(known, made, where)
+        objects[str(name).lower()] = _with_rules(_extended(known, made, where), body, where)
     _check_targets(objects, source)
-    return Schema(objects.values(), features.multi_currency)
+
+    def place(sobject: str, name: str) -> str:
+        return f"{source}: {sobject}.{name}"
+
+    schema = Schema(with_roll_ups(objects, place, SchemaError).values(), features.multi_currency)
+    check_calculations(schema, place, SchemaError)
+    return schema
+
+
+def _with_rules(sobject: SObject, body: Mapping[str, Any], where: str) -> SObject:
+    """The object with its validation rules, duplicate rules and record types."""
+
+    def entries(key: str, known: set[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+        for name, given in _mapping(body.get(key) or {}, f"{where}.{key}").items():
+            place = f"{where}.{key}.{name}"
+            given = _mapping(given or {}, place)
+            _only(given, known, place)
+            yield str(name), given, place
+
+    rules = [make_rule(*entry, SchemaError) for entry in entries("validationRules", RULE_KEYS)]
+    twins = [make_duplicate_rule(sobject, *entry, SchemaError) for entry in entries("duplicateRules", DUPLICATE_KEYS)]
+    kinds = [make_kind(sobject, *entry, SchemaError) for entry in entries("recordTypes", KIND_KEYS)]
+    if kinds and not sobject.record_types:
+        sobject = replace(sobject, fields=(*sobject.fields, record_type_field()), record_types=True)
+    return replace(sobject, rules=tuple(rules), duplicate_rules=tuple(twins), kinds=tuple(kinds))
 
 
 def _free_prefixes(bodies: Iterable[Any]) -> Iterator[str]:
@@ -155,7 +224,28 @@ def _field(name: str, given: Mapping[str, Any], where: str) -> Field:
         nillable=not flags["required"] and kind not in ("Checkbox", "MasterDetail"), unique=flags["unique"],
         external_id=flags["externalId"], id_lookup=flags["externalId"], case_sensitive=flags["caseSensitive"],
     )  # fmt: skip
-    return replace(made, **_type_properties(name, str(kind), given, where))
+    made = replace(made, **_type_properties(name, str(kind), given, where))
+    return _calculated(made, given, str(kind), where) if "formula" in given or kind == "Summary" else made
+
+
+def _calculated(made: Field, given: Mapping[str, Any], kind: str, where: str) -> Field:
+    """The field as a formula or a roll-up summary: read only, and never empty by rule."""
+    plain: dict[str, Any] = {
+        "createable": False, "updateable": False, "nillable": made.kind != "flag", "defaulted_on_create": False,
+        "default": None,
+    }  # fmt: skip
+    if kind == "Summary":
+        return replace(made, **plain, roll_up=make_roll_up(given, where, SchemaError))
+    formula, blanks = given.get("formula"), given.get("formulaTreatBlanksAs", "BlankAsZero")
+    if kind not in FORMULA_TYPES:
+        raise SchemaError(f"{where}: a formula has the type {', '.join(FORMULA_TYPES)}, not {kind}")
+    if not isinstance(formula, str) or not formula.strip():
+        raise SchemaError(f"{where}.formula: {formula!r:.40} is not a formula")
+    if blanks not in ("BlankAsZero", "BlankAsBlank"):
+        raise SchemaError(f"{where}.formulaTreatBlanksAs: {blanks!r:.40} is not BlankAsZero or BlankAsBlank")
+    if kind == "Text":
+        plain["length"] = _FORMULA_LENGTH
+    return replace(made, **plain, formula=formula, blank_as_zero=blanks == "BlankAsZero")
 
 
 def _type_properties(name: str, kind: str, given: Mapping[str, Any], where: str) -> dict[str, Any]:

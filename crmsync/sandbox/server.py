@@ -36,6 +36,7 @@ from crmsync.sandbox.routes import Door, find_door, is_side_door
 from crmsync.sandbox.schema_file import SchemaError
 from crmsync.sandbox.store import StateError
 from crmsync.sandbox.users import act_as
+from crmsync.sandbox.validation import allow_duplicates
 
 MOST_URI = 16_384
 _TOO_LONG = (
@@ -115,6 +116,8 @@ class OrgApp:
         headers = call.headers
         if door.login:
             act_as(check_login(self.org, call))
+        if "sforce-duplicate-rule-header" in headers:
+            allow_duplicates(headers["sforce-duplicate-rule-header"])
         try:
             if door.uploads:
                 call.upload = await self._uploaded(request)

@@ -53,6 +53,18 @@ def change(org: Org, call: Call) -> Answer:
     return Answer({kind: change_as_person(org, kind, body[kind]) for kind in kinds})
 
 
+def set_rules(org: Org, call: Call) -> Answer:
+    """PUT `/__sandbox/rules` {validation, duplicates}: switch all rules of a kind on or off. Errors: ApiError."""
+    body = call.json_object()
+    for name, on in body.items():
+        if name not in org.rules_on or not isinstance(on, bool):
+            raise ApiError(
+                400, "INVALID_FIELD", f"rules: {name}: {on!r:.40}; known are {', '.join(org.rules_on)}: true or false"
+            )
+    org.rules_on |= body
+    return Answer(dict(org.rules_on))
+
+
 def login(org: Org, call: Call) -> Answer:
     """PUT `/__sandbox/login` {username}: an access token of that user. Errors: ApiError 404, or 400 if inactive."""
     username = call.json_object().get("username")

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from crmsync.sandbox.person_accounts import with_persons
 from crmsync.sandbox.schema import Choice, Field, SObject
 from crmsync.sandbox.setup_objects import SETUP
 from crmsync.sandbox.standard_objects import STANDARD
@@ -21,13 +22,15 @@ class Features:
 
     multi_currency: bool = False
     dated_rates: bool = False
+    person_accounts: bool = False
 
 
 def standard_objects(features: Features) -> list[SObject]:
     """Every standard object that an org with these features has."""
     made = (_object(block) for block in _blocks())
     kept = [made_one for made_one in made if _switched_on(made_one[1], features)]
-    return [with_currency(sobject) if features.multi_currency else sobject for sobject, _ in kept]
+    found = [with_currency(sobject) if features.multi_currency else sobject for sobject, _ in kept]
+    return [with_persons(sobject) for sobject in found] if features.person_accounts else found
 
 
 def _blocks() -> list[str]:
@@ -49,7 +52,7 @@ def _object(block: str) -> tuple[SObject, list[str]]:
     if "lasting" in options:
         added = [field for field in added if field.name != "IsDeleted"]
     owner = [owner_field()] if "owned" in options else []
-    types = [_record_type()] if "types" in options else []
+    types = [record_type_field()] if "types" in options else []
     free = "fixed" not in options and "multi" not in options
     sobject = SObject(
         name, label, plural, prefix, (*added[:1], *own, *types, *owner, *added[1:]),
@@ -156,7 +159,8 @@ def with_currency(sobject: SObject) -> SObject:
     return replace(sobject, fields=(*sobject.fields, currency))
 
 
-def _record_type() -> Field:
+def record_type_field() -> Field:
+    """The record type of the record."""
     return Field(
         "RecordTypeId",
         "Record Type ID",

@@ -171,7 +171,7 @@ def test_bad_data_is_refused_by_file_line_and_value(tmp_path: Path, files: Files
 
 
 BAD_SCHEMAS = {
-    "objects: [1]": "objects: must be a mapping",
+    "objects: {Account: [1]}": "Account: must be a mapping",
     "object: {}": "`object` is not known here; did you mean objects?",
     "objects: {Cert: {}}": "Cert: is no standard object",
     "objects: {Account: {fields: {Key: {type: Text}}}}": "Account.Key: a custom field's name",
@@ -183,7 +183,7 @@ BAD_SCHEMAS = {
     "object; did you mean Account?",
     "objects: {Account: {fields: {K__c: {type: Lookup}}}}": "Account.K__c: referenceTo is missing",
     "objects: {Account: {fields: {K__c: {type: Text}, k__c: {type: Text}}}}": "Account.k__c: the object has this field",
-    "objects: {Account: {fields: {K__c: {type: Text, formula: x}}}}": "Account.K__c: `formula` is not known here",
+    "objects: {Account: {fields: {K__c: {type: Text, formulas: x}}}}": "Account.K__c: `formulas` is not known here",
 }
 
 
@@ -191,7 +191,7 @@ BAD_SCHEMAS = {
 def test_a_bad_schema_is_refused_by_object_and_property(tmp_path: Path, schema: str, message: str) -> None:
     with pytest.raises(SchemaError) as refusal:
         open_org(OPTIONS, write_files(tmp_path, {"schema.yaml": schema}))
-    assert str(refusal.value).startswith(f"schema.yaml: {message}")
+    assert str(refusal.value).startswith(f"schema.yaml:1: {message}")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
+from crmsync.sandbox.formula_sql import Calculation
 from crmsync.sandbox.schema import Field, Kind, Schema, SObject
 from crmsync.sandbox.soql.refusals import malformed, no_column, no_relationship, no_type, refuse_at
 from crmsync.sandbox.soql.tree import Function, Operand, Path
@@ -25,6 +26,8 @@ class World:
     fiscal_month: int = 1
     fiscal_by_start: bool = False
     dated_rates: bool = False
+    whole: Schema | None = None  # with what the user may not see
+    now: str = "2026-01-01T00:00:00.000"
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,18 @@ class Scope:
         found = sobject.field(name)
         if found is None or found.hidden:
             raise no_column(self.soql, path.at, name, sobject.name)
-        sql = compound_sql(sobject, found, alias) if found.kind == "compound" else f'{alias}."{found.name}"'
+        if found.calculated:
+            sql = self._calculated(sobject, found, alias)
+        else:
+            sql = compound_sql(sobject, found, alias) if found.kind == "compound" else f'{alias}."{found.name}"'
         return Term(sql, found.kind, (*done, found.name), found, found.scale, alias)
+
+    def _calculated(self, sobject: SObject, found: Field, alias: str) -> str:
+        """SQL of a formula or roll-up, which reads fields that the user may not see."""
+        world = self.world
+        whole = world.whole or world.schema
+        calculation = Calculation(whole, world.today.isoformat(), world.now)
+        return calculation.field_sql(whole.find(sobject.name) or sobject, found, alias)
 
     def _join(self, alias: str, link: Field, done: tuple[str, ...]) -> Joined:
         names = (*done, str(link.relationship))
