@@ -18,9 +18,10 @@ from crmsync.errors import ConfigError
 from crmsync.levelling import sql
 from crmsync.levelling.actions import next_actions
 from crmsync.levelling.engine import DuckDbEngine
-from crmsync.levelling.explain_metrics import told_metric, with_inputs
+from crmsync.levelling.explain_metrics import told_metrics
+from crmsync.levelling.explain_nodes import Node, names_of, with_inputs
 from crmsync.levelling.explain_text import lines_of
-from crmsync.levelling.explain_tiers import told_tiers, why_not
+from crmsync.levelling.explain_tiers import category_of, told_tiers, value_lacking, why_not
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.override_entries import with_entries
 from crmsync.levelling.spine import Day, Spine
@@ -94,17 +95,29 @@ def _explained(day: Day, partner_id: str, category: str | None, wanted_tier: str
     levelling, names = day.levelling, day.names[NOW]
     standings = []
     for row in mine:
-        told = row | {"tiers": told_tiers(levelling, names, row)}
+        told = row | {"tiers": told_tiers(levelling, names, row), "without": value_lacking(levelling, row)}
         told["next_actions"] = next_actions(levelling, partner_id, row)
         if wanted_tier is not None:
             told["why_not"] = why_not(levelling, told, wanted_tier)
         standings.append(told)
-    used = dict.fromkeys(entry["metric"] for row in standings for tier in row["tiers"] for entry in tier["criteria"])
-    values = mine[0]["metrics"]
-    metrics = {
-        key: told_metric(levelling, names, key, partner_id, values[key]) for key in with_inputs(levelling.program, used)
-    }
+    metrics = told_metrics(levelling, names, _derived(levelling, standings), partner_id)
     return Explanation(levelling.program.key, levelling.days.as_of, partner_id, tuple(standings), metrics)
+
+
+def _derived(levelling: Levelling, standings: Sequence[Mapping[str, Any]]) -> list[Node]:
+    """The metrics of all criteria, each as its standing sees it. Tells each criterion which it `comes_from`."""
+    of_entries: list[tuple[dict[str, Any], Node | None]] = []
+    for row in standings:
+        category, split = category_of(levelling, row)
+        unknown = levelling.spots.split if row["without"] else frozenset()
+        for entry in (entry for tier in row["tiers"] for entry in tier["criteria"]):
+            seen = Node.seen(levelling, entry["metric"], split, category)
+            of_entries.append((entry, None if entry["metric"] in unknown else seen))
+    nodes = list(dict.fromkeys(node for _, node in of_entries if node is not None))
+    named = names_of(with_inputs(levelling, nodes))
+    for entry, node in of_entries:
+        entry["comes_from"] = named[node] if node is not None else None
+    return nodes
 
 
 def _rows_of(day: Day, standings: pa.Table, partner_id: str, category: str | None) -> list[dict[str, Any]]:

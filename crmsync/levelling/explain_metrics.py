@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, GroupsAtom, atoms_needed, bounds_of
+from crmsync.levelling.criteria import LIMITS
+from crmsync.levelling.explain_nodes import Node, names_of, with_inputs
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures
 from crmsync.levelling.reach import head_of, reach_of, subtrees
 from crmsync.levelling.rows import TIE
 from crmsync.levelling.scans import as_words, fixed_bounds, in_window, source_of
-from crmsync.levelling.spots import NOW, Spot, inputs_of
+from crmsync.levelling.values import show
 from crmsync.levelling.windows import partner_dates
+from crmsync.programs.guide_words import counted
 from crmsync.programs.program import (
     Bands,
     BestOf,
@@ -35,11 +39,10 @@ from crmsync.programs.program import (
     Linear,
     Metric,
     OtherMetric,
-    Period,
     PerUnit,
     Points,
-    Program,
     RollsUp,
+    Unit,
 )
 
 ROLLED = {
@@ -52,39 +55,58 @@ ROLLED = {
 GIVEN = frozenset({RollsUp.BEST, RollsUp.FAMILY_BEST, RollsUp.INHERIT})
 
 
-def with_inputs(program: Program, keys: Sequence[str] | dict[str, None]) -> list[str]:
-    """Metrics with what they are built on, each once, what is built first."""
-    found: dict[str, None] = {}
-
-    def visit(key: str) -> None:
-        if key not in found:
-            found[key] = None
-            for other in inputs_of(program, program.metrics[key]):
-                visit(other)
-
-    for key in keys:
-        visit(key)
-    return list(found)
-
-
-def told_metric(levelling: Levelling, names: Measures, key: str, partner_id: str, value: object) -> dict[str, Any]:
-    """One metric of a partner. `records`: those that count, of a metric counted from rows; `groups`: the values and
-    their conditions; `given_by`: the account whose value it is, where the best of several counts."""
-    metric = levelling.program.metrics[key]
-    told: dict[str, Any] = {
-        "label": metric.label,
-        "unit": metric.unit.value,
-        "value": value,
-        "line": metric.line,
-        "built_on": inputs_of(levelling.program, metric),
-        "how": how_words(metric),
+def told_metrics(
+    levelling: Levelling, names: Measures, nodes: Iterable[Node], partner_id: str
+) -> dict[str, dict[str, Any]]:
+    """Metrics with what they are built on, by name. `records`: those that count, of a metric counted from rows;
+    `groups`: the values and their conditions; `given_by`: the account whose value it is, where the best counts."""
+    found = with_inputs(levelling, nodes)
+    named = names_of(found)
+    shown = {}
+    for node, name in named.items():
+        value = node.value(names)
+        shown[name] = value.sql if node.metric(levelling).unit is Unit.YES_NO else show(value)
+    values = of_partner(levelling, shown, partner_id)
+    return {
+        name: {
+            "metric": node.key,
+            "label": node.metric(levelling).label,
+            "unit": node.metric(levelling).unit.value,
+            "value": values[name],
+            "line": node.metric(levelling).line,
+            "built_on": [named[one] for one in node.inputs(levelling)],
+            "how": how_words(node.metric(levelling)),
+            **_counted(levelling, names, node, partner_id),
+        }
+        for node, name in named.items()
     }
+
+
+def of_partner(levelling: Levelling, values: Mapping[str, sql.Sql], partner_id: str) -> dict[str, Any]:
+    """The values of one partner, computed over the measures."""
+    if not values:
+        return {}
+    levelling.engine.register(LIMITS, levelling.limits.table())
+    query = sql.select(
+        sql.columns(values),
+        sql.table("measures"),
+        [("cross", sql.table(LIMITS), sql.true())],
+        sql.eq(sql.col("partner_id"), sql.text(partner_id)),
+    )
+    rows = levelling.engine.read(query).to_pylist()
+    return rows[0] if rows else dict.fromkeys(values)
+
+
+def _counted(levelling: Levelling, names: Measures, node: Node, partner_id: str) -> dict[str, Any]:
+    """Where a metric comes from, as far as records or other accounts give it."""
+    metric = node.metric(levelling)
+    told: dict[str, Any] = {}
     if metric.rolls_up in GIVEN and not levelling.flat:
-        told["given_by"] = _giver(levelling, names, metric, partner_id)
+        told["given_by"] = _giver(levelling, node.value(names).sql, metric, partner_id)
     if isinstance(metric.source, FromRows):
-        return told | _records(levelling, metric, metric.source, partner_id)
+        return told | _records(levelling, node, metric.source, partner_id)
     if isinstance(metric.source, FromGroups):
-        return told | {"groups": _groups(levelling, metric, metric.source, partner_id)}
+        return told | {"groups": _groups(levelling, node, metric.source, partner_id)}
     return told
 
 
@@ -109,7 +131,9 @@ def _source_words(metric: Metric) -> str:
         case FromFormula(formula=formula):
             return formula.text
         case FromPast(metric=other, shift=shift, relative=relative):
-            return f"{'growth' if relative else 'change'} of {other} versus {_words(shift.count, shift.period)} earlier"
+            return (
+                f"{'growth' if relative else 'change'} of {other} versus {counted(shift.count, shift.period)} earlier"
+            )
         case FromGroups(of=of, having=having, share=share):
             what = "share of the values" if share else "values"
             return f"{what} of {of} with {' and '.join(_condition(one) for one in having)}"
@@ -173,14 +197,10 @@ def _rank_words(rank: FromRank) -> str:
     return f"{'percentile' if rank.percentile else 'rank'} of {rank.metric}{where}{condition}"
 
 
-def _words(count: int, period: Period) -> str:
-    return f"1 {period.value.rstrip('s')}" if count == 1 else f"{count} {period.value}"
-
-
 # --- whose value it is
 
 
-def _giver(levelling: Levelling, names: Measures, metric: Metric, partner_id: str) -> str | None:
+def _giver(levelling: Levelling, value: sql.Sql, metric: Metric, partner_id: str) -> str | None:
     """The account whose value the partner has: the one furthest from it that has the same value."""
     match metric.rolls_up:
         case RollsUp.BEST:
@@ -189,7 +209,6 @@ def _giver(levelling: Levelling, names: Measures, metric: Metric, partner_id: st
             pairs, mine, theirs = subtrees(levelling, metric.rolls_up_where), "member", "ancestor"
         case _:
             return None
-    value = names.metric(metric.key).sql
     accounts = sql.select([sql.col("partner_id"), sql.named(value, "value")], sql.table("measures"))
     match_ = sql.eq(sql.col(theirs, "c"), sql.col("partner_id", "v"))
     query = sql.select(
@@ -217,10 +236,11 @@ def _below(levelling: Levelling, accounts: Sequence[str], mine: str, theirs: str
 # --- records
 
 
-def _groups(levelling: Levelling, metric: Metric, source: FromGroups, partner_id: str) -> list[dict[str, Any]]:
+def _groups(levelling: Levelling, node: Node, source: FromGroups, partner_id: str) -> list[dict[str, Any]]:
     """The records of each condition, by value of the column."""
-    atoms = atoms_needed(levelling.spots, [(metric.key, Spot(NOW))], levelling.validity()).values()
+    atoms = atoms_needed(levelling.spots, [(node.key, node.spot)], levelling.validity()).values()
     (atom,) = (one for one in atoms if isinstance(one, GroupsAtom))
+    windows = [_window(levelling, one, partner_id) for one in atom.conditions]
     found: dict[str, dict[str, Any]] = {}
     for number, one in enumerate(atom.conditions):
         file = levelling.snapshot.tables.get(one.source.table)
@@ -229,20 +249,25 @@ def _groups(levelling: Levelling, metric: Metric, source: FromGroups, partner_id
         for record in _counting(levelling, one, partner_id, file.expires_on_is_last_day, source.of):
             if record["group"]:
                 group = found.setdefault(record["group"], {"value": record["group"], "conditions": []})
-                _condition_of(group, number, source, len(atom.conditions))["records"].append(record)
+                _condition_of(group, number, source, windows)["records"].append(record)
     return [found[value] for value in sorted(found)]
 
 
-def _condition_of(group: dict[str, Any], number: int, source: FromGroups, count: int) -> dict[str, Any]:
+def _condition_of(
+    group: dict[str, Any], number: int, source: FromGroups, windows: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     if not group["conditions"]:
-        group["conditions"] = [{"asks": _condition(one), "records": []} for one in source.having[:count]]
+        group["conditions"] = [
+            {"asks": _condition(one), "window": window, "records": []}
+            for one, window in zip(source.having, windows, strict=True)
+        ]
     condition: dict[str, Any] = group["conditions"][number]
     return condition
 
 
-def _records(levelling: Levelling, metric: Metric, source: FromRows, partner_id: str) -> dict[str, Any]:
+def _records(levelling: Levelling, node: Node, source: FromRows, partner_id: str) -> dict[str, Any]:
     file = levelling.snapshot.tables.get(source.table)
-    (atom,) = atoms_needed(levelling.spots, [(metric.key, Spot(NOW))], levelling.validity()).values()
+    (atom,) = atoms_needed(levelling.spots, [(node.key, node.spot)], levelling.validity()).values()
     assert isinstance(atom, Atom)
     told: dict[str, Any] = {"window": _window(levelling, atom, partner_id), "records": []}
     if file is None:
@@ -275,11 +300,15 @@ def _counting(
         "partner_id": sql.col("member", "f"),
         "date": columns.day,
         "value": sql.cast(columns.value, sql.TEXT) if columns.value is not None else sql.null(sql.TEXT),
+        "lost": sql.coalesce(columns.lost, sql.false()) if columns.lost is not None else sql.false(),
     }
     if group is not None:
         shown["group"] = sql.col("group", "f")
     counts = in_window(atom, columns, limits, last_day, levelling.days.as_of)
     account = head_of(levelling, partner_id, reach)
+    if columns.lost is not None:  # also those whose condition hangs on what was not found
+        lost = in_window(atom, replace(columns, condition=columns.lost), limits, last_day, levelling.days.as_of)
+        counts = sql.or_(counts, lost)
     mine = sql.and_(sql.eq(sql.col("partner_id", "f"), sql.text(account)), counts)
     query = sql.select(sql.columns(shown), source.relation, where=mine, order=[sql.col("date"), sql.col("id")])
     records: list[dict[str, Any]] = levelling.engine.read(query).to_pylist()
@@ -292,7 +321,8 @@ def _window(levelling: Levelling, atom: Atom, partner_id: str) -> dict[str, Any]
         return {}
     limits = bounds_of(atom, levelling.days.as_of, levelling.days, dates)
     if isinstance(atom.window, InForce):
-        return {"in_force_on": limits.end}
+        tail = atom.window.tail
+        return {"in_force_on": limits.end} | ({"or_ended_within": counted(tail.count, tail.period)} if tail else {})
     return {"from": limits.start, "until": limits.end}
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
+
+from crmsync.levelling.explain_tiers import waiting_words
+from crmsync.levelling.gap import NEEDS
+from crmsync.programs.program import Comparison
 
 SHOWN_RECORDS = 20
 SHOWN_PATHS = 8
@@ -32,7 +37,7 @@ def _drawn(branches: Sequence[Branch], indent: str) -> Iterator[str]:
 def _standing(row: Mapping[str, Any], metrics: Metrics, seen: set[str]) -> Branch:
     below: list[Branch] = []
     if "why_not" in row:
-        below.append(_why_not(row["why_not"]))
+        below.append(_why_not(row["why_not"], metrics))
     below += [_tier(tier, metrics, seen) for tier in _worth_telling(row)]
     if row["gap_summary"]:
         below.append((f"to {row['next_tier']}: {row['gap_summary']}", ()))
@@ -42,6 +47,7 @@ def _standing(row: Mapping[str, Any], metrics: Metrics, seen: set[str]) -> Branc
     if benefits:
         below.append(("benefits: " + ", ".join(f"{name} {value}" for name, value in benefits.items()), ()))
     of = f", by its numbers in {row['per_value']}" if row["per_value"] else ""
+    of = of or (f", without a record that has a {row['without']}" if row["without"] else "")
     return f"category {row['category']}: {_tier_words(row)}{of}", below
 
 
@@ -70,57 +76,84 @@ def _tier(tier: Mapping[str, Any], metrics: Metrics, seen: set[str]) -> Branch:
     below = [] if tree is None else [_part(tree, metrics, seen)]
     if below and tree["junction"] == "all":
         below = list(below[0][1])
-    return f"{tier['label']}{rule}: {_held(tier['held'])}", below
+    waits = f" {waiting_words(tier['sustained'])}" if tier["sustained"] else ""
+    return f"{tier['label']}{rule}: {_held(tier['held'])}{waits}", below
 
 
 def _part(tree: Mapping[str, Any], metrics: Metrics, seen: set[str]) -> Branch:
     if "entry" in tree:
         entry = tree["entry"]
-        below = [_metric(entry["metric"], metrics, seen)] if entry["metric"] in metrics else []
+        below = [_metric(entry["comes_from"], metrics, seen)] if entry["comes_from"] in metrics else []
         word = "undecided" if entry["undecided"] else "met    " if tree["held"] else "missing"
-        return f"{word} {_entry(entry)}", below
+        return f"{word} {_entry(entry, _unit(entry, metrics))}", below
     name = JUNCTIONS.get(tree["junction"]) or f"at least {tree['count']} of"
+    must = [_short(part) for part in tree["parts"] if part["path"] in tree["including"]]
+    name += f", with {' and '.join(must)} among them" if must else ""
     return f"{name}: {_held(tree['held'])}", [_part(part, metrics, seen) for part in tree["parts"]]
 
 
-def _entry(entry: Mapping[str, Any]) -> str:
+def _short(tree: Mapping[str, Any]) -> str:
+    """A criterion or group by its metric or its place."""
+    return str(tree["entry"]["metric"]) if "entry" in tree else f"[{tree['path']}]"
+
+
+def _unit(entry: Mapping[str, Any], metrics: Metrics) -> str:
+    metric = metrics.get(entry["comes_from"]) if entry["comes_from"] else None
+    return str(metric["unit"]) if metric is not None else ""
+
+
+def _entry(entry: Mapping[str, Any], unit: str) -> str:
     exempt = ", exempt" if entry.get("exempt") else ""
-    required = _told(entry["required"])
-    return f"{entry['metric']} = {_told(entry['value'])}, required {required}{exempt} [{entry['path']}]"
+    return f"{entry['metric']} = {_told(entry['value'], unit)}, {_required(entry, unit)}{exempt} [{entry['path']}]"
+
+
+def _required(entry: Mapping[str, Any], unit: str) -> str:
+    """What a criterion asks; inside `none` it must not hold."""
+    comparison = Comparison(entry["comparison"])
+    word = "" if comparison is Comparison.EQ and not entry["turned"] else NEEDS[comparison]
+    if entry["turned"]:
+        word = f"not {word or 'at least '}"
+    return f"required {word}{_told(entry['required'], unit)}"
 
 
 def _held(held: bool | None) -> str:
     return "undecided" if held is None else "holds" if held else "does not hold"
 
 
-def _told(value: object) -> str:
+def _told(value: object, unit: str = "") -> str:
+    """A value in words; percents in hundredths, cut so that 34.999 never reads as 35."""
     if value is None:
         return "unknown"
+    if unit == "percent":
+        return f"{(Decimal(str(value)) * 100).quantize(Decimal('0.01'), ROUND_DOWN).normalize():f} %"
     text = str(value)
     return {"true": "yes", "false": "no"}.get(text.lower(), text)
 
 
-def _why_not(told: Mapping[str, Any]) -> Branch:
+def _why_not(told: Mapping[str, Any], metrics: Metrics) -> Branch:
     if told["held"]:
         head = f"why not {told['label']}: its numbers are there"
     elif len(told["paths"]) == 1:
-        head = f"why not {told['label']}: {_missing(told['paths'][0])}"
+        head = f"why not {told['label']}: {_missing(told['paths'][0], metrics)}"
         return head, [(line, ()) for line in told["besides"]]
     else:
         head = f"why not {told['label']}: none of {len(told['paths'])} paths is met"
     below: list[Branch] = [(line, ()) for line in told["besides"]]
     if not told["held"]:
-        below += [(f"path {at}: {_missing(path)}", ()) for at, path in enumerate(told["paths"][:SHOWN_PATHS], 1)]
+        below += [
+            (f"path {at}: {_missing(path, metrics)}", ()) for at, path in enumerate(told["paths"][:SHOWN_PATHS], 1)
+        ]
         if len(told["paths"]) > SHOWN_PATHS:
             below.append((f"and {len(told['paths']) - SHOWN_PATHS} more paths (--json lists every one)", ()))
     return head, below
 
 
-def _missing(path: Mapping[str, Any]) -> str:
+def _missing(path: Mapping[str, Any], metrics: Metrics) -> str:
     lines = []
     for entry in path["missing"]:
-        distance = f", {entry['missing']} missing" if entry["missing"] is not None else ""
-        lines.append(f"{entry['metric']} = {_told(entry['value'])}, required {_told(entry['required'])}{distance}")
+        unit = _unit(entry, metrics)
+        distance = f", {_told(entry['missing'], unit)} missing" if entry["missing"] is not None else ""
+        lines.append(f"{entry['metric']} = {_told(entry['value'], unit)}, {_required(entry, unit)}{distance}")
     return "; ".join(lines) or "nothing is missing"
 
 
@@ -141,10 +174,12 @@ def _action(action: Mapping[str, Any]) -> Branch:
 def _metric(key: str, metrics: Metrics, seen: set[str]) -> Branch:
     metric = metrics[key]
     if key in seen:
-        return f"{key} = {_told(metric['value'])} (see above)", ()
+        return f"{key} = {_told(metric['value'], metric['unit'])} (see above)", ()
     seen.add(key)
     given = f", given by {metric['given_by']}" if metric.get("given_by") else ""
-    head = f"{key} = {_told(metric['value'])}: {metric['how']}{given}{_window_words(metric.get('window'))}"
+    head = (
+        f"{key} = {_told(metric['value'], metric['unit'])}: {metric['how']}{given}{_window_words(metric.get('window'))}"
+    )
     below = [_metric(other, metrics, seen) for other in metric["built_on"] if other in metrics]
     below += list(_records(metric.get("records", ())))
     below += [_group(group) for group in metric.get("groups", ())]
@@ -152,14 +187,17 @@ def _metric(key: str, metrics: Metrics, seen: set[str]) -> Branch:
 
 
 def _group(group: Mapping[str, Any]) -> Branch:
-    conditions = [(one["asks"], list(_records(one["records"]))) for one in group["conditions"]]
+    conditions = [
+        (f"{one['asks']}{_window_words(one['window'])}", list(_records(one["records"]))) for one in group["conditions"]
+    ]
     return group["value"], conditions
 
 
 def _records(records: Sequence[Mapping[str, Any]]) -> Iterator[Branch]:
     for record in records[:SHOWN_RECORDS]:
         amount = "" if record["value"] is None else f"  {record['value']}"
-        yield f"{record['id']}  {record['date'] or 'no date'}{amount}", ()
+        lost = "  lost: no exchange rate or no row of a reference" if record["lost"] else ""
+        yield f"{record['id']}  {record['date'] or 'no date'}{amount}{lost}", ()
     if len(records) > SHOWN_RECORDS:
         yield f"and {len(records) - SHOWN_RECORDS} more ({len(records)} in all; --json lists every one)", ()
 
@@ -168,5 +206,6 @@ def _window_words(window: Mapping[str, Any] | None) -> str:
     if not window:
         return ""
     if "in_force_on" in window:
-        return f", in force on {window['in_force_on']}"
+        tail = f" or ended within {window['or_ended_within']} before" if "or_ended_within" in window else ""
+        return f", in force on {window['in_force_on']}{tail}"
     return f", {window['from'] or 'ever'} to {window['until']}"

@@ -5,22 +5,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from itertools import combinations, islice, product
 from typing import Any
 
 from crmsync.errors import ConfigError
 from crmsync.levelling import gap, sql
-from crmsync.levelling.criteria import LIMITS, Criteria
+from crmsync.levelling.before import sustained_id
+from crmsync.levelling.criteria import Criteria
+from crmsync.levelling.dates import after
+from crmsync.levelling.explain_metrics import of_partner
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures
+from crmsync.levelling.state import HELD
+from crmsync.programs.guide_words import stretch
 from crmsync.programs.program import Group, Ladder, Take, Tier
 
 MOST_PATHS = 64
 """A requirement may have very many paths; these are told."""
 
 Tree = dict[str, Any]
-"""A criterion (`entry` of the gap list and `path`), or a group: `junction`, `count`, `held`, `parts`."""
+"""A criterion (`entry` of the gap list and `path`), or a group: `junction`, `count`, `including`, `held`, `parts`."""
 
 
 def told_tiers(levelling: Levelling, names: Measures, row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -29,13 +36,15 @@ def told_tiers(levelling: Levelling, names: Measures, row: Mapping[str, Any]) ->
     seen = names.at(split=split, category=category)
     criteria = Criteria(levelling.program, seen, levelling.limits)
     exempt = {one["value"] for one in row["overrides"] or () if one["kind"] == "exempt"}
+    unknown = levelling.spots.split if value_lacking(levelling, row) else frozenset()
     tiers = []
     for tier in levelling.program.ladder_of(category).tiers:
         for rule, requirement in (("requires", tier.requires), ("keeps", tier.keeps)):
             if requirement is None and rule == "keeps":
                 continue
-            told = _told(levelling, criteria, requirement, row["partner_id"], exempt)
-            tiers.append({"tier": tier.key, "label": tier.label, "rule": rule, **told})
+            told = _told(levelling, criteria, requirement, row["partner_id"], exempt, unknown)
+            waits = _waits(levelling, tier, rule, told["held"], row)
+            tiers.append({"tier": tier.key, "label": tier.label, "rule": rule, **told, "sustained": waits})
     return tiers
 
 
@@ -45,12 +54,42 @@ def category_of(levelling: Levelling, row: Mapping[str, Any]) -> tuple[str, str 
     per = levelling.program.ladder_of(key).per
     if per is None:
         return key, None
-    return key, value if per.take is Take.EACH else row["per_value"]
+    return key, value or None if per.take is Take.EACH else row["per_value"]
+
+
+def value_lacking(levelling: Levelling, row: Mapping[str, Any]) -> str | None:
+    """The column for whose values the ladder is climbed, where the partner has none: what is split is unknown."""
+    key, split = category_of(levelling, row)
+    per = levelling.program.ladder_of(key).per
+    return per.column if per is not None and split is None else None
+
+
+def _waits(
+    levelling: Levelling, tier: Tier, rule: str, held: bool | None, row: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Since when a sustained tier's `requires` holds, for how long it must, and the day on which it then is entered;
+    None where nothing waits."""
+    keys = [one.key for one in levelling.program.ladder_of(category_of(levelling, row)[0]).tiers]
+    earned = keys.index(row["earned_tier"]) if row["earned_tier"] else -1
+    if tier.sustained is None or rule != "requires" or not held or keys.index(tier.key) <= earned:
+        return None
+    state = row["state"] or {}
+    state = json.loads(state) if isinstance(state, str) else state
+    text = (state.get(HELD) or {}).get(sustained_id(tier.key))
+    since = date.fromisoformat(str(text)) if text else levelling.days.as_of
+    until = after(since, tier.sustained)
+    return None if until <= levelling.days.as_of else {"since": since, "for": stretch(tier.sustained), "until": until}
 
 
 def _told(
-    levelling: Levelling, criteria: Criteria, requirement: Group | None, partner_id: str, exempt: set[str]
+    levelling: Levelling,
+    criteria: Criteria,
+    requirement: Group | None,
+    partner_id: str,
+    exempt: set[str],
+    unknown: frozenset[str],
 ) -> dict[str, Any]:
+    """`exempt`: metrics whose criteria count as met; `unknown`: those without a value for this partner."""
     if requirement is None:
         return {"held": True, "criteria": [], "tree": None}
     leaves = gap.leaves_of(gap.paths_of(requirement))
@@ -60,25 +99,16 @@ def _told(
     found = of_partner(levelling, values, partner_id)
     listed = found["criteria"] or []
     for at, entry in enumerate(listed):
-        entry["undecided"] = found[f"known {at}"] is None
+        criterion = leaves[at].criterion
+        entry |= {"undecided": found[f"known {at}"] is None, "comparison": criterion.comparison.value}
+        entry["turned"] = leaves[at].turned
+        if criterion.metric in unknown:
+            entry |= {"value": None, "missing": None, "met": False, "undecided": True}
         if entry["metric"] in exempt and not leaves[at].turned:
             entry |= {"met": True, "undecided": False, "exempt": True}
     by_path = {entry["path"]: entry for entry in listed}
     tree = _tree(requirement, by_path, "")
     return {"held": tree["held"], "criteria": listed, "tree": tree}
-
-
-def of_partner(levelling: Levelling, values: Mapping[str, sql.Sql], partner_id: str) -> dict[str, Any]:
-    """The values of one partner, computed over the measures."""
-    levelling.engine.register(LIMITS, levelling.limits.table())
-    query = sql.select(
-        sql.columns(values),
-        sql.table("measures"),
-        [("cross", sql.table(LIMITS), sql.true())],
-        sql.eq(sql.col("partner_id"), sql.text(partner_id)),
-    )
-    rows = levelling.engine.read(query).to_pylist()
-    return rows[0] if rows else dict.fromkeys(values)
 
 
 def _tree(part: Any, entries: Mapping[str, Mapping[str, Any]], path: str, turned: bool = False) -> Tree:
@@ -97,7 +127,8 @@ def _tree(part: Any, entries: Mapping[str, Mapping[str, Any]], path: str, turned
     ]
     count = part.at_least if word == "at_least" else None
     held = _held(word, [one["held"] for one in parts], part.at_least, part.including)
-    return {"path": path, "junction": word, "count": count, "held": held, "parts": parts}
+    must = [parts[at]["path"] for at in part.including]
+    return {"path": path, "junction": word, "count": count, "held": held, "including": must, "parts": parts}
 
 
 def _held(word: str, parts: Sequence[bool | None], count: int, including: Sequence[int]) -> bool | None:
@@ -183,8 +214,16 @@ def _besides(row: Mapping[str, Any], tier: Tier, place: int, ladder: Ladder) -> 
     if row["pending_tier"]:
         day = f" from {row['pending_on']} on" if row["pending_on"] else ", waiting for an approval"
         yield f"{row['pending_tier']} is decided{day}"
+    waits = next(one["sustained"] for one in row["tiers"] if one["tier"] == tier.key and one["rule"] == "requires")
+    if waits and calculated < place:
+        yield f"its numbers hold {waiting_words(waits)}"
     if calculated >= place:
         yield f"the numbers give {row['calculated_tier']}, which has not come into force: {row['movement']}"
     for one in row["overrides"] or ():
         if one["kind"] in ("pin", "ceiling"):
             yield f"an override ({one['kind']} {one['value']}) stands until {one['ends_on'] or 'it is ended'}"
+
+
+def waiting_words(waits: Mapping[str, Any]) -> str:
+    """What a sustained tier still waits for."""
+    return f"since {waits['since']}: entered after {waits['for']}, on {waits['until']} at the earliest"
