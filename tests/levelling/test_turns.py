@@ -29,7 +29,10 @@ metrics:
 ladders:
   main:
     FAMILY
-    tiers: [low, {key: mid, requires: {any: [{revenue: 60000}, {certified: 2}]}}, {key: top, requires: {revenue: 200000}}]
+    tiers:
+      - low
+      - {key: mid, requires: {any: [{revenue: 60000}, {certified: 2}]}}
+      - {key: top, requires: {revenue: 200000}}
 categories:
   reseller: {member: "has(declared_categories, 'reseller')", ladder: main}
   msp: {member: "has(declared_categories, 'msp')", ladder: main}
