@@ -1,6 +1,10 @@
 -- The whole standings table of bench/program/channel.yaml as one would tune it by hand for DuckDB, for 2026-06-30 and the
--- usual risk horizon of 90 days: every column of ours but `program_version` (a digest of the program's file).
--- Tables: partners, opportunities, certifications, rates.
+-- usual risk horizon of 90 days. Tables: partners, opportunities, certifications, rates.
+--
+-- It gives every column of ours but `program_version` (a digest of the program's file). What a first assessment of this
+-- program never fills is written as empty: previous and pending tiers, overrides, grace and review dates, per_value,
+-- primary_category, benefits, state. It takes for granted what ours looks after: no circle among the parents, a rate for
+-- every day, rows that can be read; so `provisional` is never true here.
 --
 -- One pass over all opportunities: each falls into one of five stretches of days, of which every window is made up;
 -- product lines are bits of a mask. A second, narrow pass takes the rows that leave a window before the horizon, of those
@@ -245,6 +249,11 @@ SELECT *,
 FROM tiered
 ORDER BY partner_id;
 
+DROP TABLE own;
+DROP TABLE certified;
+DROP TABLE below;
+DROP TABLE people_below;
+
 -- those who will have lost a tier at the horizon, and what of theirs goes until then
 
 CREATE OR REPLACE TEMP TABLE falling AS
@@ -383,6 +392,14 @@ FROM (
     WHERE category IS NOT NULL
     GROUP BY partner_id, category
 );
+
+DROP TABLE factors;
+DROP TABLE people;
+DROP TABLE family;
+DROP TABLE falling;
+DROP TABLE scope;
+DROP TABLE moving;
+DROP TABLE changes;
 
 -- one row per partner and category, with texts
 
