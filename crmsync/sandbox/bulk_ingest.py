@@ -63,6 +63,7 @@ def _new_job(org: Org, call: Call, body: dict[str, Any]) -> IngestJob:
         except ApiError:
             message = f"Field name provided, {key} does not match an External ID, Salesforce Id, or indexed field"
             raise ApiError(400, "INVALIDJOB", f"{message} for {sobject.name}") from None
+    org.allowance.check_batches()
     job = IngestJob(kind="ingest", operation=str(operation), object=sobject.name, format=format_of(body), state="Open",
                     key=key if operation == "upsert" else None, **new_job_facts(org, call))  # fmt: skip
     keep(org, job)

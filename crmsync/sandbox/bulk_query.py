@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from crmsync.sandbox.allowance import UsedUpError
 from crmsync.sandbox.answers import Answer, ApiError, Call
 from crmsync.sandbox.faults import job_error, twist
 from crmsync.sandbox.jobs import CsvFile, Job, csv_answer, delete_job, format_of, job_of, keep, listed, new_job_facts
@@ -54,6 +55,7 @@ def create(org: Org, call: Call) -> Answer:
         raise ApiError(400, "INVALIDJOB", "query is missing")
     form = format_of(body)
     plan = _allowed(compiled(org, soql, operation == "queryAll"))
+    org.allowance.take_query_job()
     job = QueryJob(
         kind="query",
         operation=str(operation),
@@ -100,6 +102,7 @@ def _run(org: Org, job: QueryJob, plan: Plan) -> None:
         while not job.stop and (some := list(islice(rows, _ROWS_AT_ONCE))):
             result.add(some)
         result.close()
+        org.allowance.take_file(result.size)
         fails = twist().value("job_fails")
         if fails is not None:
             job.end("Failed", job_error(fails))
@@ -108,6 +111,8 @@ def _run(org: Org, job: QueryJob, plan: Plan) -> None:
         job.end("JobComplete")
     except ApiError as error:
         job.end("Failed", f"{error.code}: {error.message}")
+    except UsedUpError as error:
+        job.end("Failed", str(error))
     except Exception:
         logging.getLogger(__name__).exception("bulk query job %s failed", job.id)
         job.end("Failed", "UNKNOWN_EXCEPTION: An unexpected error occurred.")

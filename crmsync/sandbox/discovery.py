@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
+from crmsync.sandbox.allowance import REQUESTS
 from crmsync.sandbox.answers import Answer, ApiError, Call, not_found
 from crmsync.sandbox.describe import describe_basic, describe_global, describe_object
 from crmsync.sandbox.org import Org
@@ -91,20 +92,7 @@ def _instant(text: str) -> datetime | None:
 def limits(org: Org, call: Call) -> Answer:
     """`/limits`."""
     del call
-    most = org.options.daily_requests
-    queries = sum(1 for job in org.jobs.values() if job.kind == "query")
-    ingests = len(org.jobs) - queries
-    allowances = {
-        "DailyApiRequests": (most, org.used_requests),
-        "DailyBulkApiBatches": (15_000, ingests),
-        "DailyBulkV2QueryJobs": (10_000, queries),
-        "DailyBulkV2QueryFileStorageMB": (976_562, 0),
-        "DataStorageMB": (10_240, 0),
-        "FileStorageMB": (10_240, 0),
-        "HourlyAsyncReportRuns": (1_200, 0),
-        "DailyStreamingApiEvents": (10_000, 0),
-    }
-    return Answer({name: {"Max": top, "Remaining": max(0, top - used)} for name, (top, used) in allowances.items()})
+    return Answer(org.allowance.as_json())
 
 
 def record_count(org: Org, call: Call) -> Answer:
@@ -122,15 +110,7 @@ def record_count(org: Org, call: Call) -> Answer:
 
 def limit_info(org: Org) -> str:
     """The value of the Sforce-Limit-Info header."""
-    return f"api-usage={org.used_requests}/{org.options.daily_requests}"
-
-
-def use_request(org: Org) -> None:
-    """Count one API request. Errors: ApiError REQUEST_LIMIT_EXCEEDED when the day's allowance is used up."""
-    with org.lock:
-        if org.used_requests >= org.options.daily_requests:
-            raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
-        org.used_requests += 1
+    return f"api-usage={org.allowance.used[REQUESTS]}/{org.allowance.most[REQUESTS]}"
 
 
 def check_version(version: str) -> None:

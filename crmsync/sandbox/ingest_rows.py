@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crmsync.sandbox.allowance import ROWS_PER_BATCH, UsedUpError
 from crmsync.sandbox.answers import ApiError
 from crmsync.sandbox.faults import job_error, twist
 from crmsync.sandbox.jobs import CsvFile, Format, Job
@@ -97,10 +98,10 @@ def _process(org: Org, job: IngestJob, outcome: _Outcome) -> None:
     outcome.header = next(lines, [])
     _check_header(sobject, job, outcome.header)
     chunk: list[list[str]] = []
-    fails = twist().value("job_fails")
-    most = int(fails.get("after", 0)) if isinstance(fails, Mapping) else 0
+    problem: str | None = None
     for number, cells in enumerate(lines):
-        if fails is not None and number >= most:
+        problem = problem or _stops(org, number)
+        if problem is not None:
             outcome.left.append(cells)
             continue
         chunk.append(cells)
@@ -108,8 +109,23 @@ def _process(org: Org, job: IngestJob, outcome: _Outcome) -> None:
             _write_chunk(org, job, sobject, chunk, outcome)
             chunk = []
     _write_chunk(org, job, sobject, chunk, outcome)
-    if fails is not None:
-        raise BadBatchError(job_error(fails))
+    problem = problem or _stops(org, None)
+    if problem is not None:
+        raise BadBatchError(problem)
+
+
+def _stops(org: Org, number: int | None) -> str | None:
+    """Why a job ends before its row of that number, or (None) after its last one: a fault, or no batch left."""
+    fails = twist().value("job_fails")
+    most = int(fails.get("after", 0)) if isinstance(fails, Mapping) else 0
+    if fails is not None and (number is None or number >= most):
+        return job_error(fails)
+    if number is not None and number % ROWS_PER_BATCH == 0:
+        try:
+            org.allowance.take_batch()
+        except UsedUpError as error:
+            return str(error)
+    return None
 
 
 def _lines(path: Path, form: Format) -> Iterator[list[str]]:

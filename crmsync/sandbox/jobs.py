@@ -183,6 +183,11 @@ class CsvFile:
         self._file.close()
 
     @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._place
+
+    @property
     def rows(self) -> int:
         """Number of rows without the header, of a closed file."""
         return len(self.starts) - 1

@@ -24,7 +24,7 @@ from starlette.responses import Response, StreamingResponse
 from crmsync.sandbox import fault_answers
 from crmsync.sandbox.answers import JSON_TYPE, MAX_BODY, Answer, ApiError, Call, dump_json, unzipped
 from crmsync.sandbox.bulk_ingest import MOST_BYTES
-from crmsync.sandbox.discovery import limit_info, use_request
+from crmsync.sandbox.discovery import limit_info
 from crmsync.sandbox.fault_answers import CutResponse
 from crmsync.sandbox.faults import twisting
 from crmsync.sandbox.furnishing import open_org
@@ -80,9 +80,11 @@ class OrgApp:
         pretty = request.headers.get("x-prettyprint") == "1"
         path = raw.partition(b"?")[0].decode("ascii", "replace")
         side = is_side_door(path)
+        counted = path.lower().startswith("/services/data/v")
         try:
             door, parts = find_door(request.method, path)
-            answer = await self._through(door, parts, request, path, side)
+            with self.org.allowance.call() if counted else contextlib.nullcontext():
+                answer = await self._through(door, parts, request, path, side)
         except ApiError as error:
             answer = Answer([error.as_json()], error.status)
         except ClientDisconnect:
@@ -134,7 +136,7 @@ class OrgApp:
         method = "GET" if call.method == "HEAD" else call.method
         self.org.effects.record_call(f"{method} {door.path}", door.writes(call))
         if call.path.lower().startswith("/services/data/v"):
-            use_request(self.org)
+            self.org.allowance.take_request()
 
     async def _uploaded(self, request: Request) -> Path | None:
         """The body of an upload as a file, or None when it is empty. Errors: ApiError when it is too large."""

@@ -53,6 +53,12 @@ def change(org: Org, call: Call) -> Answer:
     return Answer({kind: change_as_person(org, kind, body[kind]) for kind in kinds})
 
 
+def set_limits(org: Org, call: Call) -> Answer:
+    """PUT `/__sandbox/limits`: what the org allows, and what of it is used. Errors: ApiError INVALID_LIMIT."""
+    org.allowance.set_limits(call.json_object())
+    return Answer(org.allowance.as_json())
+
+
 def set_rules(org: Org, call: Call) -> Answer:
     """PUT `/__sandbox/rules` {validation, duplicates}: switch all rules of a kind on or off. Errors: ApiError."""
     body = call.json_object()
