@@ -93,7 +93,9 @@ def path_field(schema: Schema, sobject: SObject, path: str) -> Field | None:
     """The field at the end of a path through parents."""
     first, dot, rest = path.partition(".")
     if not dot:
-        return sobject.field(first)
+        # custom report types name a standard lookup by its relationship: `Owner`, not `OwnerId`
+        named = None if first.lower().endswith("__r") else sobject.by_relationship.get(first.lower())
+        return sobject.field(first) or named
     link = sobject.by_relationship.get(first.lower())
     for name in link.reference_to if link else ():
         parent = schema.find(name)
