@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from crmsync.sandbox.answers import not_found
 from crmsync.sandbox.ids import to_18
-from crmsync.sandbox.metadata_apply import Trial, commit, try_package
+from crmsync.sandbox.metadata_apply import commit, try_package
 from crmsync.sandbox.metadata_draft import CHANGED, CREATED, DELETED, RefusedError
 from crmsync.sandbox.metadata_package import MANIFEST, Component, Fault, Package, PackageError, read_package
 from crmsync.sandbox.metadata_rows import component_ids
@@ -185,9 +185,6 @@ def _message(
     }  # fmt: skip
 
 
-def trial_errors(trial: Trial) -> dict[tuple[str, str], list[Fault]]:
-    """Faults by component."""
-    found: dict[tuple[str, str], list[Fault]] = {}
-    for fault in trial.errors:
-        found.setdefault((fault.component.kind, fault.component.name), []).append(fault)
-    return found
+def faults_text(faults: Iterable[Fault]) -> str:
+    """All problems in one text."""
+    return "; ".join(dict.fromkeys(fault.problem for fault in faults))

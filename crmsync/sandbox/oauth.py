@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from crmsync.sandbox.answers import Answer, ApiError, Call, not_found
 from crmsync.sandbox.org import Org
+from crmsync.sandbox.passwords import user_with_password
 
 _LOGIN_HOSTS = ("login.salesforce.com", "test.salesforce.com")
 _MOST_AHEAD_S = 600
@@ -145,6 +146,16 @@ def _refresh(org: Org, call: Call, form: dict[str, str]) -> str:
     return org.user_id
 
 
+def _password(org: Org, call: Call, form: dict[str, str]) -> str:
+    _check_client(org, call, form)
+    if not org.logins.oauth_password:
+        raise OAuthError("invalid_grant", "authentication failure")  # as a real org says that has closed this way
+    user_id = user_with_password(org, form.get("username", ""), form.get("password", ""))
+    if user_id is None:
+        raise OAuthError("invalid_grant", "authentication failure")
+    return user_id
+
+
 def _check_client(org: Org, call: Call, form: dict[str, str]) -> None:
     client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
     kind, _, packed = call.headers.get("authorization", "").partition(" ")
@@ -163,6 +174,7 @@ _GRANTS = {
     "urn:ietf:params:oauth:grant-type:jwt-bearer": _jwt_bearer,
     "client_credentials": _client_credentials,
     "refresh_token": _refresh,
+    "password": _password,
 }
 
 
@@ -233,6 +245,7 @@ def greeting(org: Org, access: str) -> str:
         "instance_url": org.base_url, "access_token": access, "org_id": org.org_id,
         "username": _username(org), "client_id": org.client_id, "client_secret": org.client_secret,
         "refresh_token": org.refresh_token, "user_id": org.user_id,
+        "password": org.password, "security_token": org.security_token,
     })  # fmt: skip
 
 

@@ -36,6 +36,8 @@ class Org:
     client_secret: str = field(default="", repr=False)
     refresh_token: str = field(default="", repr=False)
     user_id: str = ""
+    password: str = field(default="", repr=False)
+    security_token: str = field(default="", repr=False)
 
 
 @contextmanager

@@ -114,11 +114,12 @@ def fault(error: SoapFaultError, namespace: str, detail: str = "") -> Answer:
     )
 
 
-def guarded(act: Callable[[], Answer], namespace: str) -> Answer:
-    """The answer of a call, or the fault that it ended in."""
+def guarded(act: Callable[[], Answer], namespace: str, detail: Callable[[SoapFaultError], str] | None = None) -> Answer:
+    """The answer of a call, or the fault that it ended in, with what `detail` tells of it."""
     try:
         return act()
     except SoapFaultError as error:
-        return fault(error, namespace)
+        found = error
     except ApiError as error:
-        return fault(SoapFaultError(error.code, error.message), namespace)
+        found = SoapFaultError(error.code, error.message)
+    return fault(found, namespace, detail(found) if detail else "")

@@ -33,6 +33,11 @@ def standard_objects(features: Features) -> list[SObject]:
     return [with_persons(sobject) for sobject in found] if features.person_accounts else found
 
 
+def read_objects(text: str) -> list[SObject]:
+    """The objects of a text in the one-line-per-field form."""
+    return [_object(block)[0] for block in text.strip().split("\n= ")]
+
+
 def _blocks() -> list[str]:
     return [block for text in (STANDARD, SETUP) for block in text.strip().split("\n= ")]
 
