@@ -258,6 +258,13 @@ def bulk_rows(connection: sqlite3.Connection, plan: Plan) -> Iterator[tuple[Any,
         yield from connection.execute(plan.select(shown), plan.parameters)
 
 
+def rows_of(org: Org, plan: Plan) -> Iterator[tuple[Any, ...]]:
+    """Rows of a plan with flags as 1 and 0 and decimals unscaled, in SELECT order."""
+    shown = ", ".join(_shown(column, "") for column in plan.columns)
+    with _refusing():
+        yield from org.store.reader().execute(plan.select(shown), plan.parameters)
+
+
 def _bulk_shown(column: Column) -> str:
     if column.kind == "flag":
         return f"(CASE {column.sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END)"
