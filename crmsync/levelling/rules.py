@@ -17,6 +17,9 @@ from crmsync.levelling.windows import bounds
 from crmsync.programs.dependence import ladder_metrics
 from crmsync.programs.program import Formula, Freeze, FromHeld, Ladder, Lag, Movement, Program, ReviewDates
 
+EVENTS = ("was_frozen", "was_held", "was_cured")
+"""What happened on a review day and is told with the next standings."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -52,7 +55,7 @@ class Rules:
     def is_plain(self) -> bool:
         """Whether every change comes at once, on any day: up to the calculated tier, down to it."""
         waits = (self.is_dated, self.has_approval, self.has_lag, self.has_grace, self.has_steps, self.has_hold,
-                 self.has_freeze, "keep_from" in self.filled)  # fmt: skip
+                 self.has_freeze, "keep_from" in self.filled, not self.filled.isdisjoint(EVENTS))  # fmt: skip
         return not any(waits)
 
     @cached_property

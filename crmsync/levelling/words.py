@@ -6,11 +6,9 @@ from collections.abc import Iterable
 
 from crmsync.levelling import sql
 from crmsync.levelling.before import BEFORE, first
+from crmsync.levelling.rules import EVENTS as EVENTS
 from crmsync.levelling.rules import Rules
 from crmsync.levelling.sql import Sql
-
-EVENTS = ("was_frozen", "was_held", "was_cured")
-"""What happened on a review day and is told with the next standings."""
 
 LASTING = ("pin", "floor", "ceiling", "exempt", "credit", "category")
 """Overrides that hold for a while, so that their end is told; a decision or a moved date has no end."""
@@ -108,3 +106,5 @@ def _of_waiting(rules: Rules) -> Iterable[tuple[Sql, Sql]]:
     if rules.has_grace:
         yield sql.and_(sql.col("was_cured"), sql.is_null(sql.col("grace"))), sql.text("cured")
         yield sql.not_null(sql.col("grace")), sql.text("in_grace")
+    elif "was_cured" in rules.filled:
+        yield sql.col("was_cured"), sql.text("cured")
