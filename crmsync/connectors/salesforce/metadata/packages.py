@@ -67,10 +67,11 @@ def _object(name: str, components: Iterable[Component]) -> dict[str, Any]:
     }
 
 
-def manifest(components: Iterable[Component], version: str) -> bytes:
-    """`package.xml` (or `destructiveChanges.xml`) that names these components."""
+def manifest(components: Iterable[Component], version: str, *, backwards: bool = False) -> bytes:
+    """`package.xml` that names these components as they are made; `backwards`: as they are removed, users first."""
     named: dict[str, list[str]] = {}
-    for one in sorted(components, key=lambda one: (ORDER.index(one.kind), one.name)):
+    sign = -1 if backwards else 1
+    for one in sorted(components, key=lambda one: (sign * ORDER.index(one.kind), one.name)):
         named.setdefault(_MANIFEST_KINDS.get(one.kind, one.kind), []).append(one.name)
     return members_manifest(named, version)
 
@@ -92,7 +93,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 def removal(components: Sequence[Component], version: str) -> dict[str, bytes]:
     """The files of a package that removes these components."""
-    return {MANIFEST: members_manifest({}, version), DESTRUCTIVE: manifest(components, version)}
+    return {MANIFEST: members_manifest({}, version), DESTRUCTIVE: manifest(components, version, backwards=True)}
 
 
 def schema_problems(files: Mapping[str, bytes]) -> Iterator[str]:

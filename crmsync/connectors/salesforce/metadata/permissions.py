@@ -104,8 +104,7 @@ def _run(needs: Needs, catalog: Catalog, read: Iterable[Entry]) -> Granted:
         if one.detail:
             granted.object(catalog.object_name(one.name), create=True, edit=True, every=True)
     for need, entry in _entries(needs, catalog):
-        if need.written:
-            granted.field(entry, edit=True)
+        granted.field(entry, edit=need.written)
     return granted
 
 

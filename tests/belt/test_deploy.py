@@ -1,0 +1,217 @@
+"""`crmsync deploy` from an org that knows nothing of partner tiers to one that a run writes to, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crmsync.metadata_schema import problems
+from tests.belt.conftest import Crmsync
+from tests.connectors.salesforce.deploys import MAP, PROGRAM
+from tests.sandbox.orgs import Client, running, write_files
+
+pytestmark = pytest.mark.xdist_group("deploy-org")
+
+SCHEMA = """\
+objects:
+  Account:
+    fields:
+      Region__c: {label: Region, type: Text, length: 40}
+      Status__c: {label: Status, type: Text, length: 40}
+  Opportunity:
+    fields:
+      Seller__c: {label: Seller, type: Lookup, referenceTo: Account, relationshipName: Sold}
+      Split__c: {label: Split, type: Number, precision: 5, scale: 2}
+  Course__c: {label: Course, fields: {Key__c: {label: Key, type: Text, length: 40}}}
+  Badge__c:
+    label: Badge
+    fields:
+      Firma__c: {label: Firma, type: Lookup, referenceTo: Account, relationshipName: Badges}
+      Course__c: {label: Course, type: Lookup, referenceTo: Course__c, relationshipName: Badges}
+      On__c: {label: On, type: Date}
+"""
+ACCOUNTS = "Name,Type,Region__c\nNordlicht GmbH,Partner,EMEA\nAcme,Customer,NA\n"
+CONFIG = """\
+org: salesforce
+program: programs/channel.yaml
+tables: {partners: salesforce, opportunities: salesforce, certifications: salesforce, overrides: salesforce}
+"""
+
+
+@pytest.fixture
+def org(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """An org with words of its own, and the settings that reach it."""
+    data = write_files(tmp_path / "org", {"schema.yaml": SCHEMA, "Account.csv": ACCOUNTS})
+    with running("--data", str(data)) as client:
+        monkeypatch.setenv("CRMSYNC_SALESFORCE__INSTANCE_URL", client.org.instance_url)
+        monkeypatch.setenv("CRMSYNC_SALESFORCE__ACCESS_TOKEN", client.org.access_token)
+        yield client
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The configuration of a customer with that org."""
+    folder = tmp_path / "config"
+    program = PROGRAM.replace(
+        "activities.value, during: last 12 months", "opportunities.amount, during: last 12 months"
+    )
+    files = {"crmsync.yaml": CONFIG, "programs/channel.yaml": program, "connectors/salesforce.yaml": MAP}
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def fields(org: Client, name: str) -> dict[str, dict[str, Any]]:
+    """What describe shows of an object, by field."""
+    answer = org.get(f"/sobjects/{name}/describe")
+    return {one["name"]: one for one in answer.json()["fields"]} if answer.status_code == 200 else {}
+
+
+def test_an_empty_org_is_made_ready_and_a_run_writes_to_it(org: Client, config: Path, crmsync: Crmsync) -> None:
+    given = ("--config", str(config))
+    planned = crmsync("deploy", "plan", *given)
+    assert planned.code == 2, planned.err
+    assert "+ field Account.Stufe__c (Picklist: Gold, Silver, Basic, Service Master)" in planned.out
+    assert "+ field Stand__c.Firma__c (MasterDetail)" in planned.out
+    assert "Stufe__c" not in fields(org, "Account")
+
+    applied = crmsync("deploy", "apply", *given)
+    assert applied.code == 0, applied.err
+    assert "Stufe__c" not in fields(org, "Account")  # nobody sees a new field before a permission set grants it
+    assert "hidden by field-level security" in applied.out
+    assert crmsync("deploy", "verify", *given).code == 3
+
+    assigned = crmsync("deploy", "apply", *given, "--assign", org.org.username)
+    assert assigned.code == 0, assigned.err
+    assert f"permission set Crmsync_Run: given to {org.org.username}" in assigned.out
+    described = fields(org, "Account")
+    assert [one["value"] for one in described["Stufe__c"]["picklistValues"]] == [
+        "Gold", "Silver", "Basic", "Service Master",
+    ]  # fmt: skip
+    assert described["Stufe__c"]["updateable"]
+    assert fields(org, "Stand__c")["Schluessel__c"]["externalId"]
+    assert crmsync("deploy", "verify", *given).code == 0
+
+    ran = crmsync("run", *given, "--json")
+    assert ran.code in (0, 3), ran.err + ran.out
+    assert org.rows("SELECT Name, Vorlaeufig__c FROM Account WHERE Type = 'Partner'") == [
+        {"Name": "Nordlicht GmbH", "Vorlaeufig__c": False}
+    ]
+
+
+def test_a_second_apply_deploys_nothing(org: Client, config: Path, crmsync: Crmsync) -> None:
+    given = ("--config", str(config), "--json")
+    first = crmsync("deploy", "apply", *given)
+    assert first.code == 0, first.err
+    assert first.json["deploy_id"]
+    moved = org.get("/sobjects").headers.get("Last-Modified")
+    second = crmsync("deploy", "apply", *given)
+    assert (second.code, second.json["applied"], second.json["deploy_id"], second.json["steps"]) == (0, 0, None, [])
+    assert org.get("/sobjects").headers.get("Last-Modified") == moved
+    assert crmsync("deploy", "plan", *given).code == 0
+
+
+def test_a_tier_that_is_new_in_the_program_grows_the_picklists(org: Client, config: Path, crmsync: Crmsync) -> None:
+    given = ("--config", str(config), "--json")
+    assert crmsync("deploy", "apply", *given, "--assign", org.org.username).code == 0
+    program = config / "programs/channel.yaml"
+    program.write_text(
+        program.read_text(encoding="utf-8").replace("label: Gold,", "label: Platinum,"), encoding="utf-8"
+    )
+    planned = crmsync("deploy", "plan", *given)
+    assert planned.code == 2
+    grown = {step["name"]: step["what"] for step in planned.json["steps"]}
+    assert set(grown) == {"Account.Stufe__c", "Account.Stufe_Berechnet__c", "Stand__c.Stufe__c"}
+    assert all(what == ["values Platinum"] for what in grown.values())
+    assert crmsync("deploy", "apply", *given).code == 0
+    values = {one["value"]: one["active"] for one in fields(org, "Account")["Stufe__c"]["picklistValues"]}
+    assert values == dict.fromkeys(("Gold", "Silver", "Basic", "Service Master", "Platinum"), True)
+
+
+def test_what_a_deploy_made_is_removed_with_the_digest_that_was_shown(
+    org: Client, config: Path, crmsync: Crmsync
+) -> None:
+    given = ("--config", str(config), "--json")
+    assert crmsync("deploy", "apply", *given, "--assign", org.org.username).code == 0
+    shown = crmsync("deploy", "remove", "--all", *given)
+    assert shown.code == 2
+    assert fields(org, "Stand__c")
+    wrong = crmsync("deploy", "remove", "--all", "--digest", "0" * 12, *given)
+    assert wrong.code == 1
+    assert "is not the digest of this removal" in wrong.err
+    refused = crmsync("deploy", "remove", "Account.Region__c", *given)
+    assert refused.code == 4
+    assert refused.json["not_ours"] == [{"kind": "CustomField", "name": "Account.Region__c"}]
+    gone = crmsync("deploy", "remove", "--all", "--digest", shown.json["digest"][:12], *given)
+    assert gone.code == 0, gone.err
+    assert gone.json["removed"] == len(shown.json["components"])
+    assert fields(org, "Stand__c") == {}
+    assert set(fields(org, "Account")) >= {"Region__c", "Status__c"}
+    assert not {"Stufe__c", "Marke__c"} & set(fields(org, "Account"))
+    assert crmsync("deploy", "plan", *given).code == 2
+
+
+def test_a_project_is_written_instead_and_fits_the_schema(
+    org: Client, config: Path, crmsync: Crmsync, tmp_path: Path
+) -> None:
+    del org
+    target = tmp_path / "project"
+    written = crmsync("deploy", "plan", "--config", str(config), "--to", str(target))
+    assert written.code == 0, written.err
+    project = json.loads((target / "sfdx-project.json").read_text(encoding="utf-8"))
+    assert project["sourceApiVersion"] == "67.0"
+    files = sorted(target.rglob("*-meta.xml*"))
+    kinds = {path.name: path.read_text(encoding="utf-8").split(" xmlns")[0].rpartition("<")[2] for path in files}
+    assert [
+        (path, problems(kinds[path.name], path.read_bytes()))
+        for path in files
+        if problems(kinds[path.name], path.read_bytes())
+    ] == []
+    assert (target / "force-app/main/default/objects/Account/fields/Stufe__c.field-meta.xml").is_file()
+    assert not [path for path in files if b"consumerSecret" in path.read_bytes()]
+    mine = target / "force-app/main/default/objects/Account/fields/Mine__c.field-meta.xml"
+    mine.write_text("mine", encoding="utf-8")
+    stale = target / "force-app/main/default/objects/Account/listViews/Crmsync_At_Risk.listView-meta.xml"
+    assert stale.is_file()
+    text = (config / "connectors/salesforce.yaml").read_text(encoding="utf-8")
+    (config / "connectors/salesforce.yaml").write_text(text.replace("risk: Risiko__c, ", ""), encoding="utf-8")
+    assert crmsync("deploy", "apply", "--config", str(config), "--to", str(target)).code == 0
+    assert (mine.is_file(), stale.is_file()) == (True, False)
+    other = tmp_path / "org"
+    refused = crmsync("deploy", "plan", "--config", str(config), "--to", str(other))
+    assert refused.code == 4
+    assert "--to takes an empty folder" in refused.err
+
+
+def test_a_field_that_cannot_hold_a_date_stops_the_deploy(org: Client, config: Path, crmsync: Crmsync) -> None:
+    path = config / "connectors/salesforce.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("tier_since: Seit__c", "tier_since: Region__c"))
+    stopped = crmsync("deploy", "apply", "--config", str(config))
+    assert stopped.code == 4
+    assert "salesforce.yaml:23: field Account.Region__c: is Text and cannot hold date" in stopped.out
+    assert "Stand__c" not in {one["name"] for one in org.get("/sobjects").json()["sobjects"]}
+
+
+def test_an_unknown_user_is_named(org: Client, config: Path, crmsync: Crmsync) -> None:
+    del org
+    ended = crmsync("deploy", "apply", "--config", str(config), "--assign", "nobody@example.com")
+    assert ended.code == 4
+    assert "no user of this org has the username nobody@example.com" in ended.err
+
+
+def test_a_configuration_of_files_has_nothing_to_deploy_to(folder: Any, crmsync: Crmsync) -> None:
+    ended = crmsync("deploy", "plan", "--config", str(folder.config))
+    assert ended.code == 4
+    assert "has nothing to deploy to" in ended.err
+
+
+@pytest.mark.parametrize("arguments", [(), ("Account.X__c", "--all")])
+def test_a_removal_needs_names_or_all(folder: Any, crmsync: Crmsync, arguments: tuple[str, ...]) -> None:
+    ended = crmsync("deploy", "remove", *arguments, "--config", str(folder.config))
+    assert ended.code == 4
+    assert "needs either names" in ended.err
