@@ -13,11 +13,13 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfoNotFoundError
 
+from crmsync.sandbox.allowance import REQUESTS, Allowance
 from crmsync.sandbox.clock import Clock
 from crmsync.sandbox.deriving import STAGES, Deriving, Stage
 from crmsync.sandbox.effects import Effects
 from crmsync.sandbox.faults import Faults
 from crmsync.sandbox.ids import make_id
+from crmsync.sandbox.logins import Logins
 from crmsync.sandbox.permissions import Permissions
 from crmsync.sandbox.schema import Choice, Schema, SObject
 from crmsync.sandbox.schema_file import make_schema
@@ -66,6 +68,7 @@ class Org:
     effects: Effects = field(default_factory=Effects)
     permissions: Permissions = field(default_factory=Permissions)
     faults: Faults = field(default_factory=Faults)
+    allowance: Allowance = field(default_factory=Allowance)
     rules_on: dict[str, bool] = field(default_factory=lambda: {"validation": True, "duplicates": True})
     deriving: Deriving = field(default_factory=lambda: Deriving({stage.label: stage for stage in STAGES}))
     tokens: dict[str, str] = field(default_factory=dict)  # access token -> user id
@@ -73,11 +76,15 @@ class Org:
     jobs: dict[str, Any] = field(default_factory=dict)
     deploys: dict[str, Any] = field(default_factory=dict)  # deploys and retrieves of metadata by id
     deploying: RLock = field(default_factory=RLock)  # one change of metadata at a time
-    used_requests: int = 0
+    tooling: Any = None  # the org's own description as objects of the Tooling API
+    logins: Logins = field(default_factory=Logins)
     corporate: str | None = None  # ISO code that rates are against; None with a single currency
     lock: RLock = field(default_factory=RLock)
     changed_schema: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     _waiting: list[tuple[str, str]] | None = None
+
+    def __post_init__(self) -> None:
+        self.allowance.most[REQUESTS] = self.options.daily_requests
 
     @property
     def org_id(self) -> str:
@@ -123,6 +130,16 @@ class Org:
     def client_secret(self) -> str:
         """The secret of that app."""
         return self.secret("client secret").upper()
+
+    @property
+    def password(self) -> str:
+        """The password of every user."""
+        return self.secret("password", 12)
+
+    @property
+    def security_token(self) -> str:
+        """What follows the password in logins from outside."""
+        return self.secret("security token", 24)
 
     @property
     def refresh_token(self) -> str:

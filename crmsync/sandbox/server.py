@@ -281,6 +281,8 @@ def serve(
     finally:
         listening.close()
         stop_jobs(org)
+        if org.tooling is not None:
+            org.tooling.store.close()
         org.store.close()
 
 
