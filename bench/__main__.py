@@ -41,7 +41,8 @@ def belt_tables(_sizes: Sequence[int]) -> Iterator[Table]:
         rows.append([name, "start-up, login, end", outside, None])
         rows += [[name, stage["stage"], float(stage["seconds"]), round(stage["peak_mb"])] for stage in run.stages]
         rows.append([name, f"all, {run.writes} write calls", run.seconds, round(run.peak_mb)])
-    rows.append(["both", "the sandbox org itself", None, _rounded(measured.org_peak_mb)])
+    org = measured.org_peak_mb
+    rows.append(["both", "the sandbox org itself", None, None if org is None else round(org)])
     note = (
         f"`crmsync run` over the sandbox: {BELT.partners:,} partners, {BELT.opportunities:,} opportunities, "
         f"{BELT.certifications:,} certifications. Aim: 20 s and 400 MB."
@@ -83,11 +84,6 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=tuple(PARTS), help="what to measure")
     parser.add_argument("--partners", nargs="+", type=int, default=GROWTH, help="sizes of the base for `assess`")
     return parser
-
-
-def _rounded(figure: float) -> int | None:
-    """A figure that may not be known."""
-    return None if figure != figure else round(figure)
 
 
 if __name__ == "__main__":

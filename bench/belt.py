@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base import AS_OF, Size, cache_folder, digest_of
+from bench.children import high_water_mb, peak_mb
 from crmsync.sandbox.company import company
 from crmsync.sandbox.process import Org, start_org
 
@@ -38,7 +39,7 @@ class Measured:
 
     first: Run
     second: Run
-    org_peak_mb: float
+    org_peak_mb: float | None
 
 
 def measure_belt(size: Size) -> Measured:
@@ -50,7 +51,7 @@ def measure_belt(size: Size) -> Measured:
         environment = _environment(folder, org)
         first = _run(config, environment, org)
         second = _run(config, environment, org)
-        return Measured(first, second, _high_water_mb(org.process.pid))
+        return Measured(first, second, high_water_mb(org.process.pid))
 
 
 def _company(size: Size) -> Path:
@@ -106,8 +107,10 @@ def _run(config: Path, environment: dict[str, str], org: Org) -> Run:
         if process.returncode not in (0, 3):  # 3: done with rejected records, of which the sample company has some
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{log.read()[-2000:]}")
         report = json.load(out)
-    # a stage resets the high-water mark of its process, so the whole is the highest of all
-    peak = max(usage.ru_maxrss / 1024, *(stage["peak_mb"] for stage in report["stages"]))
+    # a stage resets the high-water mark of its process, so the whole is the highest of all; what the system says of a
+    # process that has ended begins with the memory of the one that started it
+    whole = usage.ru_maxrss / 1024
+    peak = max([stage["peak_mb"] for stage in report["stages"]] + ([whole] if whole > peak_mb() else []))
     return Run(report["stages"], seconds, peak, _writes(org))
 
 
@@ -123,11 +126,3 @@ def _writes(org: Org) -> int:
 
     answer = requests.get(f"{org.instance_url}/__sandbox/effects", timeout=30)
     return int(answer.json()["calls"]["write"])
-
-
-def _high_water_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status")
-    if not status.is_file():
-        return float("nan")
-    line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024

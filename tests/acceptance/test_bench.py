@@ -35,6 +35,14 @@ def test_work_that_takes_too_long_is_stopped() -> None:
         figures_of("timeit", "-n1", "-r1", "import time; time.sleep(60)", limit=0.3)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux keeps it")
+def test_memory_is_that_of_the_process_itself() -> None:
+    """Not that of the larger process which started it, with which the count of the system begins."""
+    ballast = b"x" * 200_000_000
+    found = figures_of("tests.acceptance.tiny")
+    assert found["peak_mb"] < 100 < len(ballast)
+
+
 def test_a_stopped_run_still_gives_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other side is measured, nothing is compared, and the row says so."""
 
