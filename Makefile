@@ -40,7 +40,7 @@ format: $(READY)
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY)  ## seconds and peak memory per stage, one table
+bench: $(READY)  ## seconds and peak memory: the belt, parts, assess beside SQL by hand
 	@$(BIN)/python -m bench
 
 clients: $(READY) $(SPARK_READY)  ## foreign clients, unmodified, against the sandbox org; the engine on Apache Spark
