@@ -103,6 +103,11 @@ def custom_object(**more: Any) -> dict[str, Any]:
     } | more  # fmt: skip
 
 
+def object_file(name: str, **body: Any) -> dict[str, str]:
+    """The files that bring an object."""
+    return {"package.xml": manifest({"CustomObject": [name]}), f"objects/{name}.object": xml("CustomObject", **body)}
+
+
 def envelope(body: str, session: str = "") -> str:
     """A SOAP envelope of the metadata namespace."""
     header = f"<s:Header><SessionHeader><sessionId>{session}</sessionId></SessionHeader></s:Header>" if session else ""

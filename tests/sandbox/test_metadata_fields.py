@@ -9,7 +9,7 @@ import pytest
 
 from tests.sandbox.checking import SCHEMA, checking, refusals
 from tests.sandbox.orgs import Client, running, write_files
-from tests.sandbox.packages import custom_object, deploy, fields, manifest, picklist, text, xml
+from tests.sandbox.packages import custom_object, deploy, fields, object_file, picklist, text
 
 
 @pytest.fixture(scope="module")
@@ -177,10 +177,6 @@ GOOD_FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
 def test_a_right_field_is_taken(org: Client, case: str) -> None:
     owner, body = GOOD_FIELDS[case]
     assert refusals(org, fields(owner, body)) == []
-
-
-def object_file(name: str, **body: Any) -> dict[str, str]:
-    return {"package.xml": manifest({"CustomObject": [name]}), f"objects/{name}.object": xml("CustomObject", **body)}
 
 
 BAD_OBJECTS: dict[str, tuple[dict[str, Any], str]] = {

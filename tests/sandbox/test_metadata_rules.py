@@ -9,7 +9,7 @@ import pytest
 
 from tests.sandbox.checking import checking, refusals
 from tests.sandbox.orgs import Client
-from tests.sandbox.packages import custom_object, manifest, xml
+from tests.sandbox.packages import custom_object, manifest, object_file, xml
 
 MASTER = {"fullName": "Of__c", "label": "Of", "type": "MasterDetail", "referenceTo": "Account", "relationshipName": "O",
           "relationshipLabel": "O", "relationshipOrder": 0}  # fmt: skip
