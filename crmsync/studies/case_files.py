@@ -34,6 +34,7 @@ MOVEMENTS = (
 )  # fmt: skip
 
 _TIER_COLUMNS = frozenset({*TIERS.values(), "next_tier"})
+_PREVIOUS_TIERS = ("tier", "granted", "earned", "calculated", "pending")
 _CASE = ("metrics", "partner", "tables", "as_of", "category", "previous", "expect", "on")
 _STEP = ("metrics", "partner", "expect")
 _PREVIOUS = ("tier", "granted", "earned", "calculated", "since", "grace_until", "pending", "pending_on", "promoted_on",
@@ -137,7 +138,23 @@ class _Reader:
         for one in previous:
             if one.as_of is not None and one.as_of >= steps[0].on:
                 raise parts["previous"].fail(f"its as_of {one.as_of} is not before {steps[0].on}, the day of the case")
-        return Case(name, node.file, node.line, steps, category, tables, previous)
+        case = Case(name, node.file, node.line, steps, category, tables, previous)
+        if any(one.category is None for one in previous):
+            self.check_previous(parts["previous"], case)
+        return case
+
+    def check_previous(self, node: Node, case: Case) -> None:
+        """Errors: ConfigError for a tier before that only some of the categories know, where none is named."""
+        parts = node.mapping()
+        named = [key for key in self.program.categories if key in case.categories]
+        for category in named or self.program.categories:
+            known = {*self.tiers(category), *self.former_tiers(), NONE}
+            for key in _PREVIOUS_TIERS:
+                if key in parts and parts[key].text() not in known:
+                    raise parts[key].fail(
+                        f"`{parts[key].text()}` is no tier of category {category}; say of which category this is: "
+                        "`category:` beside `previous:`"
+                    )
 
     def tables(self, node: Node) -> Iterator[tuple[str, tuple[Node, ...]]]:
         """The rows of each table, every one a mapping. Errors: ConfigError for a table that nothing can read."""
@@ -250,7 +267,7 @@ class _Reader:
     def standing(self, node: Node, category: str | None, above: Mapping[str, Node]) -> Previous:
         parts = {key: one for key, one in node.mapping((), (*_PREVIOUS, "categories")).items() if key != "categories"}
         columns: dict[str, object] = {}
-        for key in ("tier", "granted", "earned", "calculated", "pending", "headline"):
+        for key in (*_PREVIOUS_TIERS, "headline"):
             if key in parts:
                 tier = self.former_tier(parts[key], category)
                 columns |= {
@@ -275,13 +292,16 @@ class _Reader:
         """A tier of this version, or one that the version before had."""
         if node.text() == NONE:
             return None
-        known = self.tiers(category)
-        before = self.program.before
-        former = {tier.key for ladder in before.ladders.values() for tier in ladder.tiers} if before else set()
-        former |= set(self.program.migration.becomes) if self.program.migration else set()
+        known, former = self.tiers(category), self.former_tiers()
         if node.text() not in known and node.text() not in former:
             raise node.fail(f"`{node.text()}` is not a tier{nearest(node.text(), {*known, *former})}")
         return known.get(node.text(), node.text())
+
+    def former_tiers(self) -> set[str]:
+        """Tiers that the version before had."""
+        before, migration = self.program.before, self.program.migration
+        found = {tier.key for ladder in before.ladders.values() for tier in ladder.tiers} if before else set()
+        return found | set(migration.becomes if migration else ())
 
     # --- what is expected
 
@@ -300,6 +320,11 @@ class _Reader:
         known = {**TIERS, **{name: name for name in COLUMNS}}
         found: dict[str, Node] = {}
         for key, value in parts.items():
+            if key == "category":
+                raise node.fail_at_key(key, "`category:` stands in the case, beside `expect:`")
+            if key in self.program.categories and self.program.has_categories:
+                told = f"`{key}` is a category: write `expect: {{categories: {{{key}: {{…}}}}}}`"
+                raise node.fail_at_key(key, told)
             if key not in known:
                 raise node.fail_at_key(
                     key, f"`{key}` is not a column of the standings{nearest(key, {*known, 'metrics'})}"

@@ -208,6 +208,22 @@ def test_the_category_that_a_case_names_is_one_its_partner_belongs_to(tmp_path: 
     assert "say which one is meant" in found["which"].differences[0]
 
 
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("expect: {reseller: {tier: high}}", "write `expect: {categories: {reseller: {…}}}`"),
+        ("expect: {category: reseller, tier: high}", "`category:` stands in the case, beside `expect:`"),
+        ("previous: {tier: top}, expect: {tier: high}", "`top` is no tier of category reseller; say of which category"),
+    ],
+)
+def test_a_category_in_the_wrong_place_is_told_the_right_one(tmp_path: Path, case: str, message: str) -> None:
+    program = SEVERAL.replace("categories:\n", "categories:\n  other: {ladder: more}\n", 1)
+    program = program.replace("ladders:", "ladders:\n  more: {tiers: [start, {key: top, requires: {deals: 1}}]}", 1)
+    with pytest.raises(ConfigError) as told:
+        results(tmp_path, f"  - {{name: one, {case}}}\n", program)
+    assert message in str(told.value)
+
+
 def test_who_takes_no_part_has_no_standing(tmp_path: Path) -> None:
     told = fails(
         tmp_path, "  - {name: one, partner: {status: closed}, metrics: {people: 3}, expect: {tier: registered}}\n"
