@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,10 +56,11 @@ class DeployResult:
 
 @dataclass(frozen=True)
 class RemoveResult:
-    """What a removal would do, or did."""
+    """What a removal would do, or did. `stored`: records of the objects that go."""
 
     org: str
     removal: Removal
+    stored: Mapping[str, int]
     removed: int | None = None
 
     @property
@@ -111,14 +112,14 @@ def remove(config: Path | None, names: Sequence[str], every: bool, digest: str |
         org = deployer.identity
         refused = bool(removal.unknown or removal.not_ours) and not every
         if digest is None or refused or not removal.components:
-            return RemoveResult(org, removal)
+            return RemoveResult(org, removal, deployer.stored(removal))
         if len(digest) < 8 or not removal.digest.startswith(digest):
             raise Conflict(
                 f"`{digest}` is not the digest of this removal (at least 8 of its digits); look at it again without "
                 "--digest"
             )
         deployer.remove(removal)
-        return RemoveResult(org, removal, len(removal.components))
+        return RemoveResult(org, removal, {}, len(removal.components))
 
 
 def _planned(command: str, deployer: Deployer, files: Files, to: Path | None) -> DeployResult:

@@ -151,6 +151,7 @@ def removal_report(result: RemoveResult, as_json: bool) -> str:
                 "components": [{"kind": one.kind, "name": one.name} for one in removal.components],
                 "not_ours": [{"kind": one.kind, "name": one.name} for one in removal.not_ours],
                 "unknown": list(removal.unknown),
+                "stored": dict(result.stored),
                 "exit_code": result.exit_code,
             }
         )
@@ -168,6 +169,8 @@ def _removal(result: RemoveResult) -> Iterator[str]:
         yield "nothing to remove"
         return
     yield f"to remove from org {result.org}, with everything that is stored in them:"
-    yield from (f"  - {one.said}" for one in removal.components)
+    for one in removal.components:
+        records = result.stored.get(one.name) if one.kind == "CustomObject" else None
+        yield f"  - {one.said}" + (f" with {records:,} records" if records is not None else "")
     yield ""
     yield f"to remove exactly this, give the same command again with --digest {removal.digest[:12]}"

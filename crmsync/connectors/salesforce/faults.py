@@ -137,8 +137,8 @@ def _soap_fault(content: bytes) -> _Body:
         root = parsed(content)
     except MetadataFileError:
         return _Body(message="an answer that is no complete XML", soap=True)
-    code = root.findtext(".//faultcode") or ""
-    return _Body(code.rpartition(":")[2], _clean(root.findtext(".//faultstring") or "no explanation"), soap=True)
+    code = root.findtext(".//{*}faultcode") or ""
+    return _Body(code.rpartition(":")[2], _clean(root.findtext(".//{*}faultstring") or "no explanation"), soap=True)
 
 
 def _clean(text: str) -> str:

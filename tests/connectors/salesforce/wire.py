@@ -114,7 +114,7 @@ class Wire:
         target = parts.path + (f"?{query}" if query else "")
         body = request.body if isinstance(request.body, str) else (request.body or b"")
         if not isinstance(body, str):
-            body = (body if isinstance(body, bytes) else body.read()).decode()
+            body = (body if isinstance(body, bytes) else body.read()).decode("utf-8", "replace")
         self.calls.append(Call(request.method or "", parts.path, f"?{query}" if query else "", request.headers, body))
         for method, pattern, answers in self.scripts:
             if method == request.method and pattern.fullmatch(target):

@@ -37,6 +37,7 @@ from crmsync.connectors.salesforce.metadata.reports import AT_RISK, BY_TIER, MOV
 from crmsync.connectors.salesforce.metadata.retrieved import Present
 from crmsync.connectors.salesforce.metadata.soap import retrieve, version_of
 from crmsync.connectors.salesforce.org import Org
+from crmsync.connectors.salesforce.soql import count
 from crmsync.errors import DataError
 from crmsync.settings import SalesforceSettings
 
@@ -126,6 +127,11 @@ class Deployer:
     def removal(self, names: Sequence[str], every: bool) -> Removal:
         """What a removal would take away."""
         return plan_removal(self.present(), names, every)
+
+    def stored(self, found: Removal) -> Mapping[str, int]:
+        """How many records the objects hold that would go, as far as this login may count them."""
+        held = (self._describe.find(one.name) for one in found.components if one.kind == OBJECT)
+        return {one.name: int(self.org.query(count(one.name))["totalSize"]) for one in held if one is not None}
 
     def seen(self) -> Seen:
         """Which of the needed fields describe shows to this login."""
