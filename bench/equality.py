@@ -25,6 +25,7 @@ def differing(ours: Path, by_hand: Path, columns: Sequence[str] = WHOLE) -> dict
     Where the hand-written side has no category, a partner has one row.
     """
     connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")  # it would stand between the tables
     connection.execute(f"CREATE VIEW ours AS SELECT * FROM read_parquet('{ours}')")
     connection.execute(f"CREATE VIEW by_hand AS SELECT * FROM read_parquet('{by_hand}')")
     there = connection.table("by_hand")
