@@ -108,7 +108,7 @@ class Demands:
         """The threshold of the row's aim; what it takes to choose it is added to the columns."""
         values = {aim: self._required[aim, leaf.path] for aim, leaf in demand.leaves.items()}
         first = next(iter(values.values()))
-        if len({one.sql.sql() for one in values.values()}) == 1:
+        if len({one.sql for one in values.values()}) == 1:
             return first
         number, text = (self.name(demand, what) for what in ("required", "required text"))
         columns[number] = demand.by_aim(values, lambda one: one.sql)
@@ -134,12 +134,11 @@ def _kind(leaf: Leaf, required: Value) -> tuple[object, ...]:
 
 def by_aim(column: str, values: Mapping[int, One], made: Callable[[One], Sql]) -> Sql:
     """What is made of the value of the row's aim; aims of the same value share a branch."""
-    groups: dict[str, tuple[list[int], Sql]] = {}
+    groups: dict[Sql, list[int]] = {}
     for aim, value in values.items():
-        one = made(value)
-        groups.setdefault(one.sql(), ([], one))[0].append(aim)
-    *rest, last = groups.values()
-    return sql.case([(_is(column, aims), one) for aims, one in rest], last[1])
+        groups.setdefault(made(value), []).append(aim)
+    *rest, (last, _) = groups.items()
+    return sql.case([(_is(column, aims), one) for one, aims in rest], last)
 
 
 def _is(column: str, aims: Sequence[int]) -> Sql:

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from crmsync.errors import DataError, StoreError
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.sql_duckdb import duckdb_text
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,13 @@ class DuckDbEngine:
             self._submit(lambda: self._view(name, source))
 
     def run(self, name: str, query: Sql) -> str:
-        self._statement(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {_text(query)}')
+        self._statement(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {duckdb_text(query)}')
         return name
 
     def spread(self, name: str, query: Sql) -> str:
         if self._threads == 1:
             return self.run(name, query)
-        text = _text(query)
+        text = duckdb_text(query)
         self._submit(lambda: self._spread(name, text))
         return name
 
@@ -141,11 +142,11 @@ class DuckDbEngine:
         self._connection.register(name, self._registered[name])
 
     def define(self, name: str, query: Sql) -> str:
-        self._statement(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {_text(query)}')
+        self._statement(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {duckdb_text(query)}')
         return name
 
     def read(self, query: Sql) -> pa.Table:
-        text = _text(query)
+        text = duckdb_text(query)
         self._settle()
         try:
             return self._connection.sql(text).to_arrow_table()
@@ -163,9 +164,9 @@ class DuckDbEngine:
         texts: list[str] = []
         for kind, one, query in _statements(turn):  # written once, the first turn computed meanwhile
             made += [one] if kind == "TABLE" else []
-            texts.append(f'CREATE OR REPLACE TEMP {kind} "{one}" AS {_text(query)}')
+            texts.append(f'CREATE OR REPLACE TEMP {kind} "{one}" AS {duckdb_text(query)}')
             self._statement(texts[-1])
-        reads = [_text(query) for query in turn.reads]
+        reads = [duckdb_text(query) for query in turn.reads]
         while True:
             found: list[pa.Table] = []
             self._submit(functools.partial(self._read_into, found, reads))
@@ -264,11 +265,6 @@ class DuckDbEngine:
 def _statements(turn: Turn) -> Iterator[tuple[str, str, Sql]]:
     yield from (("TABLE", name, query) for name, query in turn.tables)
     yield from (("VIEW", name, query) for name, query in turn.views)
-
-
-def _text(query: Sql) -> str:
-    """The statement. The tree is written as it stands, without the copy that SQLGlot would make of it first."""
-    return query.sql(dialect=DuckDbEngine.dialect, copy=False)
 
 
 def _told(error: duckdb.Error) -> DataError | StoreError:

@@ -50,6 +50,7 @@ class Shortest:
     def __init__(self, demands: Demands, measured: Callable[[Demand], LeafColumns], keep: Kept) -> None:
         self._demands, self._measured, self._keep = demands, measured, keep
         self._known: dict[tuple[int, ...], Crossing] = {}
+        self._flags: dict[tuple[int, int], Sql] = {}  # whether a part of a choice is taken, where it need not be
         self._roots: dict[int, tuple[Part, list[int]]] = {}
         for aim in demands.aims:
             root = self._part(aim.tree, aim)
@@ -79,8 +80,8 @@ class Shortest:
             ways.setdefault(part.number, []).append(sql.and_(*conditions))
             return
         for at, inner in enumerate(part.parts):
-            flag = [sql.col(_name(part, f"takes {at}"))] if part.is_free else []
-            self._mark(inner, [*conditions, *flag], ways)
+            flag = self._flags.get((part.number, at), sql.true())
+            self._mark(inner, [*conditions, flag], ways)
 
     def _cost(self, part: Part) -> Cost:
         if isinstance(part, Demand):
@@ -119,9 +120,10 @@ class Shortest:
         for at in range(len(costs)):
             others = [other for other in range(len(costs)) if other != at and must[other] != sql.true()]
             ahead = counted([_unless(must[other], shorter[other, at]) for other in others])
-            always = must[at] == sql.true()
-            flag = sql.true() if always else sql.or_(must[at], sql.lt(ahead, left))
-            taken.append(self._keep(one.height * 3 - 1, _name(one, f"takes {at}"), flag))
+            if must[at] != sql.true():
+                flag = sql.or_(must[at], sql.lt(ahead, left))
+                self._flags[one.number, at] = self._keep(one.height * 3 - 1, _name(one, f"takes {at}"), flag)
+            taken.append(self._flags.get((one.number, at), sql.true()))
         return taken
 
     def _must(self, one: Crossing, at: int) -> Sql:

@@ -29,7 +29,7 @@ BOOLEAN = "BOOLEAN"
 
 
 def name(text: str) -> exp.Identifier:
-    return exp.to_identifier(text, quoted=True)
+    return exp.Identifier(this=text, quoted=True)
 
 
 def col(column: str, table: str | None = None) -> Sql:
@@ -48,11 +48,12 @@ def number(value: int | Decimal | str) -> Sql:
 
 @lru_cache(maxsize=64)
 def _type(kind: str) -> exp.DataType:
+    """The type as a node, which stands in many trees: no writer changes it, and what changes a tree copies it first."""
     return exp.DataType.build(kind)
 
 
 def cast(value: Sql, kind: str) -> Sql:
-    return exp.Cast(this=value, to=_type(kind).copy())
+    return exp.Cast(this=value, to=_type(kind))
 
 
 def decimal(value: Decimal, kind: str = EXACT) -> Sql:
@@ -340,6 +341,16 @@ def any_true(value: Sql, where: Sql | None = None) -> Sql:
     return _filtered(exp.LogicalOr(this=value), where)
 
 
+def bits_of(value: Sql, where: Sql | None = None) -> Sql:
+    """All bits that some value has."""
+    return _filtered(exp.BitwiseOrAgg(this=value), where)
+
+
+def how_many_bits(value: Sql) -> Sql:
+    """How many bits a value has."""
+    return exp.BitwiseCount(this=value)
+
+
 def first_of(value: Sql, over: Sequence[Sql], order: Sequence[tuple[Sql, bool]]) -> Sql:
     """The value of the first row per `over`, by `order` (expression, descending)."""
     ordered = exp.Order(expressions=[exp.Ordered(this=e, desc=desc, nulls_first=False) for e, desc in order])
@@ -444,6 +455,11 @@ def select(
     if group:
         query = query.group_by(*group, copy=False)
     return query.order_by(*order, copy=False) if order else query
+
+
+def some_rows(query: Sql, count: int) -> Sql:
+    """At most so many of the rows, whichever come first."""
+    return select([star()], subquery(query, "some")).limit(count, copy=False)
 
 
 def in_order_of(query: Sql, column: str) -> Sql:

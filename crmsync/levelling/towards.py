@@ -77,7 +77,7 @@ class _Gap:
         on_path = shortest.on_path()
         top = max(shortest.height * 3, len(self.layers.all) - 1) + 1
         # the mean is of all on the path, the lines are of those not met
-        on = {one.number: self._kept(top, one, "on path", on_path[one.number]) for one in demands}
+        on = {one.number: self._flag(top, one, "on path", on_path[one.number]) for one in demands}
         measured = [(one, self._measured(one)) for one in demands]
         open_ = {
             one.number: self._kept(top + 1, one, "open", sql.and_(on[one.number], sql.not_(columns.met)))
@@ -92,11 +92,12 @@ class _Gap:
         entries, lines = self._listed(measured, open_)
         takes = [on[one.number] for one in demands]
         share = total(takes, [columns.share for _, columns in measured])
+        size = total(takes, [sql.double(1)] * len(takes))
         return {
             "gap": _list(entries),
             "summary": sql.joined(lines, "; "),
             "blocker": sql.case(blockers, sql.null(sql.TEXT)),
-            "progress": gap.progress(share, total(takes, [sql.double(1)] * len(takes))),
+            "progress": gap.progress(share, size),
         }
 
     def _listed(
@@ -117,6 +118,9 @@ class _Gap:
 
     def _kept(self, at: int, demand: Demand, what: str, value: Sql) -> Sql:
         return self.layers.keep(at, self._demands.name(demand, what), value)
+
+    def _flag(self, at: int, demand: Demand, what: str, value: Sql) -> Sql:
+        return value if value == sql.true() else self._kept(at, demand, what, value)
 
     def _measured(self, demand: Demand) -> gap.LeafColumns:
         """The measures of a demand, as columns."""
