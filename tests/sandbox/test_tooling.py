@@ -155,7 +155,7 @@ def test_definitions_are_queried_by_object_in_every_spelling(steady: Client) -> 
         soql = f"SELECT QualifiedApiName, DataType {found}"
         assert rows(steady, f"{soql} ORDER BY QualifiedApiName") == wanted
     assert rows(
-        org, "SELECT DeveloperName FROM CustomField WHERE TableEnumOrId = 'Account' ORDER BY DeveloperName"
+        steady, "SELECT DeveloperName FROM CustomField WHERE TableEnumOrId = 'Account' ORDER BY DeveloperName"
     ) == [
         {"DeveloperName": "Code"},
         {"DeveloperName": "Score"},
