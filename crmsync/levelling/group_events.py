@@ -7,13 +7,14 @@ conditions are met, the account has one value more or less.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, GroupsAtom
 from crmsync.levelling.calendar import Moves
 from crmsync.levelling.groups import GROUP, has_group, within_limit
 from crmsync.levelling.levelling import Levelling
-from crmsync.levelling.running import Changes, Rowset, aggregated, by_thing, things_name
+from crmsync.levelling.running import Changes, Rowset, by_thing, things_name
 from crmsync.levelling.scans import in_window
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Aggregate
@@ -47,15 +48,20 @@ def group_events(
 def _today(changes: Changes, source: Rowset, atoms: Sequence[Atom], tag: str) -> list[Sql]:
     """What each value has today, as a change on as_of; reads the tables of things that were made for what moves."""
     queries: list[Sql] = []
+    as_of = changes.levelling.days.as_of
     for atom in atoms:
         if atom.source.aggregate is not Aggregate.COUNT_DISTINCT:
-            known, as_of = source.columns[atom.column], changes.levelling.days.as_of
-            inside = in_window(atom, known, changes.calendar.today(), source.last_day, as_of)
-            queries.append(changes.grouped(source.relation, None, {atom.column: aggregated(atom, known)}, where=inside))
+            known, today = source.columns[atom.column], changes.calendar.today()
+            counts = in_window(atom, known, today, source.last_day, as_of)
+            inside = replace(source, columns={atom.column: replace(known, condition=counts)})
+            queries.append(changes.of_rows(inside, [atom], sql.day(as_of)))
     for place, alike in enumerate(by_thing(source, atoms)):
-        counts = {atom.column: sql.count_of(sql.col(f"last_{at}", "f")) for at, atom in enumerate(alike)}
+        last = {atom.column: sql.col(f"last_{at}", "f") for at, atom in enumerate(alike)}
+        counts_of = {
+            column: sql.case([(sql.not_null(day), sql.number(1))], sql.number(0)) for column, day in last.items()
+        }
         things = sql.table(things_name(f"{tag}_{place}"), "f")
-        queries.append(changes.grouped(things, None, counts, kept=True))
+        queries.append(changes.listed(things, sql.day(as_of), counts_of, kept=True))
     return queries
 
 

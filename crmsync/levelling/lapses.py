@@ -6,18 +6,18 @@ program-language, section 9.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, atoms_needed
 from crmsync.levelling.calendar import Calendar
+from crmsync.levelling.falling import FALLING, FALLING_TIERS, Told, lists_by_place
 from crmsync.levelling.levelling import Levelling
-from crmsync.levelling.loss_rows import FALLING_TIERS, Followed
+from crmsync.levelling.loss import Losses
+from crmsync.levelling.loss_rows import Followed
 from crmsync.levelling.reach import reach_of
 from crmsync.levelling.rows import TIE
 from crmsync.levelling.running import Rowset
@@ -35,6 +35,12 @@ MOST = 5
 THINGS = {"certifications": "certificate", "opportunities": "opportunity", "activities": "activity"}
 
 
+ASKED, LEAVING, WORDS = "lapses_asked", "lapses_leaving", "lapses_words"
+
+
+NO_WINDOW = -1
+
+
 @dataclass
 class Asked:
     """A metric and the standings whose tier asks for it: category -> positions."""
@@ -42,100 +48,124 @@ class Asked:
     metric: Metric
     positions: dict[str, list[int]] = field(default_factory=dict)
 
-    def falls(self, granted: str) -> Sql:
-        """Whether a standing (alias s, with its granted position in a column) asks for the metric."""
-        return sql.or_(
-            *(
-                sql.and_(
-                    sql.eq(sql.col("category", "s"), sql.text(category)),
-                    sql.in_(sql.col(granted, "s"), [sql.number(one) for one in positions]),
-                )
-                for category, positions in self.positions.items()
-            )
-        )
+
+def told_of(levelling: Levelling, losses: Losses) -> Told:
+    """What is told of those who will lose a tier; the rows that were followed are freed."""
+    texts = what_lapses(levelling, losses.followed)
+    if losses.followed is not None:
+        losses.followed.drop(levelling.engine)
+    return Told(losses.falling, losses.lost_on, lists_by_place(texts, losses.falling.num_rows))
 
 
-def what_lapses(levelling: Levelling, followed: Followed | None) -> pa.Table | None:
-    """(partner_id, category, text), the first to go first; None where nothing that moves is asked for.
-
-    Reads the table `standing`, or what is `followed` of those who will fall, which is freed.
-    """
-    gone = [one for number, asked in enumerate(_asked(levelling)) if (one := _gone(levelling, asked, number, followed))]
-    if not gone:
-        return None
-    queries = [one.query(number) for number, one in enumerate(gone)]
-    over = [sql.col("partner_id"), sql.col("category")]
-    order = [
-        (sql.col("gone_on"), False),
-        (_by_number(gone, lambda one: one.metric.label), False),
-        (sql.col("id"), False),
+def what_lapses(levelling: Levelling, followed: Followed | None) -> pa.Table:
+    """(place, text): for each standing that will fall the first records to go. `followed`: the rows they stand in."""
+    found = [one for asked in _asked(levelling) if (one := _gone(levelling, asked, followed)) is not None]
+    if not found:
+        return pa.table({"place": pa.array([], pa.int64()), "text": pa.array([], pa.string())})
+    calendar = Calendar(levelling.days, [one.now for one in found if one.leaves])
+    _register(levelling, found, calendar)
+    queries = [one.query(number, calendar) for number, one in enumerate(found)]
+    same = sql.eq(sql.col("number", "s"), sql.col("scope", "r"))
+    asks = [sql.eq(sql.col(name, "k"), sql.col(name, side)) for name, side in (("metric", "r"), *_TIER)]
+    left = [sql.eq(sql.col(name, "g"), sql.col(name, "r")) for name in ("window", "moved")]
+    joins = [
+        ("inner", sql.table(FALLING_TIERS, "s"), same),
+        ("inner", sql.table(ASKED, "k"), sql.and_(*asks)),
+        ("left", sql.table(LEAVING, "g"), sql.and_(*left)),
     ]
-    numbers = {"place": sql.row_number(over, order), "all": sql.known_within(sql.col("id"), over)}
-    placed = sql.select([sql.star(), *sql.columns(numbers)], sql.subquery(sql.union_all(queries), "gone"))
-    kept = sql.le(sql.col("place"), sql.number(MOST))
-    shown = {name: sql.col(name) for name in ("partner_id", "category")} | {"text": _text(levelling, gone)}
-    query = sql.select(sql.columns(shown), sql.subquery(placed, "placed"), where=kept, order=[*over, sql.col("place")])
-    found = levelling.engine.read(query)
-    if followed is not None:
-        followed.drop(levelling.engine)
-    return found
+    values = {"place": sql.col("place", "s"), **{name: sql.col(name, "r") for name in ("metric", "id", "amount")}}
+    values |= {"by_label": sql.col("by_label", "k"), "gone_on": sql.coalesce(sql.col("day", "g"), sql.col("ends", "r"))}
+    rows = sql.select(sql.columns(values), sql.subquery(sql.union_all(queries), "r"), joins)
+    gone = sql.subquery(sql.distinct([sql.star()], sql.subquery(rows, "rows")), "gone")
+    over = [sql.col("place")]
+    order = [(sql.col("gone_on"), False), (sql.col("by_label"), False), (sql.col("id"), False)]
+    numbers = {"at": sql.row_number(over, order), "all": sql.known_within(sql.col("id"), over)}
+    placed = sql.subquery(sql.select([sql.star(), *sql.columns(numbers)], gone), "placed")
+    words = ("inner", sql.table(WORDS, "w"), sql.eq(sql.col("metric", "w"), sql.col("metric", "placed")))
+    shown = {"place": sql.col("place"), "text": _text(levelling)}
+    kept = sql.le(sql.col("at"), sql.number(MOST))
+    texts = levelling.engine.read(
+        sql.select(sql.columns(shown), placed, [words], kept, order=[sql.col("place"), sql.col("at")])
+    )
+    levelling.engine.drop([ASKED, LEAVING, WORDS, *(one.scope for one in found if one.scope is not None)])
+    return texts
+
+
+_TIER = (("category", "s"), ("granted", "s"))
 
 
 @dataclass(frozen=True)
 class Gone:
-    """The records of one metric that go, per standing that asks for it: rows (alias f) and what is told of them."""
+    """The records of one metric that go: rows (alias f) with the number of the account they count for."""
 
-    metric: Metric
-    atom: Atom
+    asked: Asked
+    now: Atom
     relation: Sql
-    joins: list[tuple[str, Sql, Sql]]
+    columns: MetricColumns
     where: Sql
-    keys: Mapping[str, Sql]  # partner_id, category
-    day: Sql
-    amount: Sql | None
+    scope: str | None = None  # a table made for it
 
-    def query(self, number: int) -> Sql:
-        """(partner_id, category, number, id, gone_on, amount), each record once."""
+    @property
+    def ends(self) -> bool:
+        """Whether a record ends, rather than leaves its window."""
+        return isinstance(self.now.window, InForce)
+
+    @property
+    def leaves(self) -> bool:
+        """Whether a record leaves a window that is the same for all partners."""
+        return not self.ends and not partner_dates(self.now.window)
+
+    def query(self, number: int, calendar: Calendar) -> Sql:
+        """(metric, scope, id, window, moved, ends, amount): the date that leaves, or the one on which it ends."""
+        never = sql.null(sql.DATE)
+        money = self.asked.metric.unit is Unit.MONEY and self.columns.value is not None
         values = {
-            **self.keys,
-            "number": sql.number(number),
+            "metric": sql.number(number),
+            "scope": sql.col("scope", "f"),
             "id": sql.col(TIE, "f"),
-            "gone_on": self.day,
-            "amount": self.amount if self.amount is not None else sql.null(sql.MONEY),
+            "window": sql.number(calendar.number(self.now) if self.leaves else NO_WINDOW),
+            "moved": never if self.ends else self.columns.day,
+            "ends": self.columns.expires if self.ends else never,
+            "amount": (self.columns.value if money else None) or sql.null(sql.MONEY),
         }
-        rows = sql.select(sql.columns(values), self.relation, self.joins, self.where)
-        return sql.distinct([sql.star()], sql.subquery(rows, "one"))
+        return sql.select(sql.columns(values), self.relation, where=self.where)
 
 
-def _by_number(gone: Sequence[Gone], text: Callable[[Gone], str]) -> Sql:
-    """A text of each metric, by the number of the metric in a row."""
-    texts: dict[str, list[Sql]] = {}
-    for number, one in enumerate(gone):
-        texts.setdefault(text(one), []).append(sql.number(number))
-    words = [(sql.in_(sql.col("number"), numbers), sql.text(word)) for word, numbers in texts.items()]
-    return sql.case(words) if len(words) > 1 else words[0][1]
+def _register(levelling: Levelling, found: Sequence[Gone], calendar: Calendar) -> None:
+    """Which tiers ask for which metric, the words for it, and the days on which dates leave each window."""
+    labels = sorted({one.asked.metric.label for one in found})
+    asked, words = [], []
+    for number, one in enumerate(found):
+        table, label = one.now.source.table, one.asked.metric.label
+        begins = f"{label}: {THINGS.get(table, f'row of {table}')} "
+        words.append((number, begins, " ends on " if one.ends else " leaves its window on "))
+        for category, positions in one.asked.positions.items():
+            asked += [(number, category, at, labels.index(label)) for at in positions]
+    levelling.engine.register(ASKED, _table(asked, ("metric", "category", "granted", "by_label")))
+    levelling.engine.register(WORDS, _table(words, ("metric", "begins", "verb")))
+    kinds = [("moved", pa.date32()), ("day", pa.date32()), ("window", pa.int32())]
+    leaving = [pa.schema(kinds).empty_table()]
+    for window in range(len(calendar.bounds)):
+        moves = calendar.moves(window, leaving=True)
+        leaving.append(moves.append_column("window", pa.array([window] * moves.num_rows, pa.int32())))
+    levelling.engine.register(LEAVING, pa.concat_tables(leaving))
 
 
-def _text(levelling: Levelling, gone: Sequence[Gone]) -> Sql:
+def _table(rows: Sequence[tuple[int | str, ...]], names: Sequence[str]) -> pa.Table:
+    columns = zip(names, zip(*rows, strict=True), strict=True)
+    return pa.table(
+        {name: pa.array(cells, pa.string() if isinstance(cells[0], str) else pa.int32()) for name, cells in columns}
+    )
+
+
+def _text(levelling: Levelling) -> Sql:
     """What is said of a record: which it is, its amount, when it goes; and behind the last how many there are more."""
     amount = sql.coalesce(sql.concat(sql.text(" of "), sql.cast(sql.col("amount"), sql.TEXT)), sql.text(""))
     when = sql.coalesce(sql.cast(sql.col("gone_on"), sql.TEXT), sql.text(f"or before {levelling.days.horizon}"))
     more = sql.sub(sql.col("all"), sql.number(MOST))
-    last = sql.and_(sql.eq(sql.col("place"), sql.number(MOST)), sql.gt(more, sql.number(0)))
-    rest = sql.concat(sql.text(", and "), sql.cast(more, sql.TEXT), sql.text(" more"))
-    return sql.concat(
-        _by_number(gone, _begins), sql.col("id"), amount, _by_number(gone, _verb), when,
-        sql.case([(last, rest)], sql.text("")),
-    )  # fmt: skip
-
-
-def _begins(gone: Gone) -> str:
-    table = gone.atom.source.table
-    return f"{gone.metric.label}: {THINGS.get(table, f'row of {table}')} "
-
-
-def _verb(gone: Gone) -> str:
-    return " ends on " if isinstance(gone.atom.window, InForce) else " leaves its window on "
+    last = sql.and_(sql.eq(sql.col("at"), sql.number(MOST)), sql.gt(more, sql.number(0)))
+    rest = sql.case([(last, sql.concat(sql.text(", and "), sql.cast(more, sql.TEXT), sql.text(" more")))], sql.text(""))
+    return sql.concat(sql.col("begins"), sql.col("id"), amount, sql.col("verb"), when, rest)
 
 
 def _asked(levelling: Levelling) -> Iterator[Asked]:
@@ -168,54 +198,37 @@ def _counted(levelling: Levelling, keys: set[str]) -> Iterator[str]:
         waiting += inputs_of(levelling.program, metric)
 
 
-def _gone(levelling: Levelling, asked: Asked, number: int, followed: Followed | None) -> Gone | None:
-    """The records of one metric that count today and will not at the horizon, per standing that asks for it."""
+def _gone(levelling: Levelling, asked: Asked, followed: Followed | None) -> Gone | None:
+    """The records of one metric that count today and will not at the horizon."""
     spots = [(asked.metric.key, Spot(view)) for view in (NOW, HORIZON)]
     atoms = list(atoms_needed(levelling.spots, spots, levelling.validity()).values())
     now, ahead = (one for one in atoms if isinstance(one, Atom))
     if isinstance(now.window, Ever):
         return None
     source = followed.sources.get(now.source.table) if followed is not None else None
-    if followed is not None and source is not None and ahead.column in source.columns:
-        return _of_followed(levelling, asked, now, ahead, source, followed)
-    return _of_table(levelling, asked, now, ahead, number)
+    if source is not None and ahead.column in source.columns:
+        return _of_followed(levelling, asked, now, ahead, source)
+    return _of_table(levelling, asked, now, ahead)
 
 
-def _of_followed(
-    levelling: Levelling, asked: Asked, now: Atom, ahead: Atom, source: Rowset, followed: Followed
-) -> Gone:
+def _of_followed(levelling: Levelling, asked: Asked, now: Atom, ahead: Atom, source: Rowset) -> Gone:
     """From the rows of those who will fall; what is asked of a row is there the same on every day."""
     columns = source.columns[ahead.column]
-    joins = [
-        ("inner", sql.table(FALLING_TIERS, "s"), sql.eq(sql.col("number", "s"), sql.col("scope", "f"))),
-    ]
-    day = columns.day
-    if isinstance(now.window, InForce):
-        day = columns.expires
-    elif (moves := followed.moves.of(followed.moves.calendar.number(ahead), leaving=True)) is not None:
-        joins.append(("left", moves, sql.eq(sql.col("moved", "g"), day)))
-        day = sql.col("day", "g")
-    where = sql.and_(
-        asked.falls("granted"), _goes(levelling, now, ahead, {NOW: columns, HORIZON: columns}, source.last_day)
-    )
-    keys = {name: sql.col(name, "s") for name in ("partner_id", "category")}
-    return Gone(asked.metric, now, source.relation, joins, where, keys, day, _amount(asked, columns))
+    where = _goes(levelling, now, ahead, {NOW: columns, HORIZON: columns}, source.last_day)
+    return Gone(asked, now, source.relation, columns, where)
 
 
-def _of_table(levelling: Levelling, asked: Asked, now: Atom, ahead: Atom, number: int) -> Gone:
-    """From the table itself, for the standings that will fall."""
-    scope = _scope(levelling, asked, number)
+def _of_table(levelling: Levelling, asked: Asked, now: Atom, ahead: Atom) -> Gone:
+    """From the table itself, for the accounts that will fall."""
+    scope = _scope(levelling, asked)
     rows, limits = levelling.rows(now.source.table), fixed_bounds(levelling.days)
-    more = {TIE: rows.identity(), "category": sql.col("category", "c")}
+    more = {TIE: rows.identity(), "scope": sql.col("scope", "c")}
     source = source_of(
         rows, [now, ahead], levelling.days, levelling.file, limits, levelling.spans, pairs=scope, more=more
     )
-    columns = source.columns[now.column]
-    both = {NOW: columns, HORIZON: source.columns[ahead.column]}
+    both = {NOW: source.columns[now.column], HORIZON: source.columns[ahead.column]}
     where = _goes(levelling, now, ahead, both, rows.file is not None and rows.file.expires_on_is_last_day)
-    joins, day = _day_of_leaving(levelling, now, columns.day, columns.expires, number)
-    keys = {name: sql.col(name, "f") for name in ("partner_id", "category")}
-    return Gone(asked.metric, now, source.relation, joins, where, keys, day, _amount(asked, columns))
+    return Gone(asked, now, source.relation, both[NOW], where, scope)
 
 
 def _goes(levelling: Levelling, now: Atom, ahead: Atom, columns: Mapping[str, MetricColumns], last_day: bool) -> Sql:
@@ -225,85 +238,26 @@ def _goes(levelling: Levelling, now: Atom, ahead: Atom, columns: Mapping[str, Me
     return sql.and_(counts[NOW], sql.not_(sql.coalesce(counts[HORIZON], sql.false())))
 
 
-def _amount(asked: Asked, columns: MetricColumns) -> Sql | None:
-    return columns.value if asked.metric.unit is Unit.MONEY else None
-
-
-def _day_of_leaving(
-    levelling: Levelling, atom: Atom, day: Sql, expires: Sql, number: int
-) -> tuple[list[tuple[str, Sql, Sql]], Sql]:
-    if isinstance(atom.window, InForce):
-        return [], expires
-    if partner_dates(atom.window):
-        return [], sql.null(sql.DATE)
-    calendar = Calendar(levelling.days, [atom])
-    name = f"leaving_{number}"
-    levelling.engine.register(name, calendar.moves(calendar.number(atom), leaving=True))
-    return [("left", sql.table(name, "g"), sql.eq(sql.col("moved", "g"), day))], sql.col("day", "g")
-
-
-def _scope(levelling: Levelling, asked: Asked, number: int) -> str:
-    """(ancestor, member, category): whose rows count for the standings that will fall."""
-    falls = sql.and_(sql.col("lost_ahead", "s"), asked.falls("granted_position"))
+def _scope(levelling: Levelling, asked: Asked) -> str:
+    """(ancestor, member, scope): whose rows count for the accounts that will fall on a tier that asks for a metric."""
+    ways = [
+        sql.and_(
+            sql.eq(sql.col("category", "t"), sql.text(category)),
+            sql.in_(sql.col("granted", "t"), [sql.number(one) for one in positions]),
+        )
+        for category, positions in asked.positions.items()
+    ]
+    numbers = sql.distinct([sql.col("number", "t")], sql.table(FALLING_TIERS, "t"), sql.or_(*ways))
     reach = reach_of(levelling, asked.metric)
-    account, category = sql.col("partner_id", "s"), sql.col("category", "s")
-    if reach.pairs is None:
-        columns = {"ancestor": account, "member": account, "category": category}
-        query = sql.select(sql.columns(columns), sql.table("standing", "s"), where=falls)
-        return levelling.engine.run(f"lapse_scope_{number}", query)
-    joins: list[tuple[str, Sql, Sql]] = []
-    head = account
-    if reach.shared:
+    account = sql.col("partner_id", "a")
+    joins = [("inner", sql.subquery(numbers, "s"), sql.eq(sql.col("number", "s"), sql.col("number", "a")))]
+    head = member = account
+    if reach.shared and reach.pairs is not None:
         joins.append(("inner", sql.table(reach.pairs, "h"), sql.eq(sql.col("member", "h"), account)))
         head = sql.col("ancestor", "h")
-    joins.append(("inner", sql.table(reach.pairs, "p"), sql.eq(sql.col("ancestor", "p"), head)))
-    columns = {"ancestor": account, "member": sql.col("member", "p"), "category": category}
-    query = sql.select(sql.columns(columns), sql.table("standing", "s"), joins, falls)
-    return levelling.engine.run(f"lapse_scope_{number}", query)
-
-
-# --- into the standings
-
-
-def with_lapses(standings: pa.Table, lapses: pa.Table) -> pa.Table:
-    """The standings with what lapses behind the reasons of their risk."""
-    if lapses.num_rows == 0:
-        return standings
-    found = pc.run_end_encode(_places(lapses))
-    first = np.concatenate([[0], found.run_ends.to_numpy()])
-    at = pc.index_in(_places(standings), value_set=found.values).to_numpy(zero_copy_only=False)
-    known = ~np.isnan(at)
-    place = np.where(known, at, 0).astype(np.int64)
-    start = np.where(known, first[place], 0)
-    count = np.where(known, first[place + 1] - start, 0)
-    column = standings.column_names.index("risk_reasons")
-    reasons = standings.column(column).combine_chunks()
-    offsets = reasons.offsets.to_numpy().astype(np.int64)
-    whole = _side_by_side(reasons.values, lapses.column("text").combine_chunks(), offsets, start, count)
-    return standings.set_column(column, "risk_reasons", whole)
-
-
-def _side_by_side(
-    left: pa.Array, right: pa.Array, offsets: np.ndarray, start: np.ndarray, count: np.ndarray
-) -> pa.Array:
-    """Lists of `left` (by offsets), each with `count` values of `right` from `start` on behind it."""
-    lengths = np.diff(offsets)
-    ends = np.cumsum(lengths + count)
-    begins = ends - (lengths + count)
-    taken = np.empty(int(ends[-1]) if len(ends) else 0, dtype=np.int64)
-    taken[np.repeat(begins, lengths) + _from_zero(lengths)] = np.repeat(offsets[:-1], lengths) + _from_zero(lengths)
-    behind = np.repeat(begins + lengths, count) + _from_zero(count)
-    taken[behind] = len(left) + np.repeat(start, count) + _from_zero(count)
-    values = pa.concat_arrays([left, right.cast(left.type)]).take(pa.array(taken))
-    return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], ends]).astype(np.int32)), values)
-
-
-def _from_zero(lengths: np.ndarray) -> np.ndarray:
-    """0, 1, 2 … for each length, one after the other."""
-    whole: np.ndarray = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return whole
-
-
-def _places(rows: pa.Table) -> pa.Array:
-    both = [rows.column(name).combine_chunks().cast(pa.string()) for name in ("partner_id", "category")]
-    return pc.binary_join_element_wise(*both, "\n")
+    if reach.pairs is not None:
+        joins.append(("inner", sql.table(reach.pairs, "p"), sql.eq(sql.col("ancestor", "p"), head)))
+        member = sql.col("member", "p")
+    columns = {"ancestor": account, "member": member, "scope": sql.col("number", "a")}
+    query = sql.select(sql.columns(columns), sql.table(FALLING, "a"), joins)
+    return levelling.engine.run(f"lapse_scope_{asked.metric.key}", query)

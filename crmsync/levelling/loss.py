@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 from sqlglot import exp
 
@@ -18,7 +19,8 @@ from crmsync.levelling import sql
 from crmsync.levelling.aggregates import Made, TablePass
 from crmsync.levelling.atoms import HAVING, AnyAtom, Atom, GroupsAtom, atoms_needed
 from crmsync.levelling.calendar import Calendar, Moves
-from crmsync.levelling.criteria import LIMITS, Criteria
+from crmsync.levelling.criteria import LIMITS, Criteria, Slots
+from crmsync.levelling.falling import FALLING, FALLING_TIERS, place_of, read_falling, register_falling
 from crmsync.levelling.group_events import group_events
 from crmsync.levelling.groups import GROUP, Groups, asked_of, has_group
 from crmsync.levelling.levelling import Levelling, rows_of_metric
@@ -29,22 +31,13 @@ from crmsync.levelling.loss_daily import (
     moves_by_partner,
     whose_numbers_count,
 )
-from crmsync.levelling.loss_rows import (
-    FALLING_TIERS,
-    Followed,
-    expressions_of,
-    families_are_small,
-    read_falling,
-    register_falling,
-    row_tables,
-)
+from crmsync.levelling.loss_rows import Followed, expressions_of, families_are_small, row_tables
 from crmsync.levelling.measures import Measures, formulas_of
 from crmsync.levelling.measuring import wanted_metrics
 from crmsync.levelling.populations import looks_at_population
 from crmsync.levelling.risk import position_by_keeps
 from crmsync.levelling.running import (
     EVENTS,
-    FALLING,
     KEY,
     TODAY,
     Changes,
@@ -68,9 +61,13 @@ LOSSES, CHANGES, AHEAD = "losses", "risk_days", "risk_calendar"
 
 @dataclass(frozen=True)
 class Losses:
-    """`days`: (partner_id, category, lost_on); `followed`: the rows it was found from, where it was found from rows."""
+    """`falling`: (partner_id, category, granted); `lost_on`: the day of each, null where none was found.
 
-    days: pa.Table
+    `followed`: the rows it was found from, where it was found from rows.
+    """
+
+    falling: pa.Table
+    lost_on: pa.Array
     followed: Followed | None = None
 
 
@@ -91,9 +88,19 @@ def first_days_of_loss(levelling: Levelling, looking: Looking) -> Losses | None:
         within = whose_numbers_count(levelling, falling)
         days = days_of_change(levelling, asked, _reads_no_clock(levelling), within)
         with looking(within) as look:
-            return Losses(losses_by_day(falling, days, look))
+            found = losses_by_day(falling, days, look)
+        return Losses(falling, _by_place(falling, place_of(falling, found), found))
     followed = _followed(levelling, wanted, atoms, asked)
-    return Losses(engine.read(sql.select([sql.star()], sql.table(LOSSES))), followed)
+    found = engine.read(sql.select([sql.star()], sql.table(LOSSES)))
+    engine.drop([LOSSES])
+    return Losses(falling, _by_place(falling, found.column("place").combine_chunks(), found), followed)
+
+
+def _by_place(falling: pa.Table, places: pa.Array, found: pa.Table) -> pa.Array:
+    """The `lost_on` of each place, null where there is none."""
+    lost = np.full(falling.num_rows, np.datetime64("NaT"), dtype="datetime64[D]")
+    lost[places.to_numpy()] = found.column("lost_on").to_numpy()
+    return pa.array(lost, pa.date32())
 
 
 def _can_follow(levelling: Levelling, asked: Sequence[Atom]) -> bool:
@@ -172,12 +179,9 @@ def _events(
         queries += changes.of(source, [atom for atom in running.atoms if atom.source.table == table], table)
     for number, group in enumerate(running.groups):
         of_values = group_events(levelling, moves, sources, group, f"of_{number}", changes.made)
-        queries.append(changes.grouped(sql.subquery(of_values, "f"), sql.col("day", "f"), {group.column: _total()}))
+        change = {group.column: sql.col("change", "f")}
+        queries.append(changes.listed(sql.subquery(of_values, "f"), sql.col("day", "f"), change))
     return register_events(levelling, running, queries), changes.made
-
-
-def _total() -> Sql:
-    return sql.sum_(sql.col("change", "f"))
 
 
 # --- the days on which something changes
@@ -322,26 +326,26 @@ def _measures(
 
 
 def _losses(levelling: Levelling, names: Measures) -> None:
+    """Make the table `losses` (place, lost_on)."""
     queries = []
     for key, category in levelling.program.categories.items():
-        ladder = levelling.program.ladders[category.ladder]
         match = sql.and_(
             sql.eq(sql.col("account", "m"), sql.col("number", "s")), sql.eq(sql.col("category", "s"), sql.text(key))
         )
-        wide = sql.select(
-            [sql.star("m"), sql.star(LIMITS), sql.col("granted", "s"), sql.named(sql.col("partner_id", "s"), "who")],
+        query: Sql = sql.select(
+            [sql.star("m"), sql.star(LIMITS), sql.col("granted", "s"), sql.col("place", "s")],
             sql.table("risk_measures", "m"),
             [("inner", sql.table(FALLING_TIERS, "s"), match), ("cross", sql.table(LIMITS), sql.true())],
         )
-        position = position_by_keeps(ladder, Criteria(levelling.program, names.at(category=key), levelling.limits))
-        lost = sql.select([sql.star(), sql.named(position, "position")], sql.subquery(wide, "wide"))
-        values = {"partner_id": sql.col("who"), "category": sql.text(key), "lost_on": sql.min_(sql.col("day"))}
+        slots = Slots()
+        criteria = Criteria(levelling.program, names.at(category=key), levelling.limits, slots=slots)
+        position = position_by_keeps(levelling.program.ladders[category.ladder], criteria)
+        below = {"required": slots.required_columns | slots.rounded_columns, "met": slots.met_columns}
+        for alias, columns in {**below, "position": {"position": position}}.items():
+            query = sql.select([sql.star(), *sql.columns(columns)], sql.subquery(query, alias)) if columns else query
+        values = {"place": sql.col("place"), "lost_on": sql.min_(sql.col("day"))}
+        lost = sql.lt(sql.col("position"), sql.col("granted"))
         queries.append(
-            sql.select(
-                sql.columns(values),
-                sql.subquery(lost, "lost"),
-                where=sql.lt(sql.col("position"), sql.col("granted")),
-                group=[sql.col("who")],
-            )
+            sql.select(sql.columns(values), sql.subquery(query, "lost"), where=lost, group=[sql.col("place")])
         )
     levelling.engine.run(LOSSES, sql.union_all(queries))

@@ -10,17 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom
 from crmsync.levelling.calendar import Calendar, Moves
 from crmsync.levelling.engine import Engine
+from crmsync.levelling.falling import FALLING
 from crmsync.levelling.levelling import Levelling, tables_used
 from crmsync.levelling.reach import OWN, Reach, heads, reach_of
 from crmsync.levelling.rows import TIE, Rows
-from crmsync.levelling.running import FALLING, Rowset, Running
+from crmsync.levelling.running import Rowset, Running
 from crmsync.levelling.scans import (
     ROWS_ID,
     KeptColumns,
@@ -33,25 +31,9 @@ from crmsync.levelling.scans import (
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Aggregate, Ever, InForce
 
-SCOPE, FALLING_TIERS = "risk_scope", "falling_tiers"
+SCOPE = "risk_scope"
 MOST_PAIRS = 3_000_000
 """Pairs of an account and a member of its family beyond which days are better looked at one after the other."""
-
-
-def read_falling(engine: Engine) -> pa.Table:
-    """(partner_id, category, granted) of those who will lose a tier. Reads the table `standing`."""
-    granted = sql.named(sql.col("granted_position"), "granted")
-    wanted = [sql.col("partner_id"), sql.col("category"), granted]
-    return engine.read(sql.distinct(wanted, sql.table("standing"), sql.col("lost_ahead")))
-
-
-def register_falling(engine: Engine, falling: pa.Table) -> None:
-    """Make the tables `falling` (number, partner_id) and `falling_tiers` (number, partner_id, category, granted)."""
-    partners = falling.column("partner_id").combine_chunks()
-    accounts = pc.unique(partners)
-    engine.register(FALLING, pa.table({"number": pa.array(range(len(accounts)), pa.int64()), "partner_id": accounts}))
-    numbers = pc.cast(pc.index_in(partners, value_set=accounts), pa.int64())
-    engine.register(FALLING_TIERS, falling.add_column(0, "number", numbers))
 
 
 @dataclass(frozen=True)
@@ -163,7 +145,7 @@ def row_tables(
             continue
         rows = levelling.rows(table)
         values = {**row_values(rows), "scope": sql.col("@scope", "f")}
-        values["member"] = values.pop("partner_id")
+        values.pop("partner_id")
         if all(takes_each_row(atom, rows) for atom in mine):
             values.pop(ROWS_ID, None)
         values |= {flag: sql.col(f"@{flag}", "f") for flag in scope.flags.values()}
@@ -212,15 +194,16 @@ def _needed(
     """The rows that move, and those that say what there is today where that is asked; None: any could be asked."""
     asked = running.asked
     days: dict[str, tuple[Sql, list[tuple[date, date]]]] = {}
-    ways: dict[str, Sql] = {}
+    ways: list[Sql] = []
+    in_force = False
     for atom in atoms:
         if atom.column not in asked:
             return None
         known, number = expressions[atom.column], calendar.number(atom)
         per_group = asked[atom.column]
         if isinstance(atom.window, InForce):
-            way = _in_force(rows, calendar, known)
-            ways[way.sql()] = way
+            ways += [] if in_force else [_in_force(rows, calendar, known)]
+            in_force = True
         elif isinstance(atom.window, Ever):
             if per_group:
                 return None
@@ -232,9 +215,8 @@ def _needed(
                 stretches.append((start or date.min, end))
     for day, stretches in days.values():
         for first, last in united(stretches):
-            way = sql.and_(sql.ge(day, sql.day(first)), sql.le(day, sql.day(last)))
-            ways[way.sql()] = way
-    return sql.or_(*ways.values()) if ways else sql.false()
+            ways.append(sql.and_(sql.ge(day, sql.day(first)), sql.le(day, sql.day(last))))
+    return sql.or_(*ways) if ways else sql.false()
 
 
 def _in_force(rows: Rows, calendar: Calendar, known: MetricColumns) -> Sql:

@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import AnyAtom, Atom, GroupsAtom
 from crmsync.levelling.calendar import Calendar, Moves
+from crmsync.levelling.falling import FALLING
 from crmsync.levelling.groups import asked_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.scans import MetricColumns, takes_each_row
+from crmsync.levelling.spans import Join
 from crmsync.levelling.spots import NOW, Spot
 from crmsync.levelling.sql import Sql
 from crmsync.programs.program import Aggregate, Ever, InForce, Metric
 
-EVENTS, FALLING, TODAY, RUNNING = "risk_events", "falling", "risk_today", "risk_running"
+EVENTS, TODAY, RUNNING = "risk_events", "risk_today", "risk_running"
 KEY = "@key"
 """One number for an account and a day."""
 
@@ -151,13 +153,27 @@ class Changes:
         day = source.columns[atoms[0].column].day
         for leaving in (True, False):
             moves = self.moves.of(number, leaving)
-            if moves is None:
-                continue
-            moved = {atom.column: aggregated(atom, source.columns[atom.column]) for atom in atoms}
-            changes = {name: sql.sub(sql.number(0), one) if leaving else one for name, one in moved.items()}
-            match = sql.eq(sql.col("moved", "g"), day)
-            queries.append(self.grouped(source.relation, sql.col("day", "g"), changes, [("inner", moves, match)]))
+            if moves is not None:
+                joins = [("inner", moves, sql.eq(sql.col("moved", "g"), day))]
+                queries.append(self.of_rows(source, atoms, sql.col("day", "g"), joins, leaving=leaving))
         return queries
+
+    def of_rows(
+        self, source: Rowset, atoms: Sequence[Atom], day: Sql, joins: Sequence[Join] = (), *, leaving: bool = False
+    ) -> Sql:
+        """What each row adds to plain atoms, or takes away."""
+        changes: dict[str, Sql] = {}
+        some: dict[str, Sql] = {}
+        for atom in atoms:
+            columns = source.columns[atom.column]
+            one = sql.number(1) if atom.source.aggregate is Aggregate.COUNT else columns.value or sql.null()
+            moved = sql.sub(sql.number(0), one) if leaving else one
+            counts = columns.condition if columns.condition is not None else sql.true()
+            some[counts.sql()] = counts
+            changes[atom.column] = sql.coalesce(sql.case([(counts, moved)]), sql.number(0))
+        every = any(source.columns[atom.column].condition is None for atom in atoms)
+        where = None if every else sql.or_(*some.values())
+        return self.listed(source.relation, day, changes, joins, where)
 
     def _of_things(self, source: Rowset, atoms: Sequence[Atom], tag: str) -> list[Sql]:
         """A thing leaves with the last of its rows."""
@@ -166,41 +182,32 @@ class Changes:
         queries: list[Sql] = []
         for column, atom in last.items():
             left, relation = sql.col(column, "f"), sql.table(things_name(tag), "f")
-            changes = {atom.column: sql.sub(sql.number(0), sql.count())}
+            changes = {atom.column: sql.number(-1)}
             if isinstance(atom.window, InForce):
                 days = self.levelling.days
                 ends = sql.and_(sql.gt(left, sql.day(days.as_of)), sql.le(left, sql.day(days.horizon)))
-                queries.append(self.grouped(relation, left, changes, where=ends, kept=True))
+                queries.append(self.listed(relation, left, changes, where=ends, kept=True))
                 continue
             moves = self.moves.of(self.calendar.number(atom), leaving=True)
             if moves is not None:
                 joins = [("inner", moves, sql.eq(sql.col("moved", "g"), left))]
-                queries.append(self.grouped(relation, sql.col("day", "g"), changes, joins, kept=True))
+                queries.append(self.listed(relation, sql.col("day", "g"), changes, joins, kept=True))
         return queries
 
-    def grouped(
-        self, relation: Sql, day: Sql | None, changes: Mapping[str, Sql], joins: Sequence[tuple[str, Sql, Sql]] = (),
+    def listed(
+        self, relation: Sql, day: Sql, changes: Mapping[str, Sql], joins: Sequence[Join] = (),
         where: Sql | None = None, *, kept: bool = False,
     ) -> Sql:  # fmt: skip
-        """The changes per account (and further keys) and day; None: as_of, as what there is today.
+        """Changes with their account (and further keys) and day; there may be several of one day.
 
-        `kept`: the further keys have columns of their own."""
+        `kept`: the further keys have columns of their own.
+        """
         keys = {"scope": sql.col("scope", "f")}
         keys |= {name: sql.col(name, "f") if kept else value for name, value in self.by.items()}
-        group = [*keys.values(), *([day] if day is not None else [])]
-        keys["day"] = day if day is not None else sql.day(self.levelling.days.as_of)
+        keys["day"] = day
         # a bare 0 of one branch beside the DOUBLE of another has no type that every engine agrees on
         values = {column: sql.cast(changes.get(column, sql.number(0)), kind) for column, kind in self.kinds.items()}
-        return sql.select([*sql.columns(keys), *sql.columns(values)], relation, joins, where, group)
-
-
-def aggregated(atom: Atom, columns: MetricColumns, where: Sql | None = None) -> Sql:
-    """The sum or count of rows, of those alone for which `where` holds too."""
-    parts = [one for one in (columns.condition, where) if one is not None]
-    condition = sql.and_(*parts) if parts else None
-    if atom.source.aggregate is Aggregate.COUNT:
-        return sql.count(condition)
-    return sql.coalesce(sql.sum_(columns.value or sql.null(), condition), sql.number(0))
+        return sql.select([*sql.columns(keys), *sql.columns(values)], relation, joins, where)
 
 
 # --- distinct things
@@ -263,7 +270,7 @@ def register_events(levelling: Levelling, running: Running, queries: Sequence[Sq
         return None
     number, day = sql.col("scope"), sql.col("day")
     keys = {"number": number, "day": day, KEY: key_of(levelling, number, day)}
-    totals = {column: sql.sum_(sql.col(column)) for column in running.kinds}
+    totals = {column: sql.cast(sql.sum_(sql.col(column)), kind) for column, kind in running.kinds.items()}
     shown = [*sql.columns(keys), *sql.columns(totals)]
     query = sql.select(shown, sql.subquery(sql.union_all(queries), "e"), group=[number, day])
     return levelling.engine.run(EVENTS, query)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from crmsync.levelling import previous, sql, versions
 from crmsync.levelling.aside import Aside
 from crmsync.levelling.engine import Engine
-from crmsync.levelling.lapses import what_lapses, with_lapses
+from crmsync.levelling.lapses import told_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.loss import first_days_of_loss
 from crmsync.levelling.loss_daily import Look, Looking
@@ -29,7 +29,7 @@ from crmsync.levelling.previous import Previous
 from crmsync.levelling.remembered import Remembered, partner_dates, register_remembered
 from crmsync.levelling.shown import metrics_struct, with_names
 from crmsync.levelling.spots import NOW
-from crmsync.levelling.summary import ONE, light_query, rows_query, same_columns, vanished_query, with_losses
+from crmsync.levelling.summary import ONE, light_query, rows_query, same_columns, vanished_query
 from crmsync.levelling.tier_of import other_standings, programs_read
 from crmsync.levelling.turns import STANDING, Filled, Merged, fallen_query, measures_of_fallen, rows_in_turn
 from crmsync.programs.program import Horizon, Period, Program
@@ -180,13 +180,12 @@ def compute_standings(
         engine.register(MEASURES, pa.concat_tables(measured))
     del rows, falling, measures, measured
     losses = first_days_of_loss(levelling, looking)
-    lapses = what_lapses(levelling, losses.followed) if losses is not None else None
     if not keep_measures:
         engine.drop([MEASURES])
-    for number, chunk in enumerate(chunks):
-        if losses is not None:
-            chunk = with_losses(chunk, losses.days)
-        chunks[number] = with_lapses(chunk, lapses) if lapses is not None else chunk
+    if losses is not None:
+        told = told_of(levelling, losses)
+        for number, chunk in enumerate(chunks):
+            chunks[number] = told.into(chunk)
     return pa.concat_tables(chunks)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlglot import exp
 
 from crmsync.levelling import previous, sql
@@ -101,18 +99,6 @@ def _values(program: Program, as_of: date) -> dict[str, Sql]:
         "format": sql.cast(sql.number(FORMAT), sql.INT),
         "overrides": sql.empty_array(ENTRY_OF_OVERRIDE),  # filled in afterwards, for the few who have one
     }
-
-
-def with_losses(standings: pa.Table, losses: pa.Table) -> pa.Table:
-    """The standings with `risk_on` filled in from (partner_id, category, lost_on)."""
-    found = pc.index_in(_place(standings), value_set=_place(losses))
-    days = pc.coalesce(standings.column("risk_on"), losses.column("lost_on").combine_chunks().take(found))
-    return standings.set_column(standings.column_names.index("risk_on"), "risk_on", days)
-
-
-def _place(rows: pa.Table) -> pa.Array:
-    texts = pc.binary_join_element_wise(rows.column("category"), rows.column("partner_id"), "/")
-    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
 
 
 def _account(program: Program) -> dict[str, Sql]:
