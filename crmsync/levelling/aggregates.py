@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from sqlglot import exp
+
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, Days, is_ordered
 from crmsync.levelling.engine import Engine
 from crmsync.levelling.ordered import Ordered
-from crmsync.levelling.partials import aggregate_parts, combining, finished, once, renamed
-from crmsync.levelling.reach import OWN, Reach, over_pairs, spread_over
+from crmsync.levelling.partials import aggregate_parts, bit_of, combining, finished, once, renamed
+from crmsync.levelling.reach import FAMILIES, OWN, Reach, of_those_alone, over_families, over_pairs, spread_over
 from crmsync.levelling.rows import Rows
 from crmsync.levelling.scans import (
     ROWS_ID,
@@ -53,6 +55,7 @@ class TablePass:
         self.source, self.columns, self.tag = source, source.columns, tag
         self.reach, self.united, self.keys = reach, united, ("partner_id", *keys)
         self.last_day = rows.file.expires_on_is_last_day if rows.file else False
+        self._few = {atom.column: few for atom in self.atoms if (few := self._few_things(atom))}
 
     def compute(self, limits: BoundsOf) -> Made:
         """Tables made, each with its value columns. Every table has a row per partner that has rows."""
@@ -89,11 +92,20 @@ class TablePass:
     def _lost(self, atom: Atom, limits: BoundsOf) -> Sql:
         return lost_in_window(atom, self.columns[atom.column], limits, self.last_day, self.days.as_of)
 
+    def _few_things(self, atom: Atom) -> tuple[str, ...]:
+        """All that a distinct count can meet, where that is a few texts: each then is a bit, and they add up."""
+        formula = atom.source.value
+        if atom.source.aggregate is not Aggregate.COUNT_DISTINCT or formula is None or len(formula.columns) != 1:
+            return ()
+        ((table, column),) = formula.columns
+        is_column = isinstance(formula.tree, exp.Column) and table == self.rows.table
+        return self.rows.few_values(column, self.engine) if is_column else ()
+
     # --- plain aggregates
 
     def _plain(self, limits: BoundsOf) -> Made:
         """One pass for all of them; those that roll up are then added up over the accounts they reach."""
-        atoms = [atom for atom in self.atoms if is_plain(atom, self.rows)]
+        atoms = [atom for atom in self.atoms if is_plain(atom, self.rows) or atom.column in self._few]
         if not atoms:
             return []
         partials = {atom.column: self._partials(atom, limits) for atom in atoms}
@@ -113,7 +125,10 @@ class TablePass:
 
     def _partials(self, atom: Atom, limits: BoundsOf) -> dict[str, Sql]:
         columns, counts = self.columns[atom.column], self._counts(atom, limits)
-        partial = aggregate_parts(atom, columns.value, counts)
+        if atom.column in self._few and columns.value is not None:
+            partial = {f"{atom.column}?bits": sql.bits_of(bit_of(columns.value, self._few[atom.column]), counts)}
+        else:
+            partial = aggregate_parts(atom, columns.value, counts)
         if columns.lost is not None:
             partial[f"{atom.column}?lost"] = sql.any_true(self._lost(atom, limits))
             if atom.source.aggregate is Aggregate.SUM and columns.value is not None:
@@ -134,7 +149,8 @@ class TablePass:
         by_thing: dict[str, list[Atom]] = {}
         for atom in self.atoms:
             value = self.columns[atom.column].value
-            if atom.source.aggregate is Aggregate.COUNT_DISTINCT and value is not None:
+            distinct = atom.source.aggregate is Aggregate.COUNT_DISTINCT and atom.column not in self._few
+            if distinct and value is not None:
                 by_thing.setdefault(value.sql(), []).append(atom)
         return [
             made for number, group in enumerate(by_thing.values()) for made in self._distinct_of(group, limits, number)
@@ -162,14 +178,16 @@ class TablePass:
         for reach in dict.fromkeys(self.reach(atom.metric) for atom in atoms):
             chosen = [atom for atom in atoms if self.reach(atom.metric) == reach]
             wanted = [flag for atom in chosen for flag in flags[atom.column]]
-            reached = self._over_pairs(name, dict.fromkeys(wanted, sql.any_true), reach, ("thing",))
+            parted = reach.parted and self._pairs(reach) is not None  # things of those alone need no other grouping
+            together = Reach(FAMILIES) if parted else reach
+            reached = self._over_pairs(name, dict.fromkeys(wanted, sql.any_true), together, ("thing",))
             counted = {
                 flag: sql.any_true(sql.col(flag))
                 if flag.endswith(("?lost", "?some"))
                 else sql.count_of(sql.col("thing"), sql.col(flag))
                 for flag in wanted
             }
-            counts_of = self._grouped(self._named(f"counts{number}", reach), reached, counted)
+            counts_of = self._grouped(self._named(f"counts{number}", reach), reached, counted, name if parted else None)
             made.append(self._finished(counts_of, chosen, reach))
             self.engine.drop([counts_of, *([reached] if reached != name else [])])
         self.engine.drop([name])
@@ -249,14 +267,19 @@ class TablePass:
         self, name: str, values: Mapping[str, Callable[[Sql], Sql]], reach: Reach, things: Sequence[str] = ()
     ) -> str:
         """The same columns per account that the rows reach, combined."""
-        pairs = self._pairs(reach)
+        pairs, keys = self._pairs(reach), [*self.keys[1:], *things]
         if pairs is None:
             return name
-        return self.engine.run(f"{name}_{pairs}", over_pairs(name, pairs, values, [*self.keys[1:], *things]))
+        combined = over_families(name, values, keys) if reach.parted else over_pairs(name, pairs, values, keys)
+        return self.engine.run(f"{name}_{pairs}", combined)
 
-    def _grouped(self, made: str, name: str, values: Mapping[str, Sql]) -> str:
+    def _grouped(self, made: str, name: str, values: Mapping[str, Sql], alone: str | None = None) -> str:
+        """Grouped by the keys; `alone`: the table of which those without others below them are grouped as well."""
         keys = [sql.col(key) for key in self.keys]
-        return self.engine.run(made, sql.select([*keys, *sql.columns(values)], sql.table(name), group=keys))
+        queries: list[Sql] = [sql.select([*keys, *sql.columns(values)], sql.table(name), group=keys)]
+        if alone is not None:
+            queries.append(of_those_alone(alone, values, self.keys[1:]))
+        return self.engine.run(made, sql.union_all(queries))
 
     def _finished(
         self, name: str, atoms: Sequence[Atom], reach: Reach, same: Mapping[str, str] = MappingProxyType({})
@@ -268,7 +291,11 @@ class TablePass:
         values: dict[str, Sql] = {}
         for atom in atoms:
             can_lose = self.columns[atom.column].lost is not None
-            value = sql.col(f"{atom.column}?value") if is_ordered(atom) else finished(atom, can_lose)
+            value = (
+                sql.col(f"{atom.column}?value")
+                if is_ordered(atom)
+                else finished(atom, can_lose, atom.column in self._few)
+            )
             values[atom.column] = renamed(value, same)
             flags = [("lost", atom.lost)] if can_lose else []
             flags += [("some", atom.presence)] if atom.presence is not None else []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -32,10 +31,15 @@ class Hierarchy:
     orphans: tuple[tuple[str, str], ...]
     flat: bool
 
-    @cached_property
-    def closure(self) -> pa.Table:
-        """One row per (ancestor, member), every account its own ancestor."""
-        return self._pairs(*_closure(self.parent))
+    @property
+    def families(self) -> pa.Table:
+        """One row per (ancestor, member) of the accounts that have others below them, each its own ancestor too."""
+        return self._pairs(*_pairs_of_families(self.parent))
+
+    @property
+    def alone(self) -> pa.Table:
+        """One row per account that has nobody below it: (partner_id)."""
+        return pa.table({"partner_id": self.ids.take(pa.array(np.flatnonzero(~_has_others(self.parent))))})
 
     @property
     def tops(self) -> pa.Table:
@@ -79,16 +83,25 @@ def _sorted(ids: pa.Array, positions: np.ndarray) -> list[str]:
     return names
 
 
-def _closure(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _has_others(parent: np.ndarray) -> np.ndarray:
+    """Whether each account has another below it."""
+    found = np.zeros(len(parent), dtype=bool)
+    found[parent[parent >= 0]] = True
+    return found
+
+
+def _pairs_of_families(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every (ancestor, member), level by level; nobody is deeper than 64 levels."""
-    nodes = np.arange(len(parent), dtype=np.int64)
-    ancestors, members = [nodes], [nodes]
-    current, member = parent, nodes
-    while (keep := current >= 0).any():
-        current, member = current[keep], member[keep]
+    above = np.flatnonzero(_has_others(parent))
+    ancestors, members = [above], [above]
+    member = np.flatnonzero(parent >= 0)
+    current = parent[member]
+    while len(current):
         ancestors.append(current)
         members.append(member)
         current = parent[current]
+        keep = current >= 0
+        current, member = current[keep], member[keep]
     return np.concatenate(ancestors), np.concatenate(members)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlglot import exp
 
@@ -35,7 +35,13 @@ def combining(partial: str) -> Callable[[Sql], Sql]:
     """How a partial column of several groups becomes that of all of them."""
     ending = partial.rpartition("?")[2]
     flags = dict.fromkeys(("lost", "negative", "some"), sql.any_true)
-    return {**flags, "min": sql.min_, "max": sql.max_}.get(ending, sql.sum_)
+    return {**flags, "min": sql.min_, "max": sql.max_, "bits": sql.bits_of}.get(ending, sql.sum_)
+
+
+def bit_of(thing: Sql, values: Sequence[str]) -> Sql:
+    """A bit of its own for each of a few texts that a thing can be."""
+    bits = [(sql.eq(thing, sql.text(value)), sql.number(1 << place)) for place, value in enumerate(values)]
+    return sql.case(bits, sql.null(sql.INT))
 
 
 def aggregate_parts(atom: Atom, value: Sql | None, counts: Sql) -> dict[str, Sql]:
@@ -57,13 +63,18 @@ def aggregate_parts(atom: Atom, value: Sql | None, counts: Sql) -> dict[str, Sql
             return {f"{column}?max": sql.max_(value or sql.null(), counts)}
 
 
-def finished(atom: Atom, can_lose: bool) -> Sql:
-    """The value of an atom from its partial aggregates, with the type its metric declares."""
+def finished(atom: Atom, can_lose: bool, by_bits: bool = False) -> Sql:
+    """The value of an atom from its partial aggregates, with the type its metric declares.
+
+    `by_bits`: distinct things were counted as bits.
+    """
     column, money, kind = atom.column, atom.metric.unit is Unit.MONEY, atom.kind
     lost = sql.coalesce(sql.col(f"{column}?lost"), sql.false())
     match atom.source.aggregate:
         case Aggregate.COUNT:
             return sql.cast(sql.col(f"{column}?n"), sql.BIGINT)
+        case Aggregate.COUNT_DISTINCT if by_bits:
+            return sql.cast(sql.coalesce(sql.how_many_bits(sql.col(f"{column}?bits")), sql.number(0)), sql.BIGINT)
         case Aggregate.COUNT_DISTINCT:
             return sql.cast(sql.col(column), sql.BIGINT)
         case Aggregate.SUM:

@@ -17,17 +17,21 @@ from crmsync.levelling.values import Value
 from crmsync.programs.program import Formula, Metric, RollsUp
 
 CLOSURE, TOPS, PARENTS = "closure", "tops", "parents"
+FAMILIES, ALONE = "families", "alone"
+"""Of the closure: (ancestor, member) of accounts that have others below them; (partner_id) of those that have none."""
 
 
 @dataclass(frozen=True)
 class Reach:
     """`pairs`: the table (ancestor, member) of whose records count for whom; None: each for its own account only.
 
-    `shared`: what the ancestor gets its members have too, each member having one ancestor.
+    `shared`: what the ancestor gets its members have too, each member having one ancestor. `parted`: the tables
+    `families` and `alone` hold the same, and the accounts that have nothing but their own apart.
     """
 
     pairs: str | None = None
     shared: bool = False
+    parted: bool = False
 
 
 OWN = Reach()
@@ -38,7 +42,7 @@ def reach_of(levelling: Levelling, metric: Metric) -> Reach:
     if levelling.flat:
         return OWN
     if metric.rolls_up is RollsUp.SUM:
-        return Reach(subtrees(levelling, metric.rolls_up_where))
+        return Reach(subtrees(levelling, metric.rolls_up_where), parted=metric.rolls_up_where is None)
     if metric.rolls_up is RollsUp.FAMILY:
         return Reach(heads(levelling, metric.rolls_up_where), shared=True)
     return OWN
@@ -89,6 +93,20 @@ def over_pairs(name: str, pairs: str, values: Mapping[str, Callable[[Sql], Sql]]
     return sql.select(shown, sql.table(name, "m"), joins, group=list(group.values()))
 
 
+def over_families(name: str, values: Mapping[str, Callable[[Sql], Sql]], keys: Sequence[str]) -> Sql:
+    """The same over the closure, of rows of which an account has one per `keys`: those alone keep what they have."""
+    columns = {column: sql.col(column, "m") for column in (*keys, *values)}
+    return sql.union_all([over_pairs(name, FAMILIES, values, keys), of_those_alone(name, columns)])
+
+
+def of_those_alone(name: str, values: Mapping[str, Sql], group: Sequence[str] | None = None) -> Sql:
+    """Columns of the table `name` (alias m) for accounts that have nobody below them; `group`: aggregates by it."""
+    match = sql.eq(sql.col("partner_id", "a"), sql.col("partner_id", "m"))
+    keys = [sql.col(key, "m") for key in ("partner_id", *(group or ()))]
+    joins = [("inner", sql.table(ALONE, "a"), match)]
+    return sql.select([*keys, *sql.columns(values)], sql.table(name, "m"), joins, group=[] if group is None else keys)
+
+
 def united_rows(name: str, pairs: str, columns: Sequence[str]) -> Sql:
     """Every row of the table `name` once for each account that it reaches."""
     shown = [sql.named(sql.col("ancestor", "c"), "partner_id"), *(sql.col(column, "m") for column in columns)]
@@ -114,8 +132,14 @@ def _registered(levelling: Levelling, name: str) -> str:
     assert hierarchy is not None
     if name not in levelling.made:
         levelling.made[name] = name
-        tables = {CLOSURE: lambda: hierarchy.closure, TOPS: lambda: hierarchy.tops, PARENTS: lambda: hierarchy.parents}
-        levelling.engine.register(name, tables[name]())
+        if name == CLOSURE:
+            levelling.engine.register(FAMILIES, hierarchy.families)
+            levelling.engine.register(ALONE, hierarchy.alone)
+            itself = {"ancestor": sql.col("partner_id"), "member": sql.col("partner_id")}
+            families = sql.select([sql.col("ancestor"), sql.col("member")], sql.table(FAMILIES))
+            levelling.engine.define(name, sql.union_all([families, sql.select(sql.columns(itself), sql.table(ALONE))]))
+        else:
+            levelling.engine.register(name, hierarchy.tops if name == TOPS else hierarchy.parents)
     return name
 
 

@@ -39,6 +39,10 @@ TIE = "record"
 """Name of the column that holds the id of a record, where rows are put in order or listed."""
 
 
+FEW, SAMPLE, MANY_ROWS = 12, 20_000, 100_000
+"""So many texts of a column are few; rows that are looked at first, and rows of a table for which it is worth while."""
+
+
 @dataclass
 class Rows:
     """A table of the snapshot as a formula sees it; collects the joins that the formulas asked for.
@@ -61,6 +65,7 @@ class Rows:
     closed_in_window: bool = False  # whether what closes after as_of is left out anyway
     money_unit: bool = False  # whether activities.value is wanted as money
     _joins: dict[str, tuple[str, Sql, Sql]] = field(default_factory=dict)
+    _few: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     # --- Names
 
@@ -115,6 +120,22 @@ class Rows:
         if column in ("is_closed", "is_won"):
             return sql.case([(later, sql.false())], cell)
         return sql.case([(later, sql.null(sql.DATE))], cell) if column == "closed_on" else cell
+
+    def few_values(self, column: str, engine: Engine) -> tuple[str, ...]:
+        """The texts that a column has; none where they are many, or so few rows that to look would cost more."""
+        if self.file is None or self.file.rows < MANY_ROWS or self.columns.get(column) is not ColumnType.TEXT:
+            return ()
+        if column not in self._few:
+            texts = sql.select([sql.col(column)], sql.table(f"t_{self.table}"))
+            found: list[str] = []
+            for rows in (sql.subquery(sql.some_rows(texts, SAMPLE), "rows"), sql.table(f"t_{self.table}")):
+                known = sql.distinct([sql.col(column)], rows, sql.not_null(sql.col(column)))
+                found = engine.read(known).column(0).to_pylist()
+                if len(found) > FEW:
+                    found = []
+                    break
+            self._few[column] = tuple(sorted(found))
+        return self._few[column]
 
     def type_of(self, column: str) -> ColumnType:
         """The type of a column, delivered or only listed."""

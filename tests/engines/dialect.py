@@ -168,6 +168,10 @@ ROWS: Mapping[str, tuple[pa.Table, Mapping[str, Sql]]] = {
     "truth": (_with_truth(), TRUTH),
 }
 
+_SIGN = sql.case(
+    [(sql.gt(V, sql.number(0)), sql.number(4)), (sql.lt(V, sql.number(0)), sql.number(1))], sql.null(sql.INT)
+)
+
 AGGREGATES: Mapping[str, Sql] = {
     "sum beyond 2^53 cents": sql.cast(sql.sum_(V), sql.MONEY),
     "sum of nothing": sql.cast(sql.sum_(V, sql.is_null(V)), sql.MONEY),
@@ -177,6 +181,9 @@ AGGREGATES: Mapping[str, Sql] = {
     "smallest": sql.min_(V),
     "largest of some": sql.max_(V, sql.lt(V, sql.number(0))),
     "any": sql.any_true(sql.gt(V, sql.number(0))),
+    "bits": sql.cast(sql.how_many_bits(sql.bits_of(_SIGN)), sql.BIGINT),
+    "bits of some": sql.cast(sql.how_many_bits(sql.bits_of(_SIGN, sql.gt(V, sql.number(0)))), sql.BIGINT),
+    "bits of nothing": sql.cast(sql.how_many_bits(sql.bits_of(_SIGN, sql.is_null(V))), sql.BIGINT),
     "any of nothing": sql.any_true(sql.gt(V, sql.number(0)), sql.is_null(V)),
 }
 
