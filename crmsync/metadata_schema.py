@@ -158,7 +158,7 @@ def _value(part: Part, element: etree._Element) -> Any:
     text = element.text or ""
     plain = _PLAIN.get(kind)
     if plain is bool:
-        return text.strip() in ("true", "1")
+        return text.strip().lower() in ("true", "1")  # simple-salesforce writes True
     return plain(text.strip()) if plain is not None and text.strip() else text
 
 

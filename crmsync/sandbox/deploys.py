@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from crmsync.sandbox.answers import not_found
+from crmsync.sandbox.answers import ApiError, not_found
 from crmsync.sandbox.ids import to_18
 from crmsync.sandbox.metadata_apply import commit, try_package
 from crmsync.sandbox.metadata_draft import CHANGED, CREATED, DELETED, RefusedError
@@ -48,6 +48,8 @@ class Deploy:
     failures: list[dict[str, Any]] = field(default_factory=list)
     deployed: int = 0
     total: int = 0
+    validated: str | None = None  # the deploy whose package is deployed after it was only checked
+    zip_file: bytes | None = None  # kept of a check that went well
     cancel: bool = False
     polls: int = 0
     done: threading.Event = field(default_factory=threading.Event)
@@ -88,17 +90,29 @@ class Deploy:
         return found
 
 
-def start_deploy(org: Org, zip_file: bytes, options: Mapping[str, Any]) -> Deploy:
+def start_deploy(org: Org, zip_file: bytes, options: Mapping[str, Any], validated: str | None = None) -> Deploy:
     """A deploy that runs in a thread of its own; deploys of one org run one after the other."""
     known = {name: options.get(name, default) for name, default in OPTIONS.items()}
     row = org.store.reader().execute('SELECT "Name" FROM "User" WHERE "Id" = ?', [org.acting_id]).fetchone()
-    deploy = Deploy(org.next_id(PREFIX), org.acting_id, row[0] if row else "", known, f"{org.clock.now()}+0000")
+    deploy = Deploy(
+        org.next_id(PREFIX), org.acting_id, row[0] if row else "", known, f"{org.clock.now()}+0000", validated=validated
+    )
     org.store.keep_facts({"numbers": org.numbers})
     with org.lock:
         org.deploys[deploy.id] = deploy
         while len(org.deploys) > MOST_KEPT:
             org.deploys.pop(next(iter(org.deploys)))
     threading.Thread(target=_run, args=(org, deploy, zip_file), daemon=True).start()
+    return deploy
+
+
+def deploy_validated(org: Org, deploy_id: str) -> Deploy:
+    """A deploy of a package that an earlier one only checked. Errors: ApiError."""
+    earlier = deploy_of(org, deploy_id)
+    if earlier.zip_file is None:
+        raise ApiError(400, "INVALID_ID_FIELD", f"{deploy_id} is not the id of a validation that went well")
+    deploy = start_deploy(org, earlier.zip_file, {**earlier.options, "checkOnly": False}, earlier.id)
+    earlier.zip_file = None
     return deploy
 
 
@@ -125,6 +139,8 @@ def _run(org: Org, deploy: Deploy, zip_file: bytes) -> None:
             if not deploy.cancel:
                 deploy.state = "InProgress"
                 _work(org, deploy, read_package(zip_file, bool(deploy.options["allowMissingFiles"])))
+                if deploy.options["checkOnly"] and deploy.state == "Succeeded":
+                    deploy.zip_file = zip_file
     except PackageError as error:
         _fail(org, deploy, error)
     except Exception:

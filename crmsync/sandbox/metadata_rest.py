@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from crmsync.sandbox.answers import Answer, ApiError, Call
-from crmsync.sandbox.deploys import ENDED, OPTIONS, Deploy, cancel, deploy_of, start_deploy
+from crmsync.sandbox.deploys import ENDED, OPTIONS, Deploy, cancel, deploy_of, deploy_validated, start_deploy
 from crmsync.sandbox.metadata_access import check_metadata
 from crmsync.sandbox.org import Org
 
@@ -14,8 +14,14 @@ _NAME = re.compile(rb'content-disposition:[^\r\n]*;\s*name="?([^";\r\n]+)', re.I
 
 
 def create(org: Org, call: Call) -> Answer:
-    """POST `/metadata/deployRequest`: multipart with the zip and the options; 201 with the id."""
+    """POST `/metadata/deployRequest`: 201 with the id of the deploy.
+
+    Multipart with zip and options, or JSON with the id of a check that went well.
+    """
     check_metadata(org)
+    if call.headers.get("content-type", "").lower().startswith("application/json"):
+        deploy = deploy_validated(org, str(call.json_object().get("validatedDeployRequestId") or ""))
+        return Answer(_shown(deploy) | {"deployResult": deploy.result(False)}, 201)
     parts = _parts(call)
     entity = parts.get("entity_content")
     zip_file = parts.get("file")
@@ -57,7 +63,7 @@ def _parts(call: Call) -> dict[str, bytes]:
 
 
 def _shown(deploy: Deploy, options: Any = None) -> dict[str, Any]:
-    return {"id": deploy.id, "validatedDeployRequestId": None, "deployOptions": options}
+    return {"id": deploy.id, "validatedDeployRequestId": deploy.validated, "deployOptions": options}
 
 
 def status(org: Org, call: Call) -> Answer:

@@ -16,7 +16,7 @@ from crmsync import metadata_schema
 from crmsync.metadata_schema import NAMESPACE
 from crmsync.sandbox import soap
 from crmsync.sandbox.answers import Answer, Call, not_found
-from crmsync.sandbox.deploys import cancel, deploy_of, start_deploy
+from crmsync.sandbox.deploys import cancel, deploy_of, deploy_validated, start_deploy
 from crmsync.sandbox.ids import to_18
 from crmsync.sandbox.metadata_access import check_metadata
 from crmsync.sandbox.metadata_apply import Trial, commit, try_components
@@ -30,7 +30,9 @@ from crmsync.sandbox.soap import SoapCall, SoapFaultError
 MOST_COMPONENTS = 10
 MOST_QUERIES = 3
 RETRIEVE_PREFIX = "09S"
-_CHANGES = re.compile(rb"<(?:\w+:)?(?:deploy|cancelDeploy|(?:create|update|upsert|delete)Metadata)[\s>]")
+_CHANGES = re.compile(
+    rb"<(?:\w+:)?(?:deploy|deployRecentValidation|cancelDeploy|(?:create|update|upsert|delete)Metadata)[\s>]"
+)
 
 
 def door(org: Org, call: Call) -> Answer:
@@ -62,6 +64,9 @@ def _results(operation: str, result: Any) -> str:
     holder = etree.Element(f"{{{NAMESPACE}}}r", nsmap={None: NAMESPACE, "xsi": soap.INSTANCE})
     for entry in result if isinstance(result, list) else [result]:
         child = etree.SubElement(holder, f"{{{NAMESPACE}}}{part.name}")
+        if isinstance(entry, str):
+            child.text = entry
+            continue
         metadata_schema.fill(child, part.type, _only_known(part.type, entry))
     text = etree.tostring(holder, encoding="unicode")
     return str(text[text.index(">") + 1 : text.rindex("</")]) if len(holder) else ""
@@ -110,9 +115,14 @@ def _check_deploy(org: Org, found: SoapCall) -> dict[str, Any]:
 
 
 def _cancel_deploy(org: Org, found: SoapCall) -> dict[str, Any]:
-    deploy = deploy_of(org, found.text("String") or found.text("asyncProcessId"))
+    # String by the WSDL, id by jsforce and the Salesforce CLI
+    deploy = deploy_of(org, found.text("String") or found.text("id"))
     cancel(org, deploy)
     return {"done": deploy.done.is_set(), "id": deploy.id}
+
+
+def _deploy_validated(org: Org, found: SoapCall) -> str:
+    return deploy_validated(org, found.text("validationId")).id
 
 
 def _describe(org: Org, found: SoapCall) -> dict[str, Any]:
@@ -301,6 +311,7 @@ def _delete(org: Org, found: SoapCall) -> list[dict[str, Any]]:
 
 _OPERATIONS: dict[str, Callable[[Org, SoapCall], Any]] = {
     "deploy": _deploy, "checkDeployStatus": _check_deploy, "cancelDeploy": _cancel_deploy,
+    "deployRecentValidation": _deploy_validated,
     "describeMetadata": _describe, "listMetadata": _list, "retrieve": _retrieve,
     "checkRetrieveStatus": _check_retrieve, "readMetadata": _read, "deleteMetadata": _delete,
     "createMetadata": lambda org, found: _save(org, found, "absent"),

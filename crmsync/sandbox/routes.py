@@ -86,6 +86,7 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("POST", "/services/Soap/c/{soap}/{rest}", soap_partner.enterprise, False, "open"),
     ("POST", "/services/Soap/m/{soap}", metadata_soap.door, metadata_soap.writes, "open"),
     ("POST", "/services/Soap/m/{soap}/{rest}", metadata_soap.door, metadata_soap.writes, "open"),
+    ("POST", "/services/Soap/m/{soap}/{rest}/{id}", metadata_soap.door, metadata_soap.writes, "open"),
     ("POST", f"{_DATA}/metadata/deployRequest", metadata_rest.create, True),
     ("GET", f"{_DATA}/metadata/deployRequest/{{deploy}}", metadata_rest.status),
     ("PATCH", f"{_DATA}/metadata/deployRequest/{{deploy}}", metadata_rest.change, True),
