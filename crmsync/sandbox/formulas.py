@@ -10,6 +10,7 @@ from functools import lru_cache
 
 MOST_CHARACTERS = 3_900
 _MOST_DEPTH = 60
+_MOST_LEVELS = 120
 _TOKEN = re.compile(
     r"(?P<blank>\s+|/\*.*?\*/)|(?P<number>\d+(?:\.\d+)?|\.\d+)|(?P<text>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
     r"|(?P<name>\$?[A-Za-z]\w*(?:\.[A-Za-z]\w*)*)|(?P<sign>&&|\|\||<>|!=|==|<=|>=|[-+*/^&=<>(),!])",
@@ -75,7 +76,23 @@ def parse_formula(text: str) -> Formula:
     found = reader.alternatives(0)
     if reader.token[0] != "end":
         raise reader.wrong("an operator or the end was expected")
+    _check_depth(found)
     return found
+
+
+def _check_depth(formula: Formula) -> None:
+    """Errors: FormulaError for chains and nests that the store could not work out."""
+    waiting: list[tuple[Formula, int]] = [(formula, 1)]
+    while waiting:
+        part, depth = waiting.pop()
+        if depth > _MOST_LEVELS:
+            raise FormulaError(
+                f"the formula has more than {_MOST_LEVELS} operators in a chain or brackets in each other"
+            )
+        if isinstance(part, Binary):
+            waiting += [(part.left, depth + 1), (part.right, depth + 1)]
+        elif isinstance(part, Call):
+            waiting += [(argument, depth + 1) for argument in part.arguments]
 
 
 def names_in(formula: Formula) -> Iterator[Name]:

@@ -13,7 +13,7 @@ from crmsync.sandbox.loading import Loading
 from crmsync.sandbox.org import USERNAME, Options, Org, new_org, saved_org
 from crmsync.sandbox.permissions import FACT, start_fields
 from crmsync.sandbox.person_accounts import complete_persons
-from crmsync.sandbox.rows import defaults
+from crmsync.sandbox.row_defaults import defaults, end_rates
 from crmsync.sandbox.schema_file import features_of, read_schema_file
 from crmsync.sandbox.standard import Features
 from crmsync.sandbox.users import ADMINISTRATOR, LEAST, PEOPLE, PROFILES
@@ -214,11 +214,7 @@ def _complete(org: Org, loading: Loading) -> None:
     if org.features.multi_currency:
         _complete_currencies(org, loading)
     if org.features.dated_rates:
-        loading.connection.execute(
-            'UPDATE "DatedConversionRate" AS d SET "NextStartDate" = coalesce((SELECT min(n."StartDate") '
-            'FROM "DatedConversionRate" n WHERE n."IsoCode" = d."IsoCode" AND n."StartDate" > d."StartDate"), '
-            "'9999-12-31')"
-        )
+        end_rates(loading.connection)
 
 
 def _complete_currencies(org: Org, loading: Loading) -> None:

@@ -17,7 +17,7 @@ from crmsync.sandbox.ids import id_number, make_id, to_18
 from crmsync.sandbox.load_columns import Column, table_columns
 from crmsync.sandbox.load_tables import LoadError, Table, nearest
 from crmsync.sandbox.org import Org
-from crmsync.sandbox.rows import auto_number, defaults
+from crmsync.sandbox.row_defaults import auto_number, defaults
 from crmsync.sandbox.schema import Field, SObject
 from crmsync.sandbox.store import insert_rows
 

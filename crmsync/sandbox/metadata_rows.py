@@ -8,7 +8,8 @@ from typing import Any
 from crmsync.sandbox.metadata_grants import OBJECT_FLAGS
 from crmsync.sandbox.metadata_types import FOLDERS, prefix_of
 from crmsync.sandbox.org import Org
-from crmsync.sandbox.rows import Rows, defaults
+from crmsync.sandbox.row_defaults import defaults
+from crmsync.sandbox.rows import Rows
 from crmsync.sandbox.schema import SObject
 
 IDS = "metadata ids"

@@ -46,6 +46,7 @@ class Grants:
     objects: dict[str, set[str]] = field(default_factory=dict)
     read: set[tuple[str, str]] = field(default_factory=set)
     edit: set[tuple[str, str]] = field(default_factory=set)
+    all_fields: set[str] = field(default_factory=set)  # objects of which every field may be read
 
     def of(self, name: str) -> set[str]:
         """What the user may do with the records of an object."""
@@ -129,14 +130,16 @@ def _modifies_all(reader: sqlite3.Connection, user_id: str) -> bool:
 def _add_permission_sets(reader: sqlite3.Connection, user_id: str, found: Grants) -> None:
     joined = _ASSIGNED.format(link="ParentId")
     columns = ", ".join(f'"Permissions{flag}"' for flag in _FLAGS)
-    more = '"PermissionsViewAllRecords", "PermissionsModifyAllRecords"'
-    for name, *flags, view_all, modify_all in reader.execute(
+    more = '"PermissionsViewAllRecords", "PermissionsModifyAllRecords", "PermissionsViewAllFields"'
+    for name, *flags, view_all, modify_all, all_fields in reader.execute(
         f'SELECT "SobjectType", {columns}, {more} FROM "ObjectPermissions" p {joined}', [user_id]
     ):
         allowed = {flag[0] for flag, given in zip(_FLAGS, flags, strict=True) if given}
         allowed |= {"R"} if view_all else set()
         allowed |= set("RED") if modify_all else set()
         found.objects.setdefault(str(name).lower(), set()).update(allowed)
+        if all_fields:
+            found.all_fields.add(str(name).lower())
     for full_name, read, edit in reader.execute(
         f'SELECT "Field", "PermissionsRead", "PermissionsEdit" FROM "FieldPermissions" p {joined}', [user_id]
     ):
@@ -176,7 +179,7 @@ def _seen_object(sobject: SObject, allowed: set[str], grants: Grants) -> SObject
 
 def _seen_field(sobject: SObject, known: Field, allowed: set[str], grants: Grants) -> Field | None:
     free = not known.permissionable or (sobject.name in SETUP and not known.custom)
-    if not (free or _granted(grants.read, sobject, known)):
+    if not (free or sobject.name.lower() in grants.all_fields or _granted(grants.read, sobject, known)):
         return None
     edits = free or _granted(grants.edit, sobject, known)
     createable = known.createable and edits and "C" in allowed

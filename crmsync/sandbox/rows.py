@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from crmsync.sandbox.answers import ApiError, not_found
 from crmsync.sandbox.faults import twist
 from crmsync.sandbox.ids import to_18
 from crmsync.sandbox.person_accounts import keep_contact, named_person
+from crmsync.sandbox.row_defaults import defaults, end_rates, name_record
 from crmsync.sandbox.schema import Field, Schema, SObject
 from crmsync.sandbox.store import collation
 from crmsync.sandbox.validation import Priors, Rulebook, check_duplicates, check_kind_values, guarded
@@ -53,7 +53,7 @@ class Rows:
         values = self._values(seen, given, convert, creating=True)
         values |= named_person(self, sobject, values, {})
         chosen = frozenset(values)
-        row = self._defaults(sobject) | values
+        row = defaults(self.org, sobject, self.stamp) | values
         self._require(sobject, row)
         row |= self.org.deriving.derived(sobject.name, row, chosen)
         self._refuse_duplicates(sobject, row, None)
@@ -67,9 +67,9 @@ class Rows:
 
     def insert(self, sobject: SObject, row: Mapping[str, Any]) -> str:
         """The id of a record with these stored values, and defaults for the rest, made without any check."""
-        row = self._defaults(sobject) | dict(row)
+        row = defaults(self.org, sobject, self.stamp) | dict(row)
         row["Id"] = self.org.next_id(sobject.prefix)
-        _name_record(self.org, sobject, row)
+        name_record(self.org, sobject, row)
         kept = {known.name for known in sobject.stored()}
         names = [name for name in row if name in kept]
         listed = ", ".join(f'"{name}"' for name in names)
@@ -83,6 +83,8 @@ class Rows:
     def _changed(self, sobject: SObject, record_id: str) -> None:
         """Note the change, and move the stamps of masters that sum the record up."""
         self.changed.append((sobject.name, record_id))
+        if sobject.name == "DatedConversionRate":
+            end_rates(self.connection)
         for link, master in self.org.schema.summed_by(sobject):
             self.connection.execute(
                 f'UPDATE "{master.name}" SET "SystemModstamp" = ? WHERE "Id" = '
@@ -314,9 +316,6 @@ class Rows:
             [],
         )
 
-    def _defaults(self, sobject: SObject) -> dict[str, Any]:
-        return defaults(self.org, sobject, self.stamp)
-
     def modified(self, sobject: SObject) -> dict[str, Any]:
         """The audit fields of a change by the acting user."""
         audit = {"LastModifiedDate": self.stamp, "LastModifiedById": self.org.acting_id, "SystemModstamp": self.stamp}
@@ -395,35 +394,3 @@ def _relationship(schema: Schema, sobject: SObject, name: str, value: Any) -> tu
     if key or isinstance(value, Mapping):
         return sobject.by_relationship.get(first.lower()), key
     return None, ""
-
-
-def defaults(org: Org, sobject: SObject, stamp: str) -> dict[str, Any]:
-    """Stored values of a new record's fields that nobody gave."""
-    row: dict[str, Any] = {}
-    audit: dict[str, Any] = {
-        "CreatedDate": stamp, "LastModifiedDate": stamp, "SystemModstamp": stamp, "CreatedById": org.acting_id,
-        "LastModifiedById": org.acting_id, "OwnerId": org.acting_id, "CurrencyIsoCode": org.corporate,
-    }  # fmt: skip
-    for known in sobject.stored():
-        if known.name in audit:
-            row[known.name] = audit[known.name]
-        elif known.kind == "flag":
-            row[known.name] = int(known.default is True)
-        elif known.default is not None and isinstance(known.default, str):
-            row[known.name] = known.default
-    return row
-
-
-def _name_record(org: Org, sobject: SObject, row: dict[str, Any]) -> None:
-    """Number or name the record where that is the org's own task."""
-    for known in sobject.fields:
-        if known.auto_number is not None:
-            row[known.name] = auto_number(known.auto_number, org.numbers.get(sobject.prefix, 0))
-    named = sobject.name_field
-    if named is not None and row.get(named.name) is None and sobject.custom:
-        row[named.name] = row["Id"]
-
-
-def auto_number(shape: str, number: int) -> str:
-    """`PTH-{000000}` and 12 give `PTH-000012`."""
-    return re.sub(r"\{(0+)\}", lambda match: str(number).zfill(len(match[1])), shape)

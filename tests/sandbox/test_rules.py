@@ -287,6 +287,10 @@ BAD = {
     "objects:\n  Account:\n    validationRules:\n      R: {errorMessage: x, errorConditionFormula: Name}\n":
         "schema.yaml:4: Account.validationRules.R: errorConditionFormula: the formula is of type text; a condition is "
         "true or false",
+    ACCOUNT + "      A__c: {type: Number, formula: '" + "1 + " * 200 + "1'}\n":
+        "schema.yaml:4: Account.A__c: formula: the formula has more than 120 operators in a chain",
+    ACCOUNT + "      A__c: {type: Number, formula: '" + "(" * 90 + "1" + ")" * 90 + "'}\n":
+        "schema.yaml:4: Account.A__c: formula: column 62: '(': the formula is nested deeper than 60",
     "objects:\n  Account:\n    validationRules:\n      R: {errorMessage: x}\n":
         "schema.yaml:4: Account.validationRules.R: errorConditionFormula is missing",
     "objects:\n  Account:\n    duplicateRules:\n      R:\n        match: [Nam]\n":
