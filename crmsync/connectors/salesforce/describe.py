@@ -32,6 +32,32 @@ class Field:
     restricted: bool = False
     values: tuple[str, ...] = ()  # active picklist values
     permissionable: bool = True  # whether a permission set may grant it; what everybody sees is not
+    calculated: bool = False  # a formula or a roll-up: it changes without a new SystemModstamp of its record
+    required: bool = False  # a new record needs a value for it
+    aggregatable: bool = True
+    groupable: bool = True
+    digits: tuple[int, int] = (0, 0)  # of a number: in all, and behind the point
+    inactive: tuple[str, ...] = ()  # picklist values that may no longer be stored
+    unique_key: bool = False  # an external id that no two records share
+
+
+@dataclass(frozen=True)
+class RecordType:
+    """One record type. `master`: the one that an object without any has."""
+
+    id: str
+    developer_name: str
+    label: str
+    active: bool = True
+    master: bool = False
+
+
+@dataclass(frozen=True)
+class Child:
+    """Records of another object that point at this one, by the field of theirs."""
+
+    object: str
+    field: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +67,11 @@ class SObject:
     name: str
     label: str
     fields: Mapping[str, Field]
+    record_types: tuple[RecordType, ...] = ()
+    children: tuple[Child, ...] = ()
+    queryable: bool = True
+    createable: bool = True
+    updateable: bool = True
 
     def field(self, name: str) -> Field | None:
         """The field of this name, or None where it does not exist or is hidden from the user."""
@@ -130,7 +161,16 @@ class Describe:
             raise
         try:
             by_name = {field.name.lower(): field for field in map(_field, answer["fields"])}
-            return SObject(str(answer["name"]), str(answer.get("label") or name), MappingProxyType(by_name))
+            return SObject(
+                name=str(answer["name"]),
+                label=str(answer.get("label") or name),
+                fields=MappingProxyType(by_name),
+                record_types=tuple(map(_record_type, answer.get("recordTypeInfos") or ())),
+                children=tuple(map(_child, answer.get("childRelationships") or ())),
+                queryable=bool(answer.get("queryable", True)),
+                createable=bool(answer.get("createable", True)),
+                updateable=bool(answer.get("updateable", True)),
+            )
         except (TypeError, KeyError, ValueError, AttributeError):
             raise DataError(f"the description of object {name} is not one (no `name` or `fields`)") from None
 
@@ -174,7 +214,34 @@ def _field(entry: Mapping[str, Any]) -> Field:
         restricted=bool(entry.get("restrictedPicklist")),
         values=tuple(str(value["value"]) for value in values if value.get("active")),
         permissionable=bool(entry.get("permissionable", True)),
+        calculated=bool(entry.get("calculated")),
+        required=_required(entry),
+        aggregatable=bool(entry.get("aggregatable", True)),
+        groupable=bool(entry.get("groupable", True)),
+        digits=(int(entry.get("precision") or entry.get("digits") or 0), int(entry.get("scale") or 0)),
+        inactive=tuple(str(value["value"]) for value in values if not value.get("active")),
+        unique_key=bool(entry.get("externalId") and entry.get("unique")),
     )
+
+
+def _required(entry: Mapping[str, Any]) -> bool:
+    """A checkbox and whatever the org fills by itself need no value from us."""
+    filled = entry.get("defaultedOnCreate") or entry.get("type") == "boolean"
+    return bool(entry.get("createable")) and not entry.get("nillable", True) and not filled
+
+
+def _record_type(entry: Mapping[str, Any]) -> RecordType:
+    return RecordType(
+        id=str(entry.get("recordTypeId") or ""),
+        developer_name=str(entry.get("developerName") or entry.get("name") or ""),
+        label=str(entry.get("name") or ""),
+        active=bool(entry.get("active", True)),
+        master=bool(entry.get("master")),
+    )
+
+
+def _child(entry: Mapping[str, Any]) -> Child:
+    return Child(str(entry.get("childSObject") or ""), str(entry.get("field") or ""))
 
 
 def located(error: AccessError, file: str, line: int) -> ConfigError:
