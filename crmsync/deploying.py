@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crmsync.belt import Files, make_state, programs_of, reached_org, read_files
-from crmsync.errors import ConfigError, Conflict
+from crmsync.errors import AccessError, ConfigError, Conflict
 from crmsync.exits import DONE, PARKED, PLAN_WAITS, USAGE
 from crmsync.ledger.ledger import Ledger
 from crmsync.offline import only_program
@@ -95,9 +95,19 @@ def apply(config: Path | None, to: Path | None = None, assign: str | None = None
 
 
 def verify(config: Path | None) -> DeployResult:
-    """Whether the org has everything, and whether this login sees it."""
+    """Whether the org has everything, and whether this login sees it. A login that may not read metadata, like that
+    of a run, is told what describe shows it."""
+    from crmsync.connectors.salesforce.metadata.plan import DeployPlan, Finding, Weight
+
     with _deployer(config) as (deployer, files):
-        return _planned("verify", deployer, files, None)
+        try:
+            return _planned("verify", deployer, files, None)
+        except AccessError as error:
+            if "INSUFFICIENT_ACCESS" not in str(error):
+                raise
+        text = "not compared: this login may not read metadata; only what describe shows it was looked at"
+        described = DeployPlan((), (Finding(Weight.TOLD, "definitions", text),))
+        return _result("verify", deployer, files, described)
 
 
 def remove(config: Path | None, names: Sequence[str], every: bool, digest: str | None) -> RemoveResult:

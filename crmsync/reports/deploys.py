@@ -33,7 +33,8 @@ def deploy_report(result: DeployResult, as_json: bool) -> str:
     lines += _findings(result)
     lines += _seen(result)
     lines += _next(result)
-    return "\n".join(safe_text(line) for line in lines).rstrip()
+    single = (line for at, line in enumerate(lines) if line or (at and lines[at - 1]))
+    return "\n".join(safe_text(line) for line in single).rstrip()
 
 
 def _done(result: DeployResult) -> Iterator[str]:
@@ -49,7 +50,8 @@ def _done(result: DeployResult) -> Iterator[str]:
 
 def _steps(plan: DeployPlan) -> Iterator[str]:
     if not plan.steps:
-        yield f"nothing to deploy: the org has all it needs ({_counted(plan.kept)})"
+        if plan.kept:
+            yield f"nothing to deploy: the org has all it needs ({_counted(plan.kept)})"
         return
     yield f"to deploy: {_counted(plan.components)}"
     for step in plan.steps:
@@ -109,7 +111,7 @@ def _next(result: DeployResult) -> Iterator[str]:
     if result.plan.steps:
         yield ""
         yield f"next: {command('deploy', 'apply')}"
-    elif result.seen.hidden:
+    elif result.seen.hidden and result.assigned is None:
         yield ""
         yield f"next: {command('deploy', 'apply', '--assign', 'USERNAME')} gives the run user its permission set"
 

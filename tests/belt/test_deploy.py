@@ -42,11 +42,15 @@ tables: {partners: salesforce, opportunities: salesforce, certifications: salesf
 """
 
 
+def org_folder(root: Path) -> Path:
+    """The records and the schema of that org."""
+    return write_files(root / "org", {"schema.yaml": SCHEMA, "Account.csv": ACCOUNTS})
+
+
 @pytest.fixture
 def org(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """An org with words of its own, and the settings that reach it."""
-    data = write_files(tmp_path / "org", {"schema.yaml": SCHEMA, "Account.csv": ACCOUNTS})
-    with running("--data", str(data)) as client:
+    with running("--data", str(org_folder(tmp_path))) as client:
         monkeypatch.setenv("CRMSYNC_SALESFORCE__INSTANCE_URL", client.org.instance_url)
         monkeypatch.setenv("CRMSYNC_SALESFORCE__ACCESS_TOKEN", client.org.access_token)
         yield client
@@ -56,8 +60,8 @@ def org(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
 def config(tmp_path: Path) -> Path:
     """The configuration of a customer with that org."""
     folder = tmp_path / "config"
-    program = PROGRAM.replace(
-        "activities.value, during: last 12 months", "opportunities.amount, during: last 12 months"
+    program = PROGRAM.replace("activities.value", "opportunities.amount").replace(
+        "has(declared_categories, 'Reseller')", "region = 'EMEA'"
     )
     files = {"crmsync.yaml": CONFIG, "programs/channel.yaml": program, "connectors/salesforce.yaml": MAP}
     for name, text in files.items():
@@ -72,23 +76,52 @@ def fields(org: Client, name: str) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in answer.json()["fields"]} if answer.status_code == 200 else {}
 
 
-def test_an_empty_org_is_made_ready_and_a_run_writes_to_it(org: Client, config: Path, crmsync: Crmsync) -> None:
-    given = ("--config", str(config))
-    planned = crmsync("deploy", "plan", *given)
-    assert planned.code == 2, planned.err
-    assert "+ field Account.Stufe__c (Picklist: Gold, Silver, Basic, Service Master)" in planned.out
-    assert "+ field Stand__c.Firma__c (MasterDetail)" in planned.out
-    assert "Stufe__c" not in fields(org, "Account")
+def log_in(org: Client, username: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the settings log in as another user of the org."""
+    answer = org.session.put(f"{org.org.instance_url}/__sandbox/login", json={"username": username}, timeout=30)
+    monkeypatch.setenv("CRMSYNC_SALESFORCE__ACCESS_TOKEN", answer.json()["access_token"])
 
+
+def test_an_empty_org_is_made_ready_by_its_admin_and_a_run_user_of_least_rights_writes_to_it(
+    tmp_path: Path, config: Path, crmsync: Crmsync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("--config", str(config))
+    with running("--data", str(org_folder(tmp_path)), "--least-privilege") as org:
+        monkeypatch.setenv("CRMSYNC_SALESFORCE__INSTANCE_URL", org.org.instance_url)
+        log_in(org, org.org.username, monkeypatch)
+        refused = crmsync("deploy", "plan", *given)
+        assert (refused.code, "INSUFFICIENT_ACCESS" in refused.err) == (4, True)
+
+        log_in(org, "admin@crmsync.example", monkeypatch)
+        planned = crmsync("deploy", "plan", *given)
+        assert planned.code == 2, planned.err
+        assert "+ field Account.Stufe__c (Picklist: Gold, Silver, Basic, Service Master)" in planned.out
+        assert "+ field Stand__c.Firma__c (MasterDetail)" in planned.out
+        applied = crmsync("deploy", "apply", *given, "--assign", org.org.username)
+        assert applied.code == 0, applied.err
+        assert f"permission set Crmsync_Run: given to {org.org.username}" in applied.out
+
+        log_in(org, org.org.username, monkeypatch)
+        verified = crmsync("deploy", "verify", *given)
+        assert (verified.code, "this login sees 29 of 29 fields" in verified.out) == (0, True)
+        ran = crmsync("run", *given, "--json")
+        assert ran.code in (0, 3), ran.err + ran.out
+        assert org.rows("SELECT Name, Stufe__c, Segmente__c FROM Account WHERE Stufe__c != null") == [
+            {"Name": "Nordlicht GmbH", "Stufe__c": "Basic", "Segmente__c": "Reseller"}
+        ]
+        assert org.refusal("SELECT Industry FROM Account")[1] == "INVALID_FIELD"  # nothing beyond the field map
+
+
+def test_a_new_field_is_hidden_until_the_permission_set_is_given(org: Client, config: Path, crmsync: Crmsync) -> None:
+    given = ("--config", str(config))
     applied = crmsync("deploy", "apply", *given)
     assert applied.code == 0, applied.err
-    assert "Stufe__c" not in fields(org, "Account")  # nobody sees a new field before a permission set grants it
     assert "hidden by field-level security" in applied.out
+    assert "Stufe__c" not in fields(org, "Account")
     assert crmsync("deploy", "verify", *given).code == 3
 
     assigned = crmsync("deploy", "apply", *given, "--assign", org.org.username)
     assert assigned.code == 0, assigned.err
-    assert f"permission set Crmsync_Run: given to {org.org.username}" in assigned.out
     described = fields(org, "Account")
     assert [one["value"] for one in described["Stufe__c"]["picklistValues"]] == [
         "Gold", "Silver", "Basic", "Service Master",
@@ -96,12 +129,6 @@ def test_an_empty_org_is_made_ready_and_a_run_writes_to_it(org: Client, config: 
     assert described["Stufe__c"]["updateable"]
     assert fields(org, "Stand__c")["Schluessel__c"]["externalId"]
     assert crmsync("deploy", "verify", *given).code == 0
-
-    ran = crmsync("run", *given, "--json")
-    assert ran.code in (0, 3), ran.err + ran.out
-    assert org.rows("SELECT Name, Vorlaeufig__c FROM Account WHERE Type = 'Partner'") == [
-        {"Name": "Nordlicht GmbH", "Vorlaeufig__c": False}
-    ]
 
 
 def test_a_second_apply_deploys_nothing(org: Client, config: Path, crmsync: Crmsync) -> None:
