@@ -13,10 +13,20 @@ Sort = Literal["number", "text", "picklist", "list", "date", "datetime", "flag",
 
 @dataclass(frozen=True)
 class Value:
-    """A value as SQL. Numbers are real numbers, flags 1 and 0, days and instants texts as the store holds them."""
+    """A value as SQL. Numbers are real numbers, flags 1 and 0, days and instants texts as the store holds them.
+
+    `chain` names an operator whose left operand this may become without its brackets, because the store cannot nest
+    brackets deep.
+    """
 
     sql: str
     sort: Sort
+    chain: str = ""
+
+    @property
+    def bare(self) -> str:
+        """The SQL without the brackets around it, of a value with a chain."""
+        return self.sql[1:-1]
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ _TIMES: tuple[Sort, ...] = ("date", "datetime", "null")
 _FLAG: tuple[Sort, ...] = ("flag", "null")
 _ANY: tuple[Sort, ...] = ("number", "text", "picklist", "list", "date", "datetime", "flag", "null")
 MANY = 250
+MOST_SQL = 50_000
 OUTWARDS = 1 + 2e-15
 """Halves that no binary number holds are a hair too small; times this they round up as decimals do."""
 
@@ -60,7 +71,10 @@ def common(name: str, values: Sequence[Value]) -> Sort:
 
 def _if(given: Sequence[Value]) -> Value:
     sort = common("IF", given[1:])
-    return Value(f"(CASE WHEN {true(given[0])} THEN {given[1].sql} ELSE {given[2].sql} END)", sort)
+    first = f"CASE WHEN {true(given[0])} THEN {given[1].sql}"
+    if given[2].chain == "if":
+        return Value(f"({first}{given[2].bare.removeprefix('CASE')})", sort, "if")
+    return Value(f"({first} ELSE {given[2].sql} END)", sort, "if")
 
 
 def _case(given: Sequence[Value]) -> Value:
@@ -116,7 +130,9 @@ def _part(first: int, size: int) -> Callable[[Sequence[Value]], Value]:
 
 def _date(given: Sequence[Value]) -> Value:
     year, month, day = (f"CAST({value.sql} AS INTEGER)" for value in given)
-    return Value(f"date(printf('%04d-%02d-%02d', {year}, {month}, {day}))", "date")
+    # a day that the month does not have would move on into the next one: it is no date
+    sql = f"printf('%04d-%02d-%02d', {year}, {month}, {day})"
+    return Value(f"nullif(iif(date({sql}, '+0 days') = {sql}, {sql}, ''), '')", "date")
 
 
 def _add_months(given: Sequence[Value]) -> Value:
@@ -230,4 +246,11 @@ def called(name: str, given: Sequence[Value]) -> Value:
             hint = "; a picklist is compared by ISPICKVAL or TEXT" if value.sort == "picklist" else ""
             wanted = " or ".join(sort for sort in sorts if sort != "null")
             raise FormulaError(f"{name}: value {place + 1} must be of type {wanted}, not {value.sort}{hint}")
-    return function.make(given)
+    return limited(function.make(given))
+
+
+def limited(value: Value) -> Value:
+    """The value, unless it has become too large. Errors: FormulaError."""
+    if len(value.sql) > MOST_SQL:
+        raise FormulaError(f"the formula is too large: compiled, it has more than {MOST_SQL} characters")
+    return value

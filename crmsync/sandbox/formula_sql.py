@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from crmsync.sandbox.answers import ApiError
-from crmsync.sandbox.formula_functions import OUTWARDS, Sort, Value, called, text_of
+from crmsync.sandbox.formula_functions import OUTWARDS, Sort, Value, called, limited, text_of
 from crmsync.sandbox.formulas import Binary, Call, Formula, FormulaError, Name, Number, Text, parse_formula
 from crmsync.sandbox.schema import Field, RollUp, Schema, SObject
 from crmsync.sandbox.values import from_text
 
 _MOST_NESTED = 10
+_ROOM = 20
 _SORTS: dict[str, Sort] = {
     "boolean": "flag", "int": "number", "double": "number", "currency": "number", "percent": "number", "date": "date",
     "datetime": "datetime", "picklist": "picklist", "multipicklist": "list",
@@ -60,7 +62,7 @@ class Calculation:
             return self._named(formula, sobject, alias, zero)
         if isinstance(formula, Binary):
             left = self._value(formula.left, sobject, alias, zero)
-            return _combined(formula.sign, left, self._value(formula.right, sobject, alias, zero))
+            return limited(_combined(formula.sign, left, self._value(formula.right, sobject, alias, zero)))
         return self._called(formula, sobject, alias, zero)
 
     def _called(self, call: Call, sobject: SObject, alias: str, zero: bool) -> Value:
@@ -142,6 +144,19 @@ class Calculation:
         return f"({compared}) IS NOT TRUE" if sign == "!=" else compared
 
 
+def check_nesting(sql: str) -> None:
+    """Errors: FormulaError when the store cannot nest so deep, with some room for the query around it."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute(f"SELECT {'(' * _ROOM}{sql}{')' * _ROOM}")
+    except sqlite3.OperationalError as error:
+        # what it reads it cannot find here; what it cannot even read is nested too deep
+        if "no such" not in str(error):
+            raise FormulaError("functions are nested too deep in each other for this org") from None
+    finally:
+        connection.close()
+
+
 def _read(raw: str, known: Field, zero: bool) -> Value:
     """A stored value as formulas see it: numbers unscaled, percents as shares of one."""
     sort = _SORTS.get(known.type, "text")
@@ -159,9 +174,12 @@ def _combined(sign: str, left: Value, right: Value) -> Value:
     if sign in ("=", "!=", "<", "<=", ">", ">="):
         return _compared(sign, left, right, sorts)
     if sorts <= {"text"} and sign in ("+", "&"):
-        return Value(f"({text_of(left)} || {text_of(right)})", "text")
+        start = left.bare if left.chain == "text" else text_of(left)
+        return Value(f"({start} || {text_of(right)})", "text", "text")
     if sorts <= {"number"} and sign != "&":
-        return Value(f"({left.sql} {sign} {right.sql})", "number")
+        chain = "sum" if sign in ("+", "-") else "product"
+        start = left.bare if left.chain == chain else left.sql
+        return Value(f"({start} {sign} {right.sql})", "number", chain)
     return _moved(sign, left, right)
 
 

@@ -81,7 +81,7 @@ def parse_formula(text: str) -> Formula:
 
 
 def _check_depth(formula: Formula) -> None:
-    """Errors: FormulaError for chains and nests that the store could not work out."""
+    """Errors: FormulaError for chains and nests that are longer than any that is written by hand."""
     waiting: list[tuple[Formula, int]] = [(formula, 1)]
     while waiting:
         part, depth = waiting.pop()
@@ -144,16 +144,16 @@ class _Reader:
     def alternatives(self, depth: int) -> Formula:
         if depth > _MOST_DEPTH:
             raise self.wrong(f"the formula is nested deeper than {_MOST_DEPTH}")
-        found = self.conjunctions(depth)
+        parts = [self.conjunctions(depth)]
         while self.took("||"):
-            found = Call("OR", (found, self.conjunctions(depth)))
-        return found
+            parts.append(self.conjunctions(depth))
+        return Call("OR", tuple(parts)) if len(parts) > 1 else parts[0]
 
     def conjunctions(self, depth: int) -> Formula:
-        found = self.comparison(depth)
+        parts = [self.comparison(depth)]
         while self.took("&&"):
-            found = Call("AND", (found, self.comparison(depth)))
-        return found
+            parts.append(self.comparison(depth))
+        return Call("AND", tuple(parts)) if len(parts) > 1 else parts[0]
 
     def comparison(self, depth: int) -> Formula:
         found = self.sum(depth)

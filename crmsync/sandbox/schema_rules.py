@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from crmsync.sandbox.formula_sql import Calculation
+from crmsync.sandbox.formula_sql import Calculation, check_nesting
 from crmsync.sandbox.formulas import FormulaError, parse_formula
 from crmsync.sandbox.schema import DuplicateRule, Field, KindOfRecord, RollUp, Rule, Schema, SObject
 
@@ -164,13 +164,13 @@ def check_calculations(schema: Schema, where: Callable[[str, str], str], fail: F
             if known.calculated:
                 what = "formula" if known.formula is not None else "summary"
                 try:
-                    _calculation(schema).field_sql(sobject, known, "t0")
+                    check_nesting(_calculation(schema).field_sql(sobject, known, "t0"))
                 except FormulaError as error:
                     raise fail(f"{where(sobject.name, known.name)}: {what}: {error}") from None
         for rule in sobject.rules:
             place = where(sobject.name, f"validationRules.{rule.name}")
             try:
-                _calculation(schema, rule=True).condition(rule.condition, sobject, "t0")
+                check_nesting(_calculation(schema, rule=True).condition(rule.condition, sobject, "t0"))
             except FormulaError as error:
                 raise fail(f"{place}: errorConditionFormula: {error}") from None
             if rule.field and sobject.field(rule.field) is None:
