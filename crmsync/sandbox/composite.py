@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -201,7 +201,13 @@ def composite(org: Org, call: Call, dispatch: Dispatch) -> Answer:
     if not isinstance(requests, list) or not all(isinstance(request, dict) for request in requests):
         raise ApiError(400, "JSON_PARSER_ERROR", "compositeRequest must be a list of objects")
     _check_count(len(requests), MOST_CALLS)
-    whole = body.get("allOrNone") is True
+    return Answer({"compositeResponse": run_requests(org, requests, body.get("allOrNone") is True, dispatch)})
+
+
+def run_requests(
+    org: Org, requests: Sequence[Mapping[str, Any]], whole: bool, dispatch: Dispatch
+) -> list[dict[str, Any]]:
+    """The entry of each call's answer, in order; `whole`: all calls take effect, or none does."""
     results: dict[str, Any] = {}
     answers: list[dict[str, Any]] = []
     halted = False
@@ -217,7 +223,7 @@ def composite(org: Org, call: Call, dispatch: Dispatch) -> Answer:
                 raise _RollBackError
     except _RollBackError:
         answers = [entry if entry["httpStatusCode"] >= 400 else _entry(entry, _halted()) for entry in answers]
-    return Answer({"compositeResponse": answers})
+    return answers
 
 
 @contextmanager

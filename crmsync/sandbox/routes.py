@@ -12,6 +12,7 @@ from crmsync.sandbox import (
     bulk_ingest,
     bulk_query,
     composite,
+    composite_graphs,
     discovery,
     layouts,
     listviews,
@@ -52,13 +53,28 @@ def _composite(org: Org, call: Call) -> Answer:
     return composite.composite(org, call, _dispatch_inner)
 
 
+def _graph(org: Org, call: Call) -> Answer:
+    return composite_graphs.graph(org, call, _dispatch_inner)
+
+
+def _batch(org: Org, call: Call) -> Answer:
+    return composite_graphs.batch(org, call, _dispatch_inner)
+
+
 def _composite_writes(call: Call) -> bool:
+    """One of the calls inside is no GET."""
     try:
-        requests = call.json_object().get("compositeRequest")
+        body = call.json_object()
     except ApiError:
         return False
-    return isinstance(requests, list) and any(
-        isinstance(request, dict) and str(request.get("method")).upper() != "GET" for request in requests
+    graphs = body.get("graphs")
+    parts = [part for part in graphs if isinstance(part, dict)] if isinstance(graphs, list) else [body]
+    return any(
+        isinstance(request, dict) and str(request.get("method")).upper() != "GET"
+        for part in parts
+        for requests in (part.get("compositeRequest"), part.get("batchRequests"))
+        if isinstance(requests, list)
+        for request in requests
     )
 
 
@@ -127,6 +143,8 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("PATCH", f"{_DATA}/sobjects/{{object}}/{{field}}/{{value}}", rest.upsert_record, True),
     ("DELETE", f"{_DATA}/sobjects/{{object}}/{{field}}/{{value}}", rest.delete_by_key, True),
     ("POST", f"{_DATA}/composite", _composite, _composite_writes),
+    ("POST", f"{_DATA}/composite/graph", _graph, _composite_writes),
+    ("POST", f"{_DATA}/composite/batch", _batch, _composite_writes),
     ("POST", f"{_DATA}/composite/sobjects", composite.create_many, True),
     ("PATCH", f"{_DATA}/composite/sobjects", composite.update_many, True),
     ("DELETE", f"{_DATA}/composite/sobjects", composite.delete_many, True),
@@ -148,6 +166,7 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("PUT", f"{_DATA}/jobs/ingest/{{job}}/batches", bulk_ingest.upload, True, "upload"),
     ("GET", f"{_DATA}/jobs/ingest/{{job}}/{{results}}", bulk_ingest.results),
 )
+_NOT_INSIDE = ("/composite", "/composite/graph", "/composite/batch")
 _NARROW = {"version": r"\d{1,3}\.\d", "results": "successfulresults|failedresults|unprocessedrecords"}
 
 
@@ -197,6 +216,6 @@ def _dispatch_inner(
 ) -> Answer:
     """One call inside a composite request."""
     door, parts = find_door(method, path)
-    if door.uploads or not door.login or "/jobs/" in door.path or door.path == "/composite":
+    if door.uploads or not door.login or "/jobs/" in door.path or door.path in _NOT_INSIDE:
         raise ApiError(400, "PROCESSING_HALTED", f"{method} {path[:200]} cannot be part of a composite request")
     return door.handler(org, Call(method, path, parts.get("version", ""), parts, query, headers, body))
