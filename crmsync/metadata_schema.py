@@ -6,6 +6,7 @@ Nothing is fetched, no entity is expanded, and a file may hold 10 MiB.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -21,6 +22,11 @@ MOST_BYTES = 10 * 1024 * 1024
 MOST_PROBLEMS = 100
 _XSD = "http://www.w3.org/2001/XMLSchema"
 _INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
+_SHAPES = {
+    "boolean": re.compile(r"(true|false|0|1)\Z"),
+    "int": re.compile(r"[+-]?\d{1,10}\Z", re.ASCII),
+    "double": re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII),
+}
 _PLAIN = {"boolean": bool, "int": int, "long": int, "double": float}
 
 
@@ -73,11 +79,12 @@ def element_problems(kind: str, element: etree._Element) -> list[Problem]:
     if element.tag != f"{{{NAMESPACE}}}{kind}":
         return [Problem(_line(element), f"the first element is {_local(element)} and must be {kind} in {NAMESPACE}")]
     found = list(_misplaced(kind, element))
+    lines = {problem.line for problem in found}
     schema = _compiled()
     schema.validate(element)
     for entry in schema.error_log:
         # The validator stops at the first element that is out of place and names ten others; ours names what to do.
-        if not found or entry.type_name != "SCHEMAV_ELEMENT_CONTENT":
+        if entry.line not in lines and not (found and entry.type_name == "SCHEMAV_ELEMENT_CONTENT"):
             found.append(Problem(entry.line, _worded(entry.message)))
     return sorted(dict.fromkeys(found), key=lambda problem: problem.line)[:MOST_PROBLEMS]
 
@@ -114,9 +121,23 @@ def _misplaced(kind: str, element: etree._Element) -> Iterator[Problem]:
         inner = _own_type(part, child)
         if inner in _types():
             yield from _misplaced(inner, child)
+        elif problem := _wrong_value(part.type, (child.text or "").strip()):
+            yield Problem(_line(child), f"{name}: {problem}")
     for name, (_, part) in known.items():
         if part.required and name not in seen:
             yield Problem(_line(element), f"{kind} has no {name}, which is required")
+
+
+def _wrong_value(kind: str, text: str) -> str | None:
+    """What is wrong with the text of an element of a plain type, worded as the org words it."""
+    values = _enums().get(kind)
+    if values is not None and text not in values:
+        close = get_close_matches(text, values, 1, 0.4)
+        hint = f"; did you mean {close[0]}?" if close else f"; it has {', '.join(values)}" if len(values) < 13 else ""
+        return f"'{text[:80]}' is not a valid value for the enum '{kind}'{hint}"
+    if kind in _SHAPES and _SHAPES[kind].match(text) is None:
+        return f"'{text[:80]}' is not valid for the type xsd:{kind}"
+    return None
 
 
 def parsed(xml: bytes | str) -> etree._Element:
@@ -259,6 +280,16 @@ def _parts(complex_type: etree._Element) -> Iterator[Part]:
 def _with_bases(named: Mapping[str, tuple[str, list[Part]]], name: str) -> tuple[Part, ...]:
     base, own = named[name]
     return (*(_with_bases(named, base) if base in named else ()), *own)
+
+
+@cache
+def _enums() -> dict[str, tuple[str, ...]]:
+    """The values of every enumeration by its name."""
+    return {
+        str(found.get("name")): values
+        for found in _document().iter(f"{{{_XSD}}}simpleType")
+        if (values := tuple(str(one.get("value")) for one in found.iter(f"{{{_XSD}}}enumeration")))
+    }
 
 
 @cache

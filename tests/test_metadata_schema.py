@@ -33,14 +33,20 @@ def test_a_right_file_has_no_problems() -> None:
         ("CustomField", field("<fullName>X__c</fullName>", "<bogus>1</bogus>"), 4, "CustomField has no element bogus"),
         ("CustomField", field("<lable>X</lable>"), 3, "did you mean label?"),
         ("CustomField", field("<label>X</label>", "<label>Y</label>"), 4, "takes one element label"),
-        ("CustomField", field("<label>X</label>", "<type>Dait</type>"), 4, "Dait"),
+        (
+            "CustomField",
+            field("<label>X</label>", "<type>Dait</type>"),
+            4,
+            "type: 'Dait' is not a valid value for the enum 'FieldType'; did you mean Date?",
+        ),
         (
             "CustomField",
             field("<type>Text</type>", "<label>X</label>"),
             4,
             "label stands after type, but must stand before it",
         ),
-        ("CustomField", field("<length>long</length>"), 3, "long"),
+        ("CustomField", field("<length>long</length>"), 3, "length: 'long' is not valid for the type xsd:int"),
+        ("CustomField", field("<required>yes</required>"), 3, "required: 'yes' is not valid for the type xsd:boolean"),
         ("ListView", GOOD, 2, "the first element is CustomField and must be ListView"),
         ("Nonsense", GOOD, 2, "Nonsense is no metadata type"),
         ("CustomField", "<CustomField>", 1, "is no XML"),
@@ -68,7 +74,8 @@ def test_every_misplaced_element_is_named_however_deep() -> None:
     assert found[0] == "line 4: ValueSetValuesDefinition has no sorted, which is required"
     assert found[1] == "line 5: CustomValue has no default, which is required"
     assert "did you mean sorted?" in found[2]
-    assert found[3:] == ["line 10: restricted stands after valueSetDefinition, but must stand before it in ValueSet"]
+    assert found[3] == "line 10: restricted stands after valueSetDefinition, but must stand before it in ValueSet"
+    assert found[4:] == ["line 10: restricted: 'maybe' is not valid for the type xsd:boolean"]
 
 
 @pytest.mark.parametrize(

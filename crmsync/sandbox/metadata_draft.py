@@ -9,6 +9,7 @@ from typing import Any
 from crmsync.sandbox.metadata_package import Component
 from crmsync.sandbox.metadata_types import BY_NAME, FOLDERS
 from crmsync.sandbox.org import Org
+from crmsync.sandbox.permissions import SETUP
 from crmsync.sandbox.schema import Schema, SObject
 from crmsync.sandbox.schema_file import SchemaError
 
@@ -146,7 +147,11 @@ def members(org: Org, kind: str) -> list[str]:
     """Full names of all components of a type."""
     objects: Mapping[str, Any] = org.definition.get("objects") or {}
     if kind == "CustomObject":
-        return sorted(sobject.name for sobject in org.schema if sobject.custom or sobject.createable)
+        return sorted(
+            sobject.name
+            for sobject in org.schema
+            if sobject.custom or (sobject.createable and sobject.name not in SETUP)
+        )
     if kind in IN_DEFINITION:
         key = IN_DEFINITION[kind]
         return sorted(f"{name}.{child}" for name, body in objects.items() for child in ((body or {}).get(key) or {}))

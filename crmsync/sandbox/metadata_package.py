@@ -161,18 +161,29 @@ def _read_file(package: Package, path: str, data: bytes) -> None:
         package.faults.append(Fault(bare, f"Error parsing file: {error.problem.message}", line=error.problem.line))
         return
     wrong = metadata_schema.ordered_problems(kind, root)
-    if wrong:
-        package.faults.extend(
-            Fault(bare, f"Error parsing file: {problem.message}", line=problem.line) for problem in wrong
-        )
-        return
     component = Component(kind, name, path, root.sourceline or 0, metadata_schema.read(kind, root))
+    blamed = [_blamed(component, root, problem.line) for problem in wrong] if kind == OBJECT.name else []
+    package.faults.extend(
+        Fault(found or bare, f"Error parsing file: {problem.message}", line=problem.line)
+        for problem, found in zip(wrong, blamed or [None] * len(wrong), strict=True)
+    )
+    if any(found is None for found in blamed or [None] * len(wrong)):
+        return
     if kind == OBJECT.name:
-        _split(package, component, root)
+        _split(package, component, root, {found.name for found in blamed if found})
     elif _is_named(package, kind, name):
         package.components.append(component)
     else:
         package.faults.append(Fault(bare, "Not in package.xml"))
+
+
+def _blamed(whole: Component, root: Any, line: int) -> Component | None:
+    """The child of an object's file that a line belongs to; None when it is the object's own."""
+    above = [child for child in root if (child.sourceline or 0) <= line]
+    found = max(above, key=lambda child: child.sourceline or 0, default=None)
+    kind = BY_ELEMENT.get(str(found.tag).rpartition("}")[2]) if found is not None else None
+    name = found.findtext(f"{{{metadata_schema.NAMESPACE}}}fullName") if found is not None else None
+    return Component(kind.name, f"{whole.name}.{name}", whole.file, line) if kind and name else None
 
 
 def _kind_and_name(path: str) -> tuple[str | None, str]:
@@ -190,7 +201,7 @@ def _kind_and_name(path: str) -> tuple[str | None, str]:
     return found.name, rest.removesuffix(suffix)
 
 
-def _split(package: Package, whole: Component, root: Any) -> None:
+def _split(package: Package, whole: Component, root: Any, faulty: set[str]) -> None:
     """An object's file holds the object itself and its children; package.xml says which of them are meant."""
     own = {key: value for key, value in whole.values.items() if key not in BY_ELEMENT}
     lines = _child_lines(root)
@@ -202,6 +213,9 @@ def _split(package: Package, whole: Component, root: Any) -> None:
         for place, values in enumerate(whole.values.get(element) or []):
             full_name = f"{whole.name}.{values.get('fullName', '')}"
             child = Component(found.name, full_name, whole.file, lines.get((element, place), 0), values)
+            if full_name in faulty:
+                met = True
+                continue
             if named_whole or _is_named(package, found.name, full_name):
                 package.components.append(child)
                 met = True

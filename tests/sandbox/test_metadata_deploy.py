@@ -163,6 +163,29 @@ def test_one_failure_rolls_everything_back(org: Client) -> None:
     ]
 
 
+def test_what_is_wrong_in_one_field_of_a_file_is_told_of_that_field(org: Client) -> None:
+    files = fields("Account", text("Good__c"), text("Bad__c"))
+    files["objects/Account.object"] = files["objects/Account.object"].replace(
+        "<label>Bad</label>", "<label>Bad</label><bogus/>"
+    )
+    result = deploy(org, files, checkOnly=True)
+    assert problems(result) == [("Account.Bad__c", "Error parsing file: CustomField has no element bogus")]
+    assert [found["fullName"] for found in result["details"]["componentSuccesses"]] == [
+        "Account.Good__c",
+        "package.xml",
+    ]
+
+
+def test_a_check_that_went_well_is_deployed_later(org: Client) -> None:
+    checked = start(org, fields("Account", text("Code__c")), checkOnly=True)
+    assert ended(org, checked)["status"] == "Succeeded"
+    quick = org.call("POST", "/metadata/deployRequest", json={"validatedDeployRequestId": checked})
+    assert (quick.status_code, quick.json()["validatedDeployRequestId"]) == (201, checked)
+    assert ended(org, quick.json()["id"])["numberComponentsDeployed"] == 1
+    again = org.call("POST", "/metadata/deployRequest", json={"validatedDeployRequestId": checked})
+    assert (again.status_code, again.json()[0]["errorCode"]) == (400, "INVALID_ID_FIELD")
+
+
 def test_without_rollback_what_is_good_stays(org: Client) -> None:
     files = fields("Account", text("Good__c"), text("Bad__c", length=None))
     assert deploy(org, files, rollbackOnError=False)["status"] == "SucceededPartial"
@@ -299,7 +322,7 @@ def test_a_request_that_is_wrong_is_refused(
 
 
 def test_a_body_that_is_not_multipart_is_refused(checked: Client) -> None:
-    answer = checked.call("POST", "/metadata/deployRequest", json={"deployOptions": {}})
+    answer = checked.call("POST", "/metadata/deployRequest", data={"deployOptions": "{}"})
     assert (answer.status_code, answer.json()[0]["errorCode"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
