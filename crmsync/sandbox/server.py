@@ -78,7 +78,8 @@ class OrgApp:
         if len(raw) + len(request.scope["query_string"]) > MOST_URI:
             return Response(_TOO_LONG, 414, media_type="text/html;charset=ISO-8859-1")
         pretty = request.headers.get("x-prettyprint") == "1"
-        path = raw.partition(b"?")[0].decode("ascii", "replace")
+        # clients that keep the slash at the end of the address send two at the start of the path
+        path = "/" + raw.partition(b"?")[0].decode("ascii", "replace").lstrip("/")
         side = is_side_door(path)
         counted = path.lower().startswith("/services/data/v")
         try:

@@ -230,6 +230,7 @@ def test_versions_are_listed_and_old_ones_are_gone(org: Client) -> None:
 def test_paths_are_found_in_any_case_and_with_a_trailing_slash(org: Client) -> None:
     assert org.get("/SOBJECTS/aCCOUNT/Describe/").json()["name"] == "Account"
     assert "DailyApiRequests" in org.get("/limits/").json()
+    assert "DailyApiRequests" in org.get("///services/data/v67.0/limits").json()
 
 
 def test_every_rest_answer_tells_the_api_usage(org: Client) -> None:
