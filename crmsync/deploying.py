@@ -40,6 +40,7 @@ class DeployResult:
     assigned: tuple[str, bool] | None = None
     project: Path | None = None
     written: int = 0
+    config: Path | None = None
 
     @property
     def exit_code(self) -> int:
@@ -56,12 +57,14 @@ class DeployResult:
 
 @dataclass(frozen=True)
 class RemoveResult:
-    """What a removal would do, or did. `stored`: records of the objects that go."""
+    """What a removal would do, or did. `stored`: records of the objects that go; `refused`: nothing is removed while
+    names stand in it that are not ours."""
 
     org: str
     removal: Removal
     stored: Mapping[str, int]
     removed: int | None = None
+    refused: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -122,7 +125,7 @@ def remove(config: Path | None, names: Sequence[str], every: bool, digest: str |
         org = deployer.identity
         refused = bool(removal.unknown or removal.not_ours) and not every
         if digest is None or refused or not removal.components:
-            return RemoveResult(org, removal, deployer.stored(removal))
+            return RemoveResult(org, removal, deployer.stored(removal), refused=refused)
         if len(digest) < 8 or not removal.digest.startswith(digest):
             raise Conflict(
                 f"`{digest}` is not the digest of this removal (at least 8 of its digits); look at it again without "
@@ -147,7 +150,7 @@ def _result(command: str, deployer: Deployer, files: Files, found: DeployPlan, *
     assert files.mapping is not None, "_deployer refuses a configuration without a field map"
     return DeployResult(
         command, deployer.identity, deployer.org.base_url, files.mapping.file, found, deployer.seen(),
-        **more,  # type: ignore[arg-type]
+        config=files.settings.config_dir, **more,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

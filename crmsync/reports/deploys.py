@@ -29,7 +29,7 @@ def deploy_report(result: DeployResult, as_json: bool) -> str:
         return json_text(_json(result))
     lines = [f"org {result.org} at {result.login}", ""]
     lines += _done(result)
-    lines += _steps(result.plan)
+    lines += _steps(result.plan, result.applied)
     lines += _findings(result)
     lines += _seen(result)
     lines += _next(result)
@@ -48,9 +48,9 @@ def _done(result: DeployResult) -> Iterator[str]:
         yield f"permission set Crmsync_Run: {'given to' if given else 'was already given to'} {user}"
 
 
-def _steps(plan: DeployPlan) -> Iterator[str]:
+def _steps(plan: DeployPlan, applied: int) -> Iterator[str]:
     if not plan.steps:
-        if plan.kept:
+        if plan.kept and not applied:
             yield f"nothing to deploy: the org has all it needs ({_counted(plan.kept)})"
         return
     yield f"to deploy: {_counted(plan.components)}"
@@ -68,8 +68,9 @@ def _of_what(component: Component) -> str:
     values = ((body.get("valueSet") or {}).get("valueSetDefinition") or {}).get("value")
     if values:
         return f" ({kind}: {', '.join(str(value['fullName']) for value in values)})"
-    size = body.get("length") or (f"{body['precision']}.{body['scale']}" if "precision" in body else "")
-    return f" ({kind} {size})" if size else f" ({kind})"
+    if "precision" in body:
+        return f" ({kind} {body['precision'] - body['scale']}, {body['scale']})"
+    return f" ({kind} {body['length']})" if "length" in body else f" ({kind})"
 
 
 def _counted(components: tuple[Component, ...]) -> str:
@@ -110,10 +111,11 @@ def _next(result: DeployResult) -> Iterator[str]:
         return
     if result.plan.steps:
         yield ""
-        yield f"next: {command('deploy', 'apply')}"
+        yield f"next: {command('deploy', 'apply', config=result.config)}"
     elif result.seen.hidden and result.assigned is None:
         yield ""
-        yield f"next: {command('deploy', 'apply', '--assign', 'USERNAME')} gives the run user its permission set"
+        given = command("deploy", "apply", "--assign", "USERNAME", config=result.config)
+        yield f"next: {given} gives the run user its permission set"
 
 
 def _json(result: DeployResult) -> dict[str, Any]:
@@ -175,4 +177,7 @@ def _removal(result: RemoveResult) -> Iterator[str]:
         records = result.stored.get(one.name) if one.kind == "CustomObject" else None
         yield f"  - {one.said}" + (f" with {records:,} records" if records is not None else "")
     yield ""
+    if result.refused:
+        yield "nothing is removed while other names stand beside these; leave them out"
+        return
     yield f"to remove exactly this, give the same command again with --digest {removal.digest[:12]}"

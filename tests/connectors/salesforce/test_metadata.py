@@ -254,6 +254,24 @@ def test_no_permission_set_names_a_field_that_everybody_sees(empty: World) -> No
     assert not [name for name in named if name.startswith("User.")]
 
 
+def test_a_standard_field_of_the_definition_is_what_describe_says(empty: World, full: Present) -> None:
+    standard = [
+        Component(FIELD, f"Account.{name}", {"fullName": name, "trackHistory": False}) for name in ("Name", "OwnerId")
+    ]
+    plan = empty.plan(Present([*full, *standard]))
+    assert (plan.steps, plan.findings) == ((), empty.plan(full).findings)
+
+
+def test_who_reads_a_detail_record_reads_its_master(empty: World) -> None:
+    detail = {"fullName": "Course__c", "type": "MasterDetail", "referenceTo": "Course__c"}
+    upper = {"fullName": "Field__c", "type": "MasterDetail", "referenceTo": "Campaign"}
+    present = Present([Component(FIELD, "Badge__c.Course__c", detail), Component(FIELD, "Course__c.Field__c", upper)])
+    plan = empty.plan(present)
+    rights = {one["object"] for one in body(plan, PERMISSION_SET, RUN)["objectPermissions"]}
+    assert {"Course__c", "Campaign"} <= rights
+    assert "Badge__c.Course__c" not in granted(plan, RUN)[0]
+
+
 def test_a_field_that_is_read_and_does_not_exist_is_told_with_the_line_that_asks_for_it(tmp_path: Path) -> None:
     org = {**ORG, "Opportunity": {key: given for key, given in ORG["Opportunity"].items() if key != "Split__c"}}
     plan = world(tmp_path, org=org).plan()

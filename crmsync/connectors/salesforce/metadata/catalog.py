@@ -19,13 +19,15 @@ from crmsync.errors import AccessError, ConfigError
 
 @dataclass(frozen=True)
 class Entry:
-    """One field. `permissionable`: not required and not of the system, so that a permission set may grant it."""
+    """One field. `permissionable`: not required and not of the system, so that a permission set may grant it;
+    `master`: it points at the record that this one is a part of."""
 
     object: str
     name: str
     permissionable: bool
     relationship: str = ""
     targets: tuple[str, ...] = ()
+    master: bool = False
 
     @property
     def full_name(self) -> str:
@@ -65,7 +67,9 @@ class Catalog:
             found[need.name.lower()] = Entry(spelled, need.name, kind.value != "partner", _relation(need.name),
                                              (need.target,) if need.target else ())  # fmt: skip
         for one in self._present.of(FIELD, name):
-            found[one.own_name.lower()] = _custom(spelled, one.own_name, one.body)
+            # of a standard field the definition says little; describe knows it better
+            if one.own_name.lower().endswith("__c"):
+                found[one.own_name.lower()] = _custom(spelled, one.own_name, one.body)
         described = self._describe.find(name)
         for field in described.fields.values() if described is not None else ():
             entry = Entry(spelled, field.name, field.permissionable, field.relationship or "", field.reference_to)
@@ -73,6 +77,13 @@ class Catalog:
             # The definition knows best of a custom field; describe knows the relationship of every one.
             found[field.name.lower()] = entry if before is None else before
         return found
+
+    def masters(self, name: str) -> Iterator[str]:
+        """The objects that records of this one are a part of, and theirs: who reads it has to read them."""
+        for entry in self.entries(name).values():
+            for target in entry.targets if entry.master else ():
+                yield self.object_name(target)
+                yield from self.masters(target) if target.lower() != name.lower() else ()
 
     def path(self, start: str, path: str) -> Iterator[Entry]:
         """The fields that `Relation__r.Field__c` goes over, each on its own object. Errors: Missing."""
@@ -143,9 +154,10 @@ def _places(table: TableMap) -> Iterator[Place]:
 
 
 def _custom(owner: str, name: str, body: Body) -> Entry:
-    permissionable = not body.get("required") and body.get("type") != "MasterDetail"
+    master = body.get("type") == "MasterDetail"
     target = str(body.get("referenceTo") or "")
-    return Entry(owner, name, permissionable, _relation(name) if target else "", (target,) if target else ())
+    targets = (target,) if target else ()
+    return Entry(owner, name, not body.get("required") and not master, _relation(name), targets, master)
 
 
 def _relation(name: str) -> str:

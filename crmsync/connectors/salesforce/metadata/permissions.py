@@ -96,7 +96,8 @@ def permission_sets(needs: Needs, catalog: Catalog, read: Iterable[Entry]) -> It
 def _run(needs: Needs, catalog: Catalog, read: Iterable[Entry]) -> Granted:
     granted = Granted()
     for entry in read:
-        granted.object(entry.object, every=True)
+        for name in (entry.object, *catalog.masters(entry.object)):
+            granted.object(name, every=True)
         granted.field(entry)
     account = catalog.object_name(needs.account)
     granted.object(account, edit=True, every=True)
