@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from tests.sandbox.orgs import SCHEMA, Client, cells, running, write_files
+from tests.sandbox.test_listviews import NS, PACKAGE, deploy
 
 LEAST = "integration@crmsync.example"
 ADMIN = "admin@crmsync.example"
@@ -29,7 +31,8 @@ def as_user(client: Client, username: str) -> Client:
 def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     files: dict[str, str | bytes] = {
         "schema.yaml": SCHEMA,
-        "Account.csv": "Name,Key__c,Tier__c,Score__c,Note__c\nFirst,first,Gold,1.5,secret\nSecond,second,Silver,2.5,x\n",
+        "Account.csv": "Name,Key__c,Tier__c,Score__c,Note__c\nFirst,first,Gold,1.5,secret\n"
+        "Second,second,Silver,2.5,x\n",
         "Opportunity.csv": "Name,StageName,CloseDate,Account.Key__c\nDeal,Closed Won,2026-05-01,first\n",
         "Cert__c.csv": "Key__c,Account__c.Key__c\nc1,first\n",
     }
@@ -69,7 +72,7 @@ def fields_of(client: Client, name: str) -> dict[str, Any]:
     return {field["name"]: field for field in client.get(f"/sobjects/{name}/describe").json()["fields"]}
 
 
-def test_without_permission_sets_only_set_up_objects_are_there(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_without_permission_sets_only_set_up_objects_are_there() -> None:
     with running("--least-privilege") as bare:
         names = {entry["name"] for entry in bare.get("/sobjects").json()["sobjects"]}
         assert {"User", "Organization", "PermissionSet"} <= names
@@ -202,3 +205,35 @@ def test_the_default_start_hides_nothing() -> None:
     with running() as org:
         assert "Phone" in fields_of(org, "Account")
         assert org.get("//services/oauth2/userinfo").json()["preferred_username"] == LEAST
+
+
+LATE = f"""<CustomObject {NS}>
+<fields><fullName>Late__c</fullName><label>Late</label><length>20</length><type>Text</type></fields>
+<fields><fullName>Must__c</fullName><label>Must</label><length>20</length><required>true</required>
+<type>Text</type></fields>
+<fields><fullName>Twice__c</fullName><formula>NumberOfEmployees * 2</formula><label>Twice</label>
+<precision>18</precision><scale>0</scale><type>Number</type></fields>
+</CustomObject>"""
+
+
+def test_a_field_made_later_is_seen_by_nobody_until_it_is_granted_also_after_a_restart(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "org.sqlite"))
+    with running(*state) as org:
+        result = deploy(org, {"package.xml": PACKAGE.format("CustomObject").replace("*", "Account"),
+                              "objects/Account.object": LATE})  # fmt: skip
+        assert result["success"], result["details"]["componentFailures"]
+        users = [org, as_user(org, ADMIN), as_user(org, "salesops@crmsync.example")]
+        for user in users:
+            assert not {"Late__c", "Twice__c"} & set(fields_of(user, "Account"))
+            assert "Must__c" in fields_of(user, "Account")  # what is required comes with its object
+        record_id = users[1].create("Account", Name="A", Must__c="m", NumberOfEmployees=21)
+        grant(users[1], org.org.user_id, {}, {"Account.Late__c": "RE", "Account.Twice__c": "R"})
+        assert fields_of(org, "Account")["Late__c"]["updateable"] is True
+        assert org.call("PATCH", f"/sobjects/Account/{record_id}", json={"Late__c": "x"}).status_code == 204
+        assert "Late__c" not in fields_of(users[1], "Account")
+    with running(*state) as org:
+        assert org.rows("SELECT Late__c, Twice__c FROM Account") == [{"Late__c": "x", "Twice__c": 42.0}]
+        assert "Late__c" not in fields_of(as_user(org, ADMIN), "Account")
+    with running(*state, "--least-privilege") as org:
+        assert org.refusal("SELECT Id FROM Account")[1] == "INVALID_TYPE"
+        assert org.rows("SELECT Name FROM Profile WHERE Name LIKE 'Min%'") != []
