@@ -28,6 +28,14 @@ PermissionsModifyAllData boolean | Modify All Data
 PermissionsViewAllUsers boolean | View All Users
 PermissionsViewRoles boolean | View Roles and Role Hierarchy
 PermissionsRunReports boolean | Run Reports
+PermissionsExportReport boolean | Export Reports
+PermissionsEditTask boolean | Edit Tasks
+PermissionsEditEvent boolean | Edit Events
+PermissionsManageReportsInPubFolders boolean | Manage Reports in Public Folders
+PermissionsManageDashbdsInPubFolders boolean | Manage Dashboards in Public Folders
+PermissionsLightningExperienceUser boolean | Lightning Experience User
+PermissionsUseAnyApiAuth boolean | Use Any API Auth
+PermissionsTransactionSecurityExempt boolean | Exempt from Transaction Security
 PermissionsApiUserOnly boolean | Api Only User
 PermissionsBulkApiHardDelete boolean | Bulk API Hard Delete
 

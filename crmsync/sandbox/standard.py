@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from crmsync.sandbox.person_accounts import with_persons
@@ -27,10 +28,15 @@ class Features:
 
 def standard_objects(features: Features) -> list[SObject]:
     """Every standard object that an org with these features has."""
+    return list(_standard_objects(features))
+
+
+@cache
+def _standard_objects(features: Features) -> tuple[SObject, ...]:
     made = (_object(block) for block in _blocks())
     kept = [made_one for made_one in made if _switched_on(made_one[1], features)]
     found = [with_currency(sobject) if features.multi_currency else sobject for sobject, _ in kept]
-    return [with_persons(sobject) for sobject in found] if features.person_accounts else found
+    return tuple(with_persons(sobject) for sobject in found) if features.person_accounts else tuple(found)
 
 
 def read_objects(text: str) -> list[SObject]:
