@@ -80,10 +80,10 @@ def test_a_mistake_in_a_file_is_named_with_its_line(empty: World) -> None:
     files = files_of(empty.plan().components, "67.0")
     broken = {
         **files,
-        "objects/Stand__c.object": files["objects/Stand__c.object"].replace(b"MasterDetail", b"MasterDeatil"),
+        "objects/Stand__c.object": files["objects/Stand__c.object"].replace(b">MasterDetail<", b">MasterDeatil<"),
     }
     (problem,) = schema_problems(broken)
-    line = broken["objects/Stand__c.object"].split(b"MasterDeatil")[0].count(b"\n") + 1
+    line = broken["objects/Stand__c.object"].split(b">MasterDeatil<")[0].count(b"\n") + 1
     assert problem.startswith(f"objects/Stand__c.object:{line}: ")
 
 
