@@ -73,7 +73,7 @@ def record_types(org: Org, sobject: SObject) -> list[dict[str, Any]]:
 
 
 def _unless_known(org: Org, call: Call, body: dict[str, Any]) -> Answer:
-    changed = org.changed_schema
+    changed = max(org.changed_schema, org.permissions.changed or org.changed_schema)
     headers = {"Last-Modified": format_datetime(changed, usegmt=True)}
     since = _instant(call.headers.get("if-modified-since", ""))
     if since is not None and changed <= since:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,7 @@ class Permissions:
     """The schema as each user sees it, kept until the schema or a permission changes."""
 
     version: int = 0
+    changed: datetime | None = None  # the last change of a permission, in whole seconds, later than the one before
     _views: dict[str, tuple[Schema, Schema]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -88,6 +90,9 @@ class Permissions:
         with self._lock:
             self.version += 1
             self._views.clear()
+            now = datetime.now(UTC).replace(microsecond=0)
+            # later than what any client has seen within this second
+            self.changed = max(now, self.changed or now) + timedelta(seconds=1)
 
     def notice(self, changed: Iterable[tuple[str, str]]) -> None:
         """Forget the views when one of these changed records says who may do what."""

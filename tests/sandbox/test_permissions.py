@@ -174,9 +174,12 @@ def test_bulk_results_hold_granted_columns(granted: Client) -> None:
 def test_taking_a_permission_away_counts_at_once(org: Client, admin: Client) -> None:
     made = grant(admin, org.org.user_id, {"Cert__c": "R"}, {"Cert__c.Key__c": "R"})
     assert org.rows("SELECT Key__c FROM Cert__c") == [{"Key__c": "c1"}]
+    known = {"If-Modified-Since": org.get("/sobjects/Cert__c/describe").headers["Last-Modified"]}
+    assert org.get("/sobjects/Cert__c/describe", headers=known).status_code == 304
     (field,) = admin.names(f"SELECT Id FROM FieldPermissions WHERE ParentId = '{made}'")
     assert admin.call("DELETE", f"/sobjects/FieldPermissions/{field}").status_code == 204
     assert org.refusal("SELECT Key__c FROM Cert__c")[1] == "INVALID_FIELD"
+    assert org.get("/sobjects/Cert__c/describe", headers=known).status_code == 200
     (assigned,) = admin.names(f"SELECT Id FROM PermissionSetAssignment WHERE PermissionSetId = '{made}'")
     assert admin.call("DELETE", f"/sobjects/PermissionSetAssignment/{assigned}").status_code == 204
     assert org.refusal("SELECT Id FROM Cert__c")[1] == "INVALID_TYPE"
