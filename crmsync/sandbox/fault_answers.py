@@ -10,7 +10,7 @@ import anyio.to_thread
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from crmsync.sandbox.answers import JSON_TYPE, Answer, Call
+from crmsync.sandbox.answers import JSON_TYPE, Answer, ApiError, Call
 from crmsync.sandbox.changes import change_as_person
 from crmsync.sandbox.error_table import ERRORS, LOGIN_ERRORS, page
 from crmsync.sandbox.faults import CHANGES, Fault, row_error
@@ -46,7 +46,11 @@ async def _act(org: Org, call: Call, do: Mapping[str, Any]) -> None:
         await anyio.sleep(float(do["delay_ms"]) / 1000)
     for kind in CHANGES:
         if kind in do:
-            await anyio.to_thread.run_sync(change_as_person, org, kind, do[kind])
+            try:
+                await anyio.to_thread.run_sync(change_as_person, org, kind, do[kind])
+            except ApiError as error:
+                # the mistake is the test's, not the client's
+                raise ApiError(500, "INVALID_FAULT", f"{kind}: {error.code}: {error.message}") from None
     if do.get("expire_token"):
         org.tokens.pop(call.headers.get("authorization", "").partition(" ")[2].strip(), None)
 

@@ -253,6 +253,15 @@ def test_people_change_records_during_a_run(org: Client) -> None:
     assert org.effects()["records"] == {}
 
 
+def test_a_change_that_cannot_be_made_is_told_as_a_wrong_fault(org: Client) -> None:
+    switch_on(org, {"path": "/limits", "do": {"delete": {"object": "Account", "id": "001000000000000AAA"}}})
+    answer = org.get("/limits")
+    assert (answer.status_code, answer.json()[0]) == (
+        500,
+        {"errorCode": "INVALID_FAULT", "message": "delete: NOT_FOUND: The requested resource does not exist"},
+    )
+
+
 def test_people_undelete_what_went_with_its_details(org: Client) -> None:
     account = org.create("Account", Name="Back")
     deal = org.create("Opportunity", Name="D", StageName="Prospecting", CloseDate="2026-05-01", AccountId=account)
