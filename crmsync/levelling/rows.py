@@ -5,7 +5,8 @@ Source: program-language, section 1 (as_of, references) and 3 (money).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
@@ -208,7 +209,17 @@ class Rows:
         return sql.coalesce(*[*own, *partners, sql.text(self.program.currency or "")])
 
     def rate_day(self) -> Sql:
-        return sql.coalesce(self.dated(), sql.day(self.as_of_day))
+        with self._for_all():
+            return sql.coalesce(self.dated(), sql.day(self.as_of_day))
+
+    @contextmanager
+    def _for_all(self) -> Iterator[None]:
+        """Cells as every metric may see them: what is joined is joined once for all, whatever their windows ask."""
+        kept, self.closed_in_window = self.closed_in_window, False
+        try:
+            yield
+        finally:
+            self.closed_in_window = kept
 
     def _converted(self, amount: Sql) -> Value:
         if self.program.currency is None or not self.foreign:
@@ -237,8 +248,9 @@ class Rows:
 
     def _of_reference(self, reference: str, column: str) -> Value:
         registered = self.references[reference]
-        keys = [_as_key(self._key(path)) for _, path in registered.reference.key]
-        day = sql.coalesce(self.dated(registered.reference.dated_by), sql.day(self.as_of_day))
+        with self._for_all():
+            keys = [_as_key(self._key(path)) for _, path in registered.reference.key]
+            day = sql.coalesce(self.dated(registered.reference.dated_by), sql.day(self.as_of_day))
         for alias, join in registered.joins([key.sql for key in keys], day):
             self._joins.setdefault(alias, join)
         found = tuple(condition for key in keys for condition in key.found)

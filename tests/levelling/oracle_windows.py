@@ -36,7 +36,7 @@ def stretch(
         ends = partner.get(window.until)
         if ends is None:
             return None
-        day = min(day, ends)
+        day = ends
     shifts = (*((window.shift,) if window.shift else ()), *shifts)
     if isinstance(window, tree.LastComplete) or (isinstance(window, tree.CalendarPeriod) and window.previous):
         return _whole(window, day, shifts, fiscal)

@@ -28,25 +28,37 @@ WHERES = {
         "coalesce(type, 'none') = 'none'", "as_of - closed_on < 200", "amount between 10 and 50",
         "not (amount * 2 > 60)", "amount / (amount - 30) > 0 or stage like 'W%'", "tiered.kind = 'far' and is_won",
         "closed_on >= as_of - interval '6 months'", "registered_on is null", "least(amount, 30) = 30",
+        "chained.weight >= 2", "pairs.allowed", "not pairs.allowed or type = 'other'", "coalesce(pairs.weight, 3) > 2",
+        "has(partners.declared_categories, 'Reseller')", "year(closed_on) = year(as_of)",
+        "quarter(closed_on) in (1, 4)",
+        "closed_on - registered_on > 30", "month(coalesce(registered_on, as_of)) = month(as_of)",
+        "nullif(stage, 'Open') = 'Won'", "case type when 'new' then amount > 10 when 'renewal' then is_won end",
+        "ceil(amount / 20) > 1", "lower(product_line) = 'edge' and not pairs.allowed", "upper(stage) <> 'WON'",
+        "amount not between 10 and 50", "type not like '%new%'", "stage not in ('Won') or chained.weight is null",
     ),
     "certifications": ("level = 'pro'", "person_id <> 'x'", "upper(level) = 'PRO'", "expires_on is not null"),
     "activities": (
         "kind = 'call'", "value > 2", "verified", "not verified", "kind like '%i%'", "value <> 2",
-        "kind in ('call', 'x')",
+        "kind in ('call', 'x')", "length(kind) = 5 or verified", "round(value) = 2", "value * value > 4",
+        "as_of - happened_on < 100", "partners.score > value", "nullif(verified, false)",
         "floor(value) = 2", "abs(value) >= 1.5",
     ),
-    "visits": ("minutes > 5", "product_line = 'cloud'"),
+    "visits": ("minutes > 5", "product_line = 'cloud'", "fee > 20", "fee * 2 > minutes"),
 }  # fmt: skip
 VALUES = {
     "opportunities": (("money", "amount"), ("money", "credited_amount"), ("money", "amount * 0.125"),
                       ("number", "amount * zones.factor"), ("number", "share"), ("number", "amount / 3"),
                       ("money", "coalesce(amount, 10)"), ("money", "amount * zones.factor"),
                       ("money", "case when type = 'new' then amount * 2 else amount end"),
-                      ("number", "case when is_won then 1 end"), ("money", "0 - amount")),
+                      ("number", "case when is_won then 1 end"), ("money", "0 - amount"),
+                      ("money", "amount * chained.weight"), ("number", "amount * pairs.weight"),
+                      ("number", "coalesce(pairs.weight, 0.5)"), ("number", "closed_on - registered_on"),
+                      ("number", "greatest(share, 0.3) * amount")),
     "certifications": (("number", "length(level)"), ("number", "as_of - issued_on")),
     "activities": (("number", "value"), ("number", "value * 2 + 1"), ("number", "value / 3"), ("money", "value"),
                    ("number", "greatest(value, 2)"), ("number", "round(value, 1)")),
-    "visits": (("number", "minutes"), ("number", "minutes / 7")),
+    "visits": (("number", "minutes"), ("number", "minutes / 7"), ("money", "fee"), ("number", "fee / 3"),
+               ("money", "fee * 0.5")),
 }  # fmt: skip
 IN_FORCE = (
     "in force",
@@ -86,10 +98,17 @@ DATED = {"opportunities": "registered_on", "certifications": "expires_on"}
 FILES = {
     "zones.csv": "type,effective_from,factor,kind\nnew,2024-01-01,2,near\nnew,2025-06-01,0.5,\nrenewal,,1.25,far\n",
     "tiered.csv": "stage,kind\nWon,far\n*,near\n",
+    "chained.csv": "kind,weight\nfar,2\nnear,\n",
+    "pairs.csv": (
+        "type,region,effective_from,weight,allowed\nnew,EMEA,2024-01-01,2,true\nnew,EMEA,2026-03-01,3.5,false\n"
+        "renewal,APAC,2025-01-01,0.1,\n*,*,,1,true\n"
+    ),
     "fixed.csv": "currency,effective_from,rate\nEUR,,1\nUSD,2024-06-01,1.25\nUSD,2026-01-01,1.6\nHUF,2020-01-01,401\n",
 }
 REFERENCES = (
     "references:\n  zones: {file: zones.csv, key: {type: type}}\n  tiered: {file: tiered.csv, key: {stage: stage}}\n"
+    "  chained: {file: chained.csv, key: {kind: tiered.kind}}\n"
+    "  pairs: {file: pairs.csv, key: {type: type, region: partners.region}, dated_by: registered_on}\n"
 )
 
 

@@ -18,7 +18,7 @@ EXTRA = {
     "partners": {"score": ColumnType.NUMBER, "churn": ColumnType.NUMBER, "has_plan": ColumnType.YES_NO,
                  "segment": ColumnType.TEXT, "by_hand": ColumnType.TEXT, "left_on": ColumnType.DATE},
     "visits": {"partner_id": ColumnType.TEXT, "happened_on": ColumnType.DATE, "minutes": ColumnType.NUMBER,
-               "product_line": ColumnType.TEXT},
+               "product_line": ColumnType.TEXT, "fee": ColumnType.MONEY, "currency": ColumnType.TEXT},
 }  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def _tables(draw: Any, as_of: date, last_day: bool, created: bool) -> tuple[Fact
     ]  # fmt: skip
     visits = [
         _row("visits", partner_id=draw(st.sampled_from(ids)), happened_on=day(), minutes=pick(None, 5.0, 30.0, 7.5),
-             product_line=pick("cloud", "Edge", None))
+             product_line=pick("cloud", "Edge", None), fee=_decimal(draw(AMOUNTS)), currency=draw(CURRENCIES))
         for _ in range(draw(st.integers(0, 4)))
     ]  # fmt: skip
     rates = [{"currency": code, "effective_from": start, "rate": rate} for code, start, rate in (
