@@ -35,7 +35,7 @@ FOLLOWS = {
     "Task": "Account", "Event": "Account", "ChannelProgramMember": "ChannelProgram",
     "ChannelProgramLevel": "ChannelProgram",
 }  # fmt: skip
-"""Objects without permissions of their own: they go by another object's."""
+"""Objects without permissions of their own: they go by another object's, and so do their standard fields."""
 _FLAGS = ("Read", "Create", "Edit", "Delete")
 
 
@@ -183,7 +183,8 @@ def _seen_object(sobject: SObject, allowed: set[str], grants: Grants) -> SObject
 
 
 def _seen_field(sobject: SObject, known: Field, allowed: set[str], grants: Grants) -> Field | None:
-    free = not known.permissionable or (sobject.name in SETUP and not known.custom)
+    unlisted = sobject.name in SETUP or sobject.name in FOLLOWS
+    free = not known.permissionable or (unlisted and not known.custom)
     if not (free or sobject.name.lower() in grants.all_fields or _granted(grants.read, sobject, known)):
         return None
     edits = free or _granted(grants.edit, sobject, known)

@@ -162,6 +162,15 @@ def test_objects_that_may_only_be_read_or_edited_refuse_the_rest(granted: Client
         assert granted.call("POST", f"/sobjects/{name}", json={}).status_code == 400
 
 
+def test_activities_go_by_the_account(granted: Client) -> None:
+    (account,) = granted.names("SELECT Id FROM Account WHERE Name = 'First'")
+    made = granted.create("Task", Subject="Call", WhatId=account, ActivityDate="2026-07-02", Description="at risk")
+    assert granted.rows(f"SELECT Subject, What.Name FROM Task WHERE Id = '{made}'") == [
+        {"Subject": "Call", "What": {"Name": "First"}}
+    ]
+    assert granted.refusal("SELECT Id FROM OpportunityPartner")[1] == "INVALID_TYPE"
+
+
 def test_bulk_results_hold_granted_columns(granted: Client) -> None:
     made = granted.call(
         "POST", "/jobs/query", json={"operation": "query", "query": "SELECT Name, Tier__c FROM Account"}
