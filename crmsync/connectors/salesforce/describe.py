@@ -39,6 +39,7 @@ class Field:
     digits: tuple[int, int] = (0, 0)  # of a number: in all, and behind the point
     inactive: tuple[str, ...] = ()  # picklist values that may no longer be stored
     unique_key: bool = False  # an external id that no two records share
+    help: str = ""  # what people read beside it
 
 
 @dataclass(frozen=True)
@@ -221,6 +222,7 @@ def _field(entry: Mapping[str, Any]) -> Field:
         digits=(int(entry.get("precision") or entry.get("digits") or 0), int(entry.get("scale") or 0)),
         inactive=tuple(str(value["value"]) for value in values if not value.get("active")),
         unique_key=bool(entry.get("externalId") and entry.get("unique")),
+        help=str(entry.get("inlineHelpText") or ""),
     )
 
 

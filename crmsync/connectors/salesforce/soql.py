@@ -50,6 +50,17 @@ def count(sobject: str, condition: str = "") -> str:
     return f"SELECT COUNT() FROM {sobject}{_where(condition)}"
 
 
+def count_by(sobject: str, field: Field) -> str:
+    """The query that counts the rows of an object by the value of a described field, as `n`."""
+    return f"SELECT {field.name}, COUNT(Id) n FROM {sobject} GROUP BY {field.name}"
+
+
+def count_filled(sobject: str, fields: Sequence[Field], condition: str = "") -> str:
+    """The query that counts rows as `n`, and those that have a value in each described field as `c0`, `c1`, …"""
+    columns = ", ".join(["COUNT(Id) n", *(f"COUNT({field.name}) c{place}" for place, field in enumerate(fields))])
+    return f"SELECT {columns} FROM {sobject}{_where(condition)}"
+
+
 def _where(condition: str) -> str:
     return f" WHERE {condition}" if condition else ""
 
