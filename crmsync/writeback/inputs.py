@@ -20,8 +20,9 @@ CURRENT_VALUES = "current_values"
 NESTED = ("overrides", "gap", "risk_reasons", "provisional_reasons", "metrics")
 READ = (
     "program", "partner_id", "category", "calculated_tier", "earned_tier", "granted_tier", "previous_tier", "movement",
-    "headline_tier", "primary_category", "overrides", "tier_since", "grace_until", "next_tier", "progress", "gap",
-    "gap_summary", "main_blocker", "risk", "risk_on", "risk_reasons", "provisional", "provisional_reasons", "metrics",
+    "headline_tier", "primary_category", "overrides", "tier_since", "grace_until", "next_review", "pending_tier",
+    "pending_on", "category_check", "next_tier", "progress", "gap", "gap_summary", "main_blocker", "risk", "risk_on",
+    "risk_reasons", "provisional", "provisional_reasons", "metrics",
 )  # fmt: skip
 DECIDED = ("partner_id", "category", "calculated_tier", "earned_tier", "granted_tier", "movement")
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from crmsync.programs.program import Headline, Unit
 from crmsync.writeback.fields import COMPUTED, Kind, account_of, account_values, fitted, normalised
+from crmsync.writeback.inputs import READ
 from crmsync.writeback.wording import shown
 from tests.writeback.facts import a_program, metric, standing
 
@@ -61,6 +62,28 @@ def test_the_first_override_that_ends_and_the_worst_check_count_over_all_categor
     found = values(*rows, categories={"reseller": "Reseller", "msp": "MSP", "agency": "Agency"})
     assert (found["override_ends_on"], found["category_check"]) == ("2027-03-31", "undeclared")
     assert values(standing("A"))["override_ends_on"] is None
+
+
+class Asked(dict[str, object]):
+    """A standing that notes which of its columns are asked for."""
+
+    names: set[str] = set()
+
+    def get(self, key, default=None):
+        self.names.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key):
+        self.names.add(key)
+        return super().__getitem__(key)
+
+
+def test_a_draft_reads_every_column_of_a_standing_that_an_account_is_written_from():
+    Asked.names = set()
+    row = Asked(standing("A", "gold", previous_tier="silver", pending_tier="gold", category_check="confirmed"))
+    values(row, points=True)
+    assert {"category_check", "pending_on", "next_review", "grace_until"} <= Asked.names
+    assert Asked.names <= set(READ)
 
 
 def test_progress_is_a_whole_number_rounded_down():

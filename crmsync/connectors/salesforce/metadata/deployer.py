@@ -15,6 +15,7 @@ from crmsync.connectors.salesforce.metadata.components import (
     DASHBOARD,
     FOLDER,
     OBJECT,
+    ORDER,
     PERMISSION_SET,
     REPORT,
     REPORT_TYPE,
@@ -153,4 +154,5 @@ class Deployer:
 
 def whole(plan: DeployPlan) -> tuple[Component, ...]:
     """Everything that is ours or that grows, as it will be after the deploy: the content of a project."""
-    return (*plan.components, *(one for one in plan.kept if is_ours(one.kind, one.name, one.body)))
+    kept = (one for one in plan.kept if is_ours(one.kind, one.name, one.body))
+    return tuple(sorted((*plan.components, *kept), key=lambda one: (ORDER.index(one.kind), one.name)))
