@@ -19,10 +19,10 @@ from crmsync.levelling import sql
 from crmsync.levelling.aggregates import Made, TablePass
 from crmsync.levelling.atoms import HAVING, AnyAtom, Atom, GroupsAtom, atoms_needed
 from crmsync.levelling.calendar import Calendar, Moves
-from crmsync.levelling.criteria import LIMITS, Criteria, Slots
-from crmsync.levelling.falling import FALLING, FALLING_TIERS, place_of, read_falling, register_falling
+from crmsync.levelling.falling import FALLING, FALLING_TIERS, read_falling, register_falling
 from crmsync.levelling.group_events import group_events
 from crmsync.levelling.groups import GROUP, Groups, asked_of, has_group
+from crmsync.levelling.held_ahead import follows_from_measures, lost_rows
 from crmsync.levelling.levelling import Levelling, rows_of_metric
 from crmsync.levelling.loss_daily import (
     Looking,
@@ -34,8 +34,8 @@ from crmsync.levelling.loss_daily import (
 from crmsync.levelling.loss_rows import Followed, expressions_of, families_are_small, row_tables
 from crmsync.levelling.measures import Measures, formulas_of
 from crmsync.levelling.measuring import wanted_metrics
-from crmsync.levelling.populations import looks_at_population
-from crmsync.levelling.risk import position_by_keeps
+from crmsync.levelling.populations import looks_at_others
+from crmsync.levelling.rules import deciding_metrics
 from crmsync.levelling.running import (
     EVENTS,
     KEY,
@@ -49,12 +49,12 @@ from crmsync.levelling.running import (
     running_values,
 )
 from crmsync.levelling.scans import MetricColumns, RowSource, row_expressions
-from crmsync.levelling.spots import HORIZON, Spot
+from crmsync.levelling.spans import Join
+from crmsync.levelling.spots import HORIZON, Spot, inputs_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.stages import MeasureQuery
-from crmsync.levelling.standing_before import exemptions
 from crmsync.levelling.windows import partner_dates
-from crmsync.programs.program import Formula, FromGroups, FromHeld, InForce
+from crmsync.programs.program import Formula, FromGroups, FromHeld, InForce, Metric, Program
 
 LOSSES, CHANGES, AHEAD = "losses", "risk_days", "risk_calendar"
 
@@ -87,9 +87,9 @@ def first_days_of_loss(levelling: Levelling, looking: Looking) -> Losses | None:
     if not _can_follow(levelling, asked):
         within = whose_numbers_count(levelling, falling)
         days = days_of_change(levelling, asked, _reads_no_clock(levelling), within)
-        with looking(within) as look:
+        with looking(within, falling if follows_from_measures(levelling) else None) as look:
             found = losses_by_day(falling, days, look)
-        return Losses(falling, _by_place(falling, place_of(falling, found), found))
+        return Losses(falling, _by_place(falling, found.column("place").combine_chunks(), found))
     followed = _followed(levelling, wanted, atoms, asked)
     found = engine.read(sql.select([sql.star()], sql.table(LOSSES)))
     engine.drop([LOSSES])
@@ -105,14 +105,25 @@ def _by_place(falling: pa.Table, places: pa.Array, found: pa.Table) -> pa.Array:
 
 def _can_follow(levelling: Levelling, asked: Sequence[Atom]) -> bool:
     """Whether each number of an account follows from the rows that count for it, as they move (table `falling`)."""
-    program = levelling.program
-    alone = not (looks_at_population(program) or exemptions(levelling))
-    held = any(isinstance(metric.source, FromHeld) for metric in program.metrics.values())
-    split = any(ladder.per is not None for ladder in program.ladders.values())
+    metrics = _deciding(levelling.program)
+    alone = not any(looks_at_others(metric) for metric in metrics)
+    held = any(isinstance(metric.source, FromHeld) for metric in metrics)
     by_partner = any(partner_dates(atom.window) and not _stays(levelling, atom) for atom in asked)
-    if not alone or held or split or by_partner or any(_reads_clock(one) for one in _formulas_of_rows(levelling)):
+    clock = any(_reads_clock(one) for one in _formulas_of_rows(metrics))
+    if not alone or held or by_partner or clock or not follows_from_measures(levelling):
         return False
     return families_are_small(levelling, asked)
+
+
+def _deciding(program: Program) -> list[Metric]:
+    """The metrics that tiers depend on, with all that these are built on."""
+    waiting, found = sorted(deciding_metrics(program)), dict[str, Metric]()
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found[key] = program.metrics[key]
+            waiting += inputs_of(program, found[key])
+    return list(found.values())
 
 
 def _stays(levelling: Levelling, atom: Atom) -> bool:
@@ -242,12 +253,13 @@ def _next(day: Sql) -> Sql:
 
 def _reads_no_clock(levelling: Levelling) -> bool:
     """Whether nothing but windows and validities depends on the day."""
-    return not any(_reads_clock(one) for one in [*_formulas_of_rows(levelling), *formulas_of(levelling.program)])
+    metrics = levelling.program.metrics.values()
+    return not any(_reads_clock(one) for one in [*_formulas_of_rows(metrics), *formulas_of(levelling.program)])
 
 
-def _formulas_of_rows(levelling: Levelling) -> list[Formula]:
+def _formulas_of_rows(metrics: Iterable[Metric]) -> list[Formula]:
     found: list[Formula | None] = []
-    for metric in levelling.program.metrics.values():
+    for metric in metrics:
         found += [metric.where, *(source.value for source in rows_of_metric(metric))]
         if isinstance(metric.source, FromGroups):
             found += [condition.where for condition in metric.source.having]
@@ -327,25 +339,11 @@ def _measures(
 
 def _losses(levelling: Levelling, names: Measures) -> None:
     """Make the table `losses` (place, lost_on)."""
-    queries = []
-    for key, category in levelling.program.categories.items():
-        match = sql.and_(
-            sql.eq(sql.col("account", "m"), sql.col("number", "s")), sql.eq(sql.col("category", "s"), sql.text(key))
-        )
-        query: Sql = sql.select(
-            [sql.star("m"), sql.star(LIMITS), sql.col("granted", "s"), sql.col("place", "s")],
-            sql.table("risk_measures", "m"),
-            [("inner", sql.table(FALLING_TIERS, "s"), match), ("cross", sql.table(LIMITS), sql.true())],
-        )
-        slots = Slots()
-        criteria = Criteria(levelling.program, names.at(category=key), levelling.limits, slots=slots)
-        position = position_by_keeps(levelling.program.ladders[category.ladder], criteria)
-        below = {"required": slots.required_columns | slots.rounded_columns, "met": slots.met_columns}
-        for alias, columns in {**below, "position": {"position": position}}.items():
-            query = sql.select([sql.star(), *sql.columns(columns)], sql.subquery(query, alias)) if columns else query
-        values = {"place": sql.col("place"), "lost_on": sql.min_(sql.col("day"))}
-        lost = sql.lt(sql.col("position"), sql.col("granted"))
-        queries.append(
-            sql.select(sql.columns(values), sql.subquery(query, "lost"), where=lost, group=[sql.col("place")])
-        )
+    match = sql.eq(sql.col("account", "m"), sql.col("number", "s"))
+    joins: list[Join] = [("inner", sql.table(FALLING_TIERS, "s"), match)]
+    first = {"place": sql.col("place"), "lost_on": sql.min_(sql.col("day"))}
+    queries = [
+        sql.select(sql.columns(first), sql.subquery(rows, "lost"), group=[sql.col("place")])
+        for rows in lost_rows(levelling, names, sql.table("risk_measures", "m"), joins)
+    ]
     levelling.engine.run(LOSSES, sql.union_all(queries))

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom
 from crmsync.levelling.calendar import Calendar
 from crmsync.levelling.dates import days_before, next_day
+from crmsync.levelling.falling import place_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.overrides import OVERRIDES
 from crmsync.levelling.reach import heads
@@ -27,35 +28,34 @@ from crmsync.levelling.windows import partner_dates
 from crmsync.programs.program import FromHeld, FromRank, InForce
 
 Look = Callable[[date], pa.Table]
-"""Who will have lost the granted tier on a day ahead: (partner_id, category)."""
+"""Who will have lost the granted tier on a day ahead: (place) of the falling, or (partner_id, category)."""
 
-Looking = Callable[[pa.Table | None], AbstractContextManager[Look]]
-"""Looks at days ahead, within the given partners (partner_id) only or, with None, at all of them."""
+Looking = Callable[[pa.Table | None, pa.Table | None], AbstractContextManager[Look]]
+"""Looks at days ahead, within the given partners (partner_id) only or, with None, at all of them.
+
+The second: the falling (partner_id, category, granted) where measures say whether their tier is lost, else None.
+"""
 
 WITHIN = "within_ahead"
-SCHEMA = pa.schema([("partner_id", pa.string()), ("category", pa.string()), ("lost_on", pa.date32())])
+SCHEMA = pa.schema([("place", pa.int64()), ("lost_on", pa.date32())])
 
 
 def losses_by_day(falling: pa.Table, days: Iterable[date], look: Look) -> pa.Table:
-    """(partner_id, category, lost_on) for each of `falling` (partner_id, category), from the days in order."""
+    """(place, lost_on) for each of `falling` (partner_id, category), from the days in order."""
     found: list[pa.Table] = []
-    left = _places(falling)
+    left = np.ones(falling.num_rows, dtype=bool)
     for day in days:
         fallen = look(day)
-        fallen = fallen.filter(pc.is_in(_places(fallen), value_set=left))
-        if fallen.num_rows == 0:
-            continue
-        lost_on = pa.array([day] * fallen.num_rows, pa.date32())
-        found.append(fallen.append_column("lost_on", lost_on).cast(SCHEMA))
-        left = left.filter(pc.invert(pc.is_in(left, value_set=_places(fallen))))
-        if len(left) == 0:
+        rows = fallen.column("place") if "place" in fallen.column_names else place_of(falling, fallen).drop_null()
+        places = np.unique(rows.to_numpy())
+        places = places[left[places]]
+        if len(places):
+            lost_on = pa.array([day] * len(places), pa.date32())
+            found.append(pa.table({"place": places, "lost_on": lost_on}).cast(SCHEMA))
+        left[places] = False
+        if not left.any():
             break
     return pa.concat_tables([SCHEMA.empty_table(), *found])
-
-
-def _places(rows: pa.Table) -> pa.Array:
-    both = [rows.column(name).combine_chunks().cast(pa.string()) for name in ("partner_id", "category")]
-    return pc.binary_join_element_wise(*both, "\n")
 
 
 def whose_numbers_count(levelling: Levelling, falling: pa.Table) -> pa.Table | None:

@@ -11,14 +11,12 @@ from crmsync.levelling import sql
 from crmsync.levelling.rollups import takes_best
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import MONEY, Value, as_double, rounded
-from crmsync.programs.program import FromRank, FromTier, Program
+from crmsync.programs.program import FromRank, FromTier, Metric
 
 
-def looks_at_population(program: Program) -> bool:
-    """Whether some metric of an account depends on the finished values of other accounts, or on standings."""
-    return any(
-        isinstance(metric.source, FromRank | FromTier) or takes_best(metric) for metric in program.metrics.values()
-    )
+def looks_at_others(metric: Metric) -> bool:
+    """Whether a metric of an account depends on the finished values of other accounts, or on standings."""
+    return isinstance(metric.source, FromRank | FromTier) or takes_best(metric)
 
 
 def ranked(value: Value, conditions: Sequence[Sql], within: Sequence[Sql]) -> Sql:

@@ -15,6 +15,8 @@ import pyarrow as pa
 from crmsync.levelling import previous, sql, versions
 from crmsync.levelling.aside import Aside
 from crmsync.levelling.engine import Engine
+from crmsync.levelling.falling import register_falling
+from crmsync.levelling.held_ahead import lost_places
 from crmsync.levelling.lapses import told_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.loss import first_days_of_loss
@@ -66,13 +68,16 @@ class Spine:
         self._register_others(levelling)
 
         @contextmanager
-        def looking(within: pa.Table | None) -> Iterator[Look]:
+        def looking(within: pa.Table | None, falling: pa.Table | None) -> Iterator[Look]:
             engine = Aside(self.engine, within)
             aside = Spine(self.snapshot, engine, self.others)
+            if falling is not None:
+                register_falling(engine, falling)
 
             def look(day: date) -> pa.Table:
                 ahead = replace(version.risk, horizon=Horizon((day - as_of).days, Period.DAYS))
-                return aside.opened(replace(version, risk=ahead), before, as_of, without).fallen()
+                opened = aside.opened(replace(version, risk=ahead), before, as_of, without)
+                return opened.fallen() if falling is None else lost_places(opened.levelling)
 
             yield look
             engine.close()
