@@ -86,11 +86,12 @@ def _check_field(draft: Draft, entry: Mapping[str, Any]) -> None:
     found = field_named(draft, full_name)
     if found.required or found.write_requires_master_read or found.relationship_order is not None:
         raise RefusedError(f"You cannot deploy to a required field: {full_name}")
-    if not found.permissionable:
+    whole = found.kind == "compound"  # an address is granted as a whole
+    if not found.permissionable and not whole:
         raise RefusedError(f"You cannot deploy to a field without field-level security: {full_name}")
     if entry.get("editable") and not entry.get("readable"):
         raise RefusedError(f"Permission Edit {full_name} depends on permission(s): Read {full_name}")
-    if entry.get("editable") and not found.createable and not found.updateable:
+    if entry.get("editable") and not found.createable and not found.updateable and not whole:
         raise RefusedError(f"Cannot make {full_name} editable: the org itself fills it")
 
 

@@ -14,6 +14,7 @@ from crmsync.sandbox.ids import to_18
 from crmsync.sandbox.person_accounts import keep_contact, named_person
 from crmsync.sandbox.row_defaults import defaults, end_rates, name_record
 from crmsync.sandbox.schema import Field, Schema, SObject
+from crmsync.sandbox.setup_checks import check_setup
 from crmsync.sandbox.store import collation
 from crmsync.sandbox.validation import Priors, Rulebook, check_duplicates, check_kind_values, guarded
 from crmsync.sandbox.values import Stored, from_json
@@ -57,6 +58,7 @@ class Rows:
         self._require(sobject, row)
         row |= self.org.deriving.derived(sobject.name, row, chosen)
         self._refuse_duplicates(sobject, row, None)
+        check_setup(self, sobject, row, None)
         check_kind_values(self, sobject, row.get("RecordTypeId"), row)
         with guarded(self, sobject):
             record_id = self.insert(sobject, row)
@@ -130,6 +132,7 @@ class Rows:
             )
             values |= self.org.deriving.derived(sobject.name, dict(zip(parts, before, strict=True)) | values, stays)
         self._refuse_duplicates(sobject, values, found)
+        check_setup(self, sobject, values, found)
         self._check_kind(sobject, found, values)
         book = self._rulebook(sobject)
         priors = book.priors(self.connection, found) if book else {}
