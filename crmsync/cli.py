@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from crmsync.cli_options import AsOf, Config, Json
+from crmsync.cli_setup import add_setup
 from crmsync.errors import ConfigError
 from crmsync.exits import DONE, FAILED, PARKED, ends_with, guarded
 
@@ -32,21 +34,11 @@ deploy = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(deploy, name="deploy")
+add_setup(app)
 
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="DIR", help="Folder with crmsync.yaml. Default: config, else the embedded default."
-    ),
-]
 Project = Annotated[
     Path | None,
     typer.Option("--to", metavar="DIR", help="Write it there as an SFDX project instead, and change nothing."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-AsOf = Annotated[
-    datetime | None,
-    typer.Option("--as-of", metavar="DATE", formats=["%Y-%m-%d"], help="The day to level for. Default: today."),
 ]
 
 
@@ -171,23 +163,6 @@ def explain(
         raise ConfigError("explain needs either --run RUN, or all of --program, --tables and --as-of")
     explained = offline.explain_folder(program, tables, as_of.date(), partner, category, previous, why_not)
     ends_with(DONE, reports.explain_report(explained, json))
-
-
-@app.command()
-def init(
-    template: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The program to start from. Default: list them.")
-    ] = None,
-    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")] = Path(),
-    json: Json = False,
-) -> None:
-    """Write a commented program file to start from, or list what there is."""
-    from crmsync import reports
-    from crmsync.studies.templates import templates, write_template
-
-    if template is None:
-        ends_with(DONE, reports.templates_report(templates(), json))
-    ends_with(DONE, reports.init_report(write_template(template, to), json))
 
 
 @app.command("test")

@@ -16,8 +16,9 @@ objects:
       Ist_Vertriebspartner__c: {label: Ist Vertriebspartner, type: Checkbox, defaultValue: false}
       Gebiet__c: {label: Gebiet, type: Picklist, valueSet: {restricted: true, valueSetDefinition: {value: [
         {fullName: Nord}, {fullName: Sued}, {fullName: Amerika}]}}}
-      Partnerstatus__c: {label: Partnerstatus, type: Picklist, valueSet: {restricted: true, valueSetDefinition: {value: [
-        {fullName: Aktiv}, {fullName: Ruhend}, {fullName: Gekündigt}]}}}
+      Partnerstatus__c: {label: Partnerstatus, type: Picklist,
+        valueSet: {restricted: true, valueSetDefinition: {value: [
+          {fullName: Aktiv}, {fullName: Ruhend}, {fullName: Gekündigt}]}}}
       Geschaeftsmodell__c: {label: Geschäftsmodell, type: MultiselectPicklist, visibleLines: 3,
         valueSet: {restricted: true, valueSetDefinition: {value: [{fullName: Handel}, {fullName: Dienstleistung}]}}}
       Partner_seit__c: {label: Partner seit, type: Date}

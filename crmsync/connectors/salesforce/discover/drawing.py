@@ -13,29 +13,26 @@ from crmsync.connectors.salesforce.discover.proposal import Proposal, TablePropo
 
 WIDTH = 46
 """Column at which the reasons begin, where a line is shorter."""
+MARK = "# ?"
+"""Stands on every line that people must look at."""
 _PLAIN = re.compile(r"[A-Za-z][\w. ]*")
 _SPOTS = {"standings": "one record per partner and category", "history": "one record per change of a granted tier"}
 
 
 def drawn(proposal: Proposal, org: OrgFacts) -> str:
     """The text of `connectors/salesforce.yaml`."""
-    lines = [
-        *_heading(proposal, org),
-        "",
-        "time_zone: org" + _beside("time_zone: org", f"{org.time_zone} now"),
-        "",
-        "tables:",
-    ]
+    zone = "time_zone: org"
+    lines = [zone + _beside(zone, f"{org.time_zone} now"), "", "tables:"]
     for table in proposal.tables:
         lines += [*_table(table), ""]
     lines += [*_further(proposal), *_writes(proposal)]
-    return "\n".join(_single_blank(lines)) + "\n"
+    questions = sum(MARK in line for line in lines)
+    return "\n".join(_single_blank([*_heading(questions, org), "", *lines])) + "\n"
 
 
-def _heading(proposal: Proposal, org: OrgFacts) -> Iterator[str]:
+def _heading(questions: int, org: OrgFacts) -> Iterator[str]:
     yield "# How this Salesforce org stores the partner program, as `crmsync discover` proposes it."
     yield "#"
-    questions = len(proposal.open_questions)
     if questions:
         yield f"# {questions} lines are marked `# ?`: look at them, correct them, and take the mark away."
         yield "# What could not be known is commented out. Next: crmsync check"

@@ -66,12 +66,6 @@ class Proposal:
     default: WriteMap
     further: tuple[Line, ...] = ()
 
-    @property
-    def open_questions(self) -> tuple[tuple[str, Line], ...]:
-        """(table or `writes`, line) of everything that people must look at."""
-        read = [(table.name, line) for table in self.tables for line in table.lines if not line.sure]
-        return (*read, *(("writes", line) for _, line in self.written if not line.sure))
-
 
 def propose(org: OrgFacts, default: SalesforceMapping, read: ReadByProgram | None = None) -> Proposal:
     """The field map for an org. `default`: the map that ships, for the names of what is written."""
