@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -55,9 +56,10 @@ def test_the_engine_equals_the_oracle(part: int) -> None:
 
 def compare_many(part: int) -> None:
     """One part of the examples; every other part as on a large base: standings in many turns, few things as bits."""
-    small: Any = {"SMALL_BASE": 0, "PIECE": 2, "TURN": 2} if part % 2 else {}
-    many = 0 if small else rows_of_tables.MANY_ROWS
-    with patch.multiple(engine, **small), patch.object(rows_of_tables, "MANY_ROWS", many):
+    with ExitStack() as patches:
+        if part % 2:
+            patches.enter_context(patch.multiple(engine, SMALL_BASE=0, PIECE=2, TURN=2))
+            patches.enter_context(patch.object(rows_of_tables, "MANY_ROWS", 0))
         _compare_many(part)
 
 
