@@ -179,7 +179,7 @@ class Standing:
         """The layers that look ahead; what several values come to together is asked as for the calculated tier."""
         below = [] if held is None else held.asked
         own = {
-            "kept": risk.position_by_keeps(self.ladder, self.criteria(NOW)),
+            "kept": risk.position_by_keeps(self.ladder, self.criteria(NOW), self._entered),
             "projected": risk.position_by_keeps(self.ladder, self.criteria(HORIZON)),
             "paced": risk.position_by_keeps(self.ladder, self.criteria(PACE)),
             "thin": sql.false() if held is None else held.thin(),
@@ -196,6 +196,12 @@ class Standing:
             ("ahead_of_value", {f"value_{name}": value for name, value in own.items()}),
             ("ahead", together),
         ]
+
+    @property
+    def _entered(self) -> str:
+        """How the columns of `Climbing` begin that say whether a tier holds by `requires`."""
+        several = self.values is not None and not self.values.is_each
+        return "value_requires_" if several else "requires_"
 
     def _held(self) -> risk.Held:
         looks = risk.Looks(

@@ -42,6 +42,9 @@ from crmsync.programs.program import Value as Required
 
 LIMITS = "limits"
 
+WHOLE = 10**15
+"""Whole numbers below this are exact as a DOUBLE and as text."""
+
 COMPARISONS: Mapping[Comparison, type[Sql]] = MappingProxyType(
     {
         Comparison.GE: exp.GTE,
@@ -96,7 +99,8 @@ class Limits:
         column = self._known.setdefault((kind, key), f"limit_{len(self._known)}")
         self.columns.setdefault(column, value)
         self.columns.setdefault(f"{column}_text", pa.array([shown]))
-        return Value(sql.col(column), kind, shown=sql.col(f"{column}_text"), sure=True)
+        whole = kind == NUMBER and key == key.to_integral_value() and abs(key) < WHOLE
+        return Value(sql.col(column), kind, shown=sql.col(f"{column}_text"), sure=True, whole=whole)
 
 
 @dataclass(frozen=True)
@@ -180,8 +184,8 @@ class Criteria:
         upwards = criterion.comparison in (Comparison.GE, Comparison.GT)
         part = sql.mul(sql.abs_(sql.cast(required.sql, sql.DOUBLE)), sql.double(self.spare if upwards else -self.spare))
         if required.kind == MONEY:
-            return replace(required, sql=sql.add(required.sql, sql.cents(part)), shown=None)
-        return replace(required, sql=sql.add(required.sql, part), computed=True, shown=None)
+            return replace(required, sql=sql.add(required.sql, sql.cents(part)), shown=None, whole=False)
+        return replace(required, sql=sql.add(required.sql, part), computed=True, shown=None, whole=False)
 
     def value(self, criterion: Criterion) -> Value:
         """The metric's value in this view."""
@@ -217,7 +221,8 @@ class Criteria:
         sides = [then for _, then in branches] + [otherwise]
         shown = sql.case([(when, show(then)) for when, then in branches], show(otherwise))
         unknown, sure = any(side.unknown for side in sides), all(side.sure for side in sides)
-        return Value(chosen, otherwise.kind, unknown=unknown, shown=shown, sure=sure)
+        whole = all(side.whole for side in sides)
+        return Value(chosen, otherwise.kind, unknown=unknown, shown=shown, sure=sure, whole=whole)
 
     def _from_sheet(self, sheet: FromSheet, criterion: Criterion) -> Value:
         """The row of a threshold sheet that fits best; unknown where none fits, or two fit equally well."""

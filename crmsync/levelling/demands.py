@@ -113,9 +113,9 @@ class Demands:
         number, text = (self.name(demand, what) for what in ("required", "required text"))
         columns[number] = demand.by_aim(values, lambda one: one.sql)
         columns[text] = demand.by_aim(values, show)
-        sure = all(one.sure for one in values.values())
+        sure, whole = all(one.sure for one in values.values()), all(one.whole for one in values.values())
         unknown = any(one.unknown for one in values.values())
-        return replace(first, sql=sql.col(number), shown=sql.col(text), sure=sure, unknown=unknown)
+        return replace(first, sql=sql.col(number), shown=sql.col(text), sure=sure, unknown=unknown, whole=whole)
 
     def met(self, demand: Demand) -> Sql:
         """Whether the row meets it, never null."""

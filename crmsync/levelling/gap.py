@@ -161,7 +161,7 @@ def _missing(value: Value, required: Value, met: Sql, upwards: bool, comparison:
     kind = MONEY if money else NUMBER
     # beyond a `>` by nothing is still missing, however little: a negative distance never shows
     positive = sql.case([(met, zero), (sql.lt(distance, zero), zero)], distance)
-    return Value(positive, kind)
+    return Value(positive, kind, whole=value.kind == COUNT and required.whole)
 
 
 def _share(value: Value, required: Value, upwards: bool, comparison: Comparison) -> Sql:

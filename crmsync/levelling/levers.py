@@ -61,7 +61,8 @@ class Lever:
         """What there would be."""
         maker = sql.add if self.more else sql.sub
         kind = MONEY if MONEY in (self.value.kind, missing.kind) else NUMBER
-        return Value(maker(_as(self.value, kind), _as(missing, kind)), kind)
+        whole = self.value.kind == COUNT and missing.whole
+        return Value(maker(_as(self.value, kind), _as(missing, kind)), kind, whole=whole)
 
 
 def gap_entry(
@@ -159,7 +160,7 @@ def in_unit(missing: Sql, of: Value) -> Value:
     """A distance in the unit of what it is of: counts whole, money in cents; never below 0."""
     missing = sql.case([(sql.lt(missing, sql.double(0)), sql.double(0))], missing)
     if of.kind == COUNT:
-        return Value(sql.cast(sql.ceil(sql.nine_digits(missing)), sql.DOUBLE), NUMBER)
+        return Value(sql.cast(sql.ceil(sql.nine_digits(missing)), sql.DOUBLE), NUMBER, whole=True)
     if of.kind == MONEY:
         return Value(sql.cents(missing), MONEY)
     return rounded(Value(missing, NUMBER, computed=True))

@@ -25,12 +25,16 @@ GRANTED = "granted"
 """The column with the position of the granted tier."""
 
 
-def position_by_keeps(ladder: Ladder, criteria: Criteria) -> Sql:
-    """The tier that would be calculated, the granted one and those below it held by `keeps`."""
+def position_by_keeps(ladder: Ladder, criteria: Criteria, entered: str | None = None) -> Sql:
+    """The tier that would be calculated, the granted one and those below it held by `keeps`.
+
+    `entered`: how the columns begin that say by position whether `requires` holds, where there are such.
+    """
     holds = []
     for position, tier in enumerate(ladder.tiers, 1):
         kept = sql.ge(sql.col("granted"), sql.number(position))
-        requires = surely_holds(criteria, tier.requires)
+        known = entered is not None and tier.requires is not None
+        requires = sql.col(f"{entered}{position}") if known else surely_holds(criteria, tier.requires)
         holds.append(
             requires if tier.keeps is None else sql.case([(kept, surely_holds(criteria, tier.keeps))], requires)
         )

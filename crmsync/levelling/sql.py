@@ -43,7 +43,8 @@ def text(value: str) -> Sql:
 def number(value: int | Decimal | str) -> Sql:
     """A plain number literal; negative ones are parenthesised by the generator."""
     plain = f"{value:f}" if isinstance(value, Decimal) else str(value)
-    return exp.Neg(this=exp.Literal.number(plain[1:])) if plain.startswith("-") else exp.Literal.number(plain)
+    literal = exp.Literal(this=plain.lstrip("-"), is_string=False)
+    return exp.Neg(this=literal) if plain.startswith("-") else literal
 
 
 @lru_cache(maxsize=64)
@@ -63,7 +64,7 @@ def decimal(value: Decimal, kind: str = EXACT) -> Sql:
 def double(value: Decimal | int | str) -> Sql:
     """A DOUBLE literal: the exponent makes it one on every engine, where `0.3` would be a decimal."""
     plain = f"{value:f}" if isinstance(value, Decimal) else str(value)
-    literal = exp.Literal.number(f"{plain.lstrip('-')}e0")
+    literal = exp.Literal(this=f"{plain.lstrip('-')}e0", is_string=False)
     return exp.Neg(this=literal) if plain.startswith("-") else literal
 
 

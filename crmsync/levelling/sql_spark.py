@@ -56,6 +56,14 @@ def _known_members(contains: Sql) -> None:
     contains.set("this", sql.without_nulls(contains.this))
 
 
+def _declared_members(cast: Sql) -> None:
+    """Each member of a list is cast: Sail takes structs for different whose fields may be null in one alone."""
+    if isinstance(cast.this, exp.Array) and cast.this.expressions:
+        (member,) = cast.args["to"].expressions
+        cast.this.set("expressions", [exp.Cast(this=one, to=member.copy()) for one in cast.this.expressions])
+        cast.replace(cast.this)
+
+
 def _null_where_nothing(joined: Sql) -> None:
     """Where every text is null there is nothing to join: null in DuckDB, an empty text in Spark."""
     whole = sql.nullif(joined.copy(), sql.text(""))
@@ -73,6 +81,7 @@ def _one_to_one(characters: str, by: str) -> Callable[[Sql], None]:
 
 
 RULES: Mapping[type[exp.Expr], Callable[[Any], None]] = {
+    exp.Cast: _declared_members,
     exp.ArrayToString: _null_where_nothing,
     exp.Like: _plain_backslash,
     exp.ArrayContains: _known_members,

@@ -157,6 +157,5 @@ def _where(asked: Sql, entry: Sql) -> Sql:
 def _list(entries: Sequence[Sql]) -> Sql:
     """The entries as a list; those of hints are there only where they apply."""
     some = any(isinstance(one, exp.Case) for one in entries)
-    # of one declared type: Sail takes structs for different whose fields may be null in one and not in the other
-    listed = sql.array([sql.cast(one, gap.ENTRY) for one in entries])
+    listed = sql.cast(sql.array(entries), f"ARRAY<{gap.ENTRY}>")
     return sql.without_nulls(listed) if some else listed

@@ -49,6 +49,7 @@ class Value:
     span: tuple[int, str] | None = None  # of an interval
     shown: Sql | None = None  # the value as standings show it, where a column holds that already
     sure: bool = False  # never empty: a threshold
+    whole: bool = False  # a DOUBLE without decimals
 
 
 def merged(result: Sql, kind: str, *sides: Value, computed: bool = False) -> Value:
@@ -123,6 +124,8 @@ def show(value: Value) -> Sql:
         return value.shown
     if value.kind == MONEY:
         return sql.money_text(value.sql)
+    if value.whole:
+        return sql.cast(sql.cast(value.sql, sql.BIGINT), sql.TEXT)
     if value.kind in (NUMBER, LITERAL):
         return sql.number_text(value.sql)
     return sql.cast(value.sql, sql.TEXT)
