@@ -143,6 +143,32 @@ def test_a_second_apply_deploys_nothing(org: Client, config: Path, crmsync: Crms
     assert crmsync("deploy", "plan", *given).code == 0
 
 
+def edit_field(org: Client, name: str, **changes: Any) -> None:
+    """Somebody edits a custom field of the account in Setup."""
+    soql = f"SELECT Id FROM CustomField WHERE TableEnumOrId = 'Account' AND DeveloperName = '{name}'"
+    (record,) = org.get("/tooling/query", params={"q": soql}).json()["records"]
+    path = f"/tooling/sobjects/CustomField/{record['Id']}"
+    metadata = org.get(path).json()["Metadata"] | changes
+    answer = org.call("PATCH", path, json={"FullName": f"Account.{name}__c", "Metadata": metadata})
+    assert answer.status_code == 204, answer.text
+
+
+def test_what_people_edit_in_setup_is_shown_and_left(org: Client, config: Path, crmsync: Crmsync) -> None:
+    given = ("--config", str(config))
+    assert crmsync("deploy", "apply", *given, "--assign", org.org.username).code == 0
+    edit_field(org, "Warum", inlineHelpText="Ask Anna")
+    edit_field(org, "Luecke", length=300)
+    planned = crmsync("deploy", "plan", *given)
+    assert planned.code == 2
+    assert "~ field Account.Luecke__c: length 300 -> 4000" in planned.out
+    applied = crmsync("deploy", "apply", *given)
+    assert applied.code == 3, applied.err
+    assert "field Account.Warum__c: its help text was edited: `Ask Anna`" in applied.out
+    described = fields(org, "Account")
+    assert (described["Luecke__c"]["length"], described["Warum__c"]["inlineHelpText"]) == (4000, "Ask Anna")
+    assert [crmsync("deploy", one, *given).code for one in ("plan", "verify")] == [3, 3]
+
+
 def test_a_tier_that_is_new_in_the_program_grows_the_picklists(org: Client, config: Path, crmsync: Crmsync) -> None:
     given = ("--config", str(config), "--json")
     assert crmsync("deploy", "apply", *given, "--assign", org.org.username).code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -67,7 +68,7 @@ def test_the_first_override_that_ends_and_the_worst_check_count_over_all_categor
 class Asked(dict[str, object]):
     """A standing that notes which of its columns are asked for."""
 
-    names: set[str] = set()
+    names: ClassVar[set[str]] = set()
 
     def get(self, key, default=None):
         self.names.add(key)

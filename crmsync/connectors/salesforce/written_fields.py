@@ -107,7 +107,8 @@ class WrittenFields:
             raise self._missing(place, str(error)) from None
 
     def _missing(self, place: Place, message: str) -> AccessError:
-        return AccessError(f"{self._mapping.file}:{place.line}: {message}. Nothing was written")
+        hint = "Nothing was written; `crmsync deploy plan` shows what the org lacks"
+        return AccessError(f"{self._mapping.file}:{place.line}: {message}. {hint}")
 
 
 def _absent(sobject: SObject, name: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from crmsync.connectors.base_needs import Said, Shape
 from crmsync.connectors.mapping import read_mapping
 from crmsync.connectors.salesforce.metadata.components import (
     FIELD,
@@ -19,6 +20,7 @@ from crmsync.connectors.salesforce.metadata.components import (
     Component,
     xml_of,
 )
+from crmsync.connectors.salesforce.metadata.fields import FieldNeed, field_body
 from crmsync.connectors.salesforce.metadata.packages import (
     DESTRUCTIVE,
     MANIFEST,
@@ -163,6 +165,13 @@ def test_each_shape_becomes_a_field_of_its_type(empty: World, name: str, wanted:
     assert found["description"].endswith(TAG)
     assert 0 < len(found["inlineHelpText"]) <= 510
     assert 0 < len(found["label"]) <= 40
+
+
+def test_an_amount_becomes_a_currency_field() -> None:
+    said = Said(Shape.MONEY, "Money.", whole=16, decimals=2)
+    component = Component(FIELD, "Account.Sum__c", field_body(FieldNeed("Account", "Sum__c", said, 1)))
+    assert problems(FIELD, xml_of(component)) == []
+    assert (component.body["type"], component.body["precision"], component.body["scale"]) == ("Currency", 18, 2)
 
 
 def test_a_child_object_belongs_to_the_account_and_numbers_its_records(empty: World) -> None:
