@@ -193,19 +193,12 @@ def _delete_object(draft: Draft, name: str) -> None:
 
 
 def _forget_column(draft: Draft, sobject: str, field: str) -> None:
-    """List views no longer show or filter by a field that is gone; permission sets no longer name it."""
+    """List views no longer show or filter by a field that is gone."""
     for name in [found for found in draft.names("ListView") if found.partition(".")[0].lower() == sobject.lower()]:
         values = dict(draft.find("ListView", name) or {})
         values["columns"] = [found for found in values.get("columns") or [] if found.lower() != field.lower()]
         values["filters"] = [found for found in values.get("filters") or [] if found["field"].lower() != field.lower()]
         draft.kept["ListView", name] = values
-    for name in draft.names("PermissionSet"):
-        values = dict(draft.find("PermissionSet", name) or {})
-        gone = f"{sobject}.{field}".lower()
-        values["fieldPermissions"] = [
-            found for found in values.get("fieldPermissions") or [] if found["field"].lower() != gone
-        ]
-        draft.kept["PermissionSet", name] = values
 
 
 def commit(org: Org, trial: Trial) -> None:
@@ -237,15 +230,16 @@ def _commit_rows(org: Org, trial: Trial, rows: Any) -> None:
         if state == DELETED:
             if component.kind in ("CustomObject", "CustomField"):
                 drop_grants(rows, first, own if component.kind == "CustomField" else None)
-            if key in ids:
-                drop_rows(rows, component.kind, ids.pop(key))
+            gone = ids.pop(key, None) or existing_id(org, component.kind, component.name)
+            if gone is not None:
+                drop_rows(rows, component.kind, gone)
             continue
         ids.setdefault(key, existing_id(org, component.kind, component.name) or new_id(org, component.kind))
-        if state != SAME or component.kind == "PermissionSet":
+        if state != SAME:
             put_rows(rows, component.kind, component.name, component.values, ids[key])
-    gone = [fact_name(*key) for key, values in draft.kept.items() if values is None]
+    dropped = [fact_name(*key) for key, values in draft.kept.items() if values is None]
     kept = {fact_name(*key): values for key, values in draft.kept.items() if values is not None}
-    org.store.drop_facts(gone, rows.connection)
+    org.store.drop_facts(dropped, rows.connection)
     org.store.keep_facts(kept | {IDS: ids}, rows.connection)
 
 

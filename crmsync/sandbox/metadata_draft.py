@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
+from crmsync.sandbox.granted import permission_set_values
 from crmsync.sandbox.metadata_package import Component
 from crmsync.sandbox.metadata_types import BY_NAME, FOLDERS
 from crmsync.sandbox.org import Org
@@ -114,6 +115,8 @@ class Draft:
             return self.field_exists(first, rest)
         if kind in IN_DEFINITION:
             return self.child(first, IN_DEFINITION[kind], rest) is not None
+        if kind == "PermissionSet" and (kind, name) not in self.kept:
+            return permission_set_values(self.org, name) is not None
         return self.find(kind, name) is not None
 
     def keep(self, component: Component) -> str:
@@ -155,4 +158,7 @@ def members(org: Org, kind: str) -> list[str]:
     if kind in IN_DEFINITION:
         key = IN_DEFINITION[kind]
         return sorted(f"{name}.{child}" for name, body in objects.items() for child in ((body or {}).get(key) or {}))
+    if kind == "PermissionSet":
+        rows = org.store.reader().execute('SELECT "Name" FROM "PermissionSet" WHERE "IsOwnedByProfile" = 0')
+        return sorted(row[0] for row in rows)
     return kept_names(org, kind) if kind in BY_NAME or kind in FOLDERS else []

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from crmsync import metadata_schema
+from crmsync.sandbox.granted import permission_set_values
 from crmsync.sandbox.metadata_draft import IN_DEFINITION, fact_name, kept_names, members
 from crmsync.sandbox.metadata_rows import IDS, component_ids, new_id
 from crmsync.sandbox.metadata_types import BY_NAME, CHILDREN, FILES, FOLDERS, OBJECT, file_of
@@ -25,6 +26,8 @@ def values_of(org: Org, kind: str, name: str) -> dict[str, Any] | None:
         return _object_values(org, name)
     if kind in IN_DEFINITION:
         return _child_values(org, kind, name)
+    if kind == "PermissionSet":
+        return permission_set_values(org, name)
     found = org.store.fact(fact_name(kind, name))
     return None if found is None else {"fullName": name.partition(".")[2] or name, **found}
 

@@ -8,16 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from crmsync.sandbox.metadata_draft import Draft, RefusedError
+from crmsync.sandbox.granted import granted, permission_set_values
+from crmsync.sandbox.metadata_draft import CHANGED, CREATED, SAME, Draft, RefusedError
 from crmsync.sandbox.metadata_fields import check_developer_name, check_label
 from crmsync.sandbox.metadata_package import Component
 from crmsync.sandbox.schema import Field
 
-OBJECT_FLAGS = {
-    "allowRead": "PermissionsRead", "allowCreate": "PermissionsCreate", "allowEdit": "PermissionsEdit",
-    "allowDelete": "PermissionsDelete", "viewAllRecords": "PermissionsViewAllRecords",
-    "modifyAllRecords": "PermissionsModifyAllRecords",
-}  # fmt: skip
 _SHOWN = {"allowRead": "Read", "allowCreate": "Create", "allowEdit": "Edit", "allowDelete": "Delete",
           "viewAllRecords": "View All", "modifyAllRecords": "Modify All"}  # fmt: skip
 _DEPENDS = {
@@ -50,7 +46,9 @@ def try_permission_set(draft: Draft, component: Component) -> str:
     for entry in values.get("recordTypeVisibilities") or []:
         if not draft.exists("RecordType", str(entry["recordType"])):
             raise RefusedError(f"In field: recordType - no RecordType named {entry['recordType']} found")
-    return draft.keep(component)
+    before = permission_set_values(draft.org, component.name)
+    draft.keep(component)
+    return CREATED if before is None else SAME if granted(before) == granted(values) else CHANGED
 
 
 def user_permissions(draft: Draft) -> set[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from crmsync.sandbox.metadata_grants import OBJECT_FLAGS
+from crmsync.sandbox.granted import OBJECT_FLAGS
 from crmsync.sandbox.metadata_types import FOLDERS, prefix_of
 from crmsync.sandbox.org import Org
+from crmsync.sandbox.permissions import FACT as PROFILE_FIELDS
 from crmsync.sandbox.row_defaults import defaults
 from crmsync.sandbox.rows import Rows
 from crmsync.sandbox.schema import SObject
@@ -56,7 +57,13 @@ def _delete_where(rows: Rows, name: str, field: str, value: str) -> None:
 
 
 def drop_grants(rows: Rows, sobject: str, field: str | None) -> None:
-    """Delete what permission sets grant on an object or field that is gone."""
+    """Delete what permission sets and profiles grant on an object or field that is gone."""
+    known: dict[str, list[str]] = rows.org.store.fact(PROFILE_FIELDS) or {}
+    if field is None:
+        known.pop(sobject.lower(), None)
+    elif sobject.lower() in known:
+        known[sobject.lower()] = [name for name in known[sobject.lower()] if name != field.lower()]
+    rows.org.store.keep_facts({PROFILE_FIELDS: known}, rows.connection)
     if field is not None:
         rows.connection.execute('DELETE FROM "FieldPermissions" WHERE "Field" = ? COLLATE NOCASE',
                                 [f"{sobject}.{field}"])  # fmt: skip
@@ -102,11 +109,15 @@ def _put_permission_set(rows: Rows, name: str, values: Values, component_id: str
     for table in ("ObjectPermissions", "FieldPermissions"):
         _delete_where(rows, table, "ParentId", component_id)
     for entry in values.get("objectPermissions") or []:
+        if not any(entry.get(flag) for flag in OBJECT_FLAGS):
+            continue  # what grants nothing is not kept
         found = rows.org.schema.find(str(entry["object"]))
         given = {column: int(bool(entry.get(flag))) for flag, column in OBJECT_FLAGS.items()}
         _put(rows, "ObjectPermissions", rows.org.next_id("110"),
              given | {"ParentId": component_id, "SobjectType": found.name if found else entry["object"]})  # fmt: skip
     for entry in values.get("fieldPermissions") or []:
+        if not (entry.get("readable") or entry.get("editable")):
+            continue
         _put(rows, "FieldPermissions", rows.org.next_id("01k"), {
             "ParentId": component_id, "SobjectType": str(entry["field"]).partition(".")[0], "Field": entry["field"],
             "PermissionsRead": int(bool(entry.get("readable"))), "PermissionsEdit": int(bool(entry.get("editable"))),

@@ -157,6 +157,7 @@ def try_report(draft: Draft, component: Component) -> str:
     """Put a report into the draft. Errors: RefusedError."""
     values = component.values
     _check_folder(draft, "ReportFolder", component.name)
+    check_developer_name(component.name.rpartition("/")[2], "Report Unique Name", 80)
     if len(str(values["name"])) > 40:
         raise RefusedError("Value too long for field: Name maximum length is:40")
     down = [str(entry["field"]) for entry in values.get("groupingsDown") or []]
@@ -216,6 +217,7 @@ def try_dashboard(draft: Draft, component: Component) -> str:
     """Put a dashboard into the draft. Errors: RefusedError."""
     values = component.values
     _check_folder(draft, "DashboardFolder", component.name)
+    check_developer_name(component.name.rpartition("/")[2], "Dashboard Unique Name", 80)
     if len(str(values["title"])) > 80:
         raise RefusedError("Value too long for field: Title maximum length is:80")
     for part in _parts(values):

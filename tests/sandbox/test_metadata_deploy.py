@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.orgs import Client, running
+from tests.sandbox.orgs import Client, running, write_files
 from tests.sandbox.packages import (
     custom_object,
     deploy,
@@ -211,6 +211,33 @@ def test_destructive_changes_take_fields_objects_and_grants_away(org: Client) ->
     assert again["status"] == "Succeeded"
     warned = again["details"]["componentSuccesses"][0]
     assert (warned["problem"], warned["problemType"]) == ("No CustomField named: Account.Code__c found", "Warning")
+
+
+def test_a_field_that_was_deleted_is_hidden_when_it_comes_back(tmp_path: Path) -> None:
+    folder = write_files(tmp_path, {"schema.yaml": "objects: {Account: {fields: {Code__c: {type: Text, length: 9}}}}"})
+    with running("--data", str(folder)) as org:
+        assert "Code__c" in described(org, "Account")
+        gone = {"package.xml": manifest({}), "destructiveChanges.xml": manifest({"CustomField": ["Account.Code__c"]})}
+        assert deploy(org, gone)["status"] == "Succeeded"
+        assert deploy(org, fields("Account", text("Code__c")))["status"] == "Succeeded"
+        assert "Code__c" not in described(org, "Account")
+
+
+def test_a_permission_set_is_replaced_by_its_file_and_deleted_with_its_rows(org: Client) -> None:
+    deploy(org, fields("Account", text("Code__c"), text("Other__c")))
+    assert deploy(org, granted("Account.Code__c"))["details"]["componentSuccesses"][0]["created"] is True
+    parent = org.names("SELECT Id FROM PermissionSet WHERE Name = 'Run'")[0]
+    assert deploy(org, granted("Account.Code__c"))["details"]["componentSuccesses"][0]["changed"] is False
+    org.create("FieldPermissions", ParentId=parent, SobjectType="Account", Field="Account.Other__c",
+               PermissionsRead=True)  # fmt: skip
+    assert deploy(org, granted("Account.Code__c"))["details"]["componentSuccesses"][0]["changed"] is True
+    assert org.names("SELECT Field FROM FieldPermissions") == ["Account.Code__c"]
+    assign(org)
+    gone = {"package.xml": manifest({}), "destructiveChanges.xml": manifest({"PermissionSet": ["Run"]})}
+    assert deploy(org, gone)["status"] == "Succeeded"
+    counts = [org.query(f"SELECT COUNT() FROM {name}").json()["totalSize"]
+              for name in ("PermissionSet", "FieldPermissions", "PermissionSetAssignment")]  # fmt: skip
+    assert counts == [0, 0, 0]
 
 
 def test_a_field_that_a_rule_reads_is_not_deleted_unless_the_rule_goes_before(org: Client) -> None:
