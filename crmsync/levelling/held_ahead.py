@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
+from sqlglot import exp
 
 from crmsync.levelling import sql
 from crmsync.levelling.criteria import LIMITS, Criteria, Slots
@@ -24,22 +25,33 @@ def follows_from_measures(levelling: Levelling) -> bool:
     return all(ladder.per is None for ladder in levelling.program.ladders.values()) and not exemptions(levelling)
 
 
-def lost_rows(levelling: Levelling, names: Measures, measures: Sql, joins: Sequence[Join]) -> Iterator[Sql]:
-    """Per category the rows (alias lost) of `measures` (alias m) on which a tier does not hold, with the columns of
-    `falling_tiers`, which `joins` bring in as alias s."""
+def lost_rows(
+    levelling: Levelling, names: Measures, measures: Sql, joins: Sequence[Join], keep: Sequence[str] = ()
+) -> Iterator[Sql]:
+    """Per category the rows of `measures` (alias m) on which a tier does not hold: their place, and the columns `keep`.
+
+    `joins` bring in `falling_tiers` as alias s.
+    """
+    limits: Join = ("cross", sql.table(LIMITS), sql.true())
     for key, category in levelling.program.categories.items():
-        mine = sql.eq(sql.col("category", "s"), sql.text(key))
-        tier = [sql.col("granted", "s"), sql.named(sql.col("place", "s"), "place")]
-        limits: Join = ("cross", sql.table(LIMITS), sql.true())
-        query: Sql = sql.select([sql.star("m"), sql.star(LIMITS), *tier], measures, [*joins, limits], mine)
         slots = Slots()
         criteria = Criteria(levelling.program, names.at(category=key), levelling.limits, slots=slots)
         position = position_by_keeps(levelling.program.ladders[category.ladder], criteria)
-        below = {"required": slots.required_columns | slots.rounded_columns, "met": slots.met_columns}
-        for alias, columns in {**below, "position": {"position": position}}.items():
-            query = sql.select([sql.star(), *sql.columns(columns)], sql.subquery(query, alias)) if columns else query
+        required = {name: one for name, one in slots.required_columns.items() if not name.endswith("_text")}
+        layers = [required | slots.rounded_columns, slots.met_columns, {"position": position}]
+        # only what is read: there are many thresholds and measures, and each column costs planning in every layer
+        made = {name for layer in layers for name in layer} | {"granted"}
+        read = {one.name for layer in layers for value in layer.values() for one in value.find_all(exp.Column)} - made
+        tier = [sql.col("granted", "s"), sql.col("place", "s")]
+        cells = [sql.col(name, LIMITS if name in levelling.limits.columns else "m") for name in sorted({*read, *keep})]
+        mine = sql.eq(sql.col("category", "s"), sql.text(key))
+        query: Sql = sql.select([*tier, *cells], measures, [*joins, limits], mine)
+        for number, layer in enumerate(layers):
+            if layer:
+                query = sql.select([sql.star(), *sql.columns(layer)], sql.subquery(query, f"layer{number}"))
+        shown = [sql.col(name) for name in ("place", *keep)]
         lost = sql.lt(sql.col("position"), sql.col("granted"))
-        yield sql.select([sql.star()], sql.subquery(query, "held"), where=lost)
+        yield sql.select(shown, sql.subquery(query, "held"), where=lost)
 
 
 def lost_places(levelling: Levelling) -> pa.Table:
@@ -49,10 +61,7 @@ def lost_places(levelling: Levelling) -> pa.Table:
     account = sql.eq(sql.col("partner_id", "a"), sql.col("partner_id", "m"))
     tiers = sql.eq(sql.col("number", "s"), sql.col("number", "a"))
     joins: list[Join] = [("inner", sql.table(FALLING, "a"), account), ("inner", sql.table(FALLING_TIERS, "s"), tiers)]
-    found = [
-        sql.select([sql.col("place")], sql.subquery(rows, "lost"))
-        for rows in lost_rows(levelling, names, sql.table(MEASURES, "m"), joins)
-    ]
+    found = list(lost_rows(levelling, names, sql.table(MEASURES, "m"), joins))
     levelling.engine.register(LIMITS, levelling.limits.table())
     places = levelling.engine.read(sql.union_all(found))
     levelling.engine.drop([MEASURES])

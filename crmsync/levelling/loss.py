@@ -344,6 +344,6 @@ def _losses(levelling: Levelling, names: Measures) -> None:
     first = {"place": sql.col("place"), "lost_on": sql.min_(sql.col("day"))}
     queries = [
         sql.select(sql.columns(first), sql.subquery(rows, "lost"), group=[sql.col("place")])
-        for rows in lost_rows(levelling, names, sql.table("risk_measures", "m"), joins)
+        for rows in lost_rows(levelling, names, sql.table("risk_measures", "m"), joins, ["day"])
     ]
     levelling.engine.run(LOSSES, sql.union_all(queries))
