@@ -44,7 +44,7 @@ def lint_report(findings: Sequence[Finding], as_json: bool) -> str:
     if as_json:
         found = [{"kind": one.kind, "file": one.file, "line": one.line, "message": one.message} for one in findings]
         return json_text({"findings": found})
-    told = f"{len(findings)} findings" if findings else "nothing to remark"
+    told = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}" if findings else "nothing to remark"
     return "\n".join(safe_text(line) for line in [*(one.text for one in findings), told])
 
 
