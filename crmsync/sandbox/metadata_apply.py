@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,6 +131,19 @@ def _delete(trial: Trial, component: Component) -> None:
         trial.faults.append(Fault(component, f"No {kind} named: {name} found", warning=True))
         return
     _refuse_used(draft, kind, name)
+    before = deepcopy(draft.definition)
+    try:
+        _take_away(draft, kind, name)
+    except RefusedError:
+        draft.definition = before
+        draft.changed_schema()
+        raise
+    draft.touched.append((DELETED, component))
+    trial.taken.append((DELETED, component))
+
+
+def _take_away(draft: Draft, kind: str, name: str) -> None:
+    first, _, own = name.partition(".")
     if kind == "CustomObject":
         _delete_object(draft, draft.spelled(name))
     elif kind in IN_DEFINITION:
@@ -143,8 +157,6 @@ def _delete(trial: Trial, component: Component) -> None:
         if kind in FOLDERS and any(found.startswith(f"{name}/") for found in draft.names(FOLDERS[kind].name)):
             raise RefusedError(f"Your attempt to delete {name} could not be completed because it is not empty")
         draft.kept[kind, name] = None
-    draft.touched.append((DELETED, component))
-    trial.taken.append((DELETED, component))
 
 
 def _refuse_used(draft: Draft, kind: str, name: str) -> None:
@@ -155,13 +167,13 @@ def _refuse_used(draft: Draft, kind: str, name: str) -> None:
                  if str(values.get("referenceTo") or "").lower() == name.lower()
                  and where.partition(".")[0].lower() != name.lower()]  # fmt: skip
     elif kind == "CustomField":
-        own = name.partition(".")[2]
-        users = [f"Custom Field - {where}" for where, values in _fields(draft) if _reads(values.get("formula"), own)]
+        users = [f"Custom Field - {where}" for where, values in _fields(draft)
+                 if _reads(where.partition(".")[0], values.get("formula"), name)]  # fmt: skip
         users += [
             f"Validation Rule - {sobject}.{rule}"
             for sobject, body in draft.objects.items()
             for rule, values in ((body or {}).get("validationRules") or {}).items()
-            if _reads(values.get("errorConditionFormula"), own)
+            if _reads(sobject, values.get("errorConditionFormula"), name)
         ]
     elif kind == "Report":
         users = [f"Dashboard - {found}" for found in draft.names("Dashboard")
@@ -177,8 +189,11 @@ def _fields(draft: Draft) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{sobject}.{name}", values or {}
 
 
-def _reads(formula: Any, field: str) -> bool:
-    return re.search(rf"\b{re.escape(field)}\b", str(formula or ""), re.IGNORECASE) is not None
+def _reads(sobject: str, formula: Any, full_name: str) -> bool:
+    """A formula of an object reads a field: by its bare name its own, through a relationship another's."""
+    owner, _, field = full_name.partition(".")
+    before = r"(?<![.\w])" if sobject.lower() == owner.lower() else r"\."
+    return re.search(rf"{before}{re.escape(field)}\b", str(formula or ""), re.IGNORECASE) is not None
 
 
 def _delete_object(draft: Draft, name: str) -> None:
@@ -197,7 +212,10 @@ def _forget_column(draft: Draft, sobject: str, field: str) -> None:
     for name in [found for found in draft.names("ListView") if found.partition(".")[0].lower() == sobject.lower()]:
         values = dict(draft.find("ListView", name) or {})
         values["columns"] = [found for found in values.get("columns") or [] if found.lower() != field.lower()]
-        values["filters"] = [found for found in values.get("filters") or [] if found["field"].lower() != field.lower()]
+        filters = list(values.get("filters") or [])
+        values["filters"] = [found for found in filters if found["field"].lower() != field.lower()]
+        if len(values["filters"]) < len(filters):
+            values.pop("booleanFilter", None)  # its numbers would be those of other filters
         draft.kept["ListView", name] = values
 
 
@@ -206,19 +224,17 @@ def commit(org: Org, trial: Trial) -> None:
 
     Errors: RefusedError; nothing is changed then.
     """
-    draft = trial.draft
-    before = org.definition, org.schema
+    draft, made = trial.draft, None
     try:
         with org.whole():
             if draft.definition != org.definition:
-                org.change_schema(draft.definition)
+                made = org.reshape(draft.definition)
             with org.rows() as rows:
                 _commit_rows(org, trial, rows)
-    except BaseException as error:
-        org.definition, org.schema = before
-        if isinstance(error, SchemaError):
-            raise RefusedError(str(error)) from None
-        raise
+    except SchemaError as error:
+        raise RefusedError(str(error)) from None
+    if made is not None:
+        org.show_schema(*made)
     org.permissions_changed()
 
 

@@ -224,14 +224,25 @@ class Org:
     def change_schema(self, definition: Mapping[str, Any]) -> None:
         """The org with the objects and fields of this definition from now on, and tables changed with them.
 
-        Errors: SchemaError; nothing is changed then. A caller that wraps this in a transaction of its own and rolls
-        that back puts `definition` and `schema` back too.
+        Errors: SchemaError; nothing is changed then.
+        """
+        self.show_schema(*self.reshape(definition))
+
+    def reshape(self, definition: Mapping[str, Any]) -> tuple[dict[str, Any], Schema]:
+        """Change the tables, perhaps within a transaction of the caller, who shows the schema once that is committed.
+
+        Errors: SchemaError; nothing is changed then.
         """
         with self.store.writing() as connection, self.lock:  # in the order in which rows take them
             made, schema = self.changed(definition)
             self.store.reshape(self.schema, schema, connection)
             self.store.keep_facts({"definition": made}, connection)
-            self.definition, self.schema = made, self._with_live_choices(schema)
+            return made, schema
+
+    def show_schema(self, definition: dict[str, Any], schema: Schema) -> None:
+        """The schema that every call sees from now on."""
+        with self.lock:
+            self.definition, self.schema = definition, self._with_live_choices(schema)
             self.cursors.clear()  # their plans name columns that may be gone
             # HTTP dates have whole seconds: a change is always later than the one before
             later = self.changed_schema + timedelta(seconds=1)
