@@ -143,7 +143,20 @@ def test_a_refresh_token_gives_a_new_access_token(org: Client) -> None:
     assert token(org, **form, refresh_token="old")[1]["error_description"] == "expired access/refresh token"
 
 
-@pytest.mark.parametrize("grant", ["", "password", "authorization_code"])
+def test_the_password_grant_is_closed_until_an_admin_opens_it(org: Client) -> None:
+    form = {"client_id": org.org.client_id, "client_secret": org.org.client_secret, "username": org.org.username,
+            "password": org.org.password}  # fmt: skip
+    closed = (400, {"error": "invalid_grant", "error_description": "authentication failure"})
+    assert token(org, grant_type="password", **form) == closed
+    assert org.call("PUT", "//__sandbox/logins", json={"oauth_password": True}).status_code == 200
+    try:
+        assert token(org, grant_type="password", **form)[0] == 200
+        assert token(org, grant_type="password", **form | {"password": "no"}) == closed
+    finally:
+        org.call("PUT", "//__sandbox/logins", json={"oauth_password": False})
+
+
+@pytest.mark.parametrize("grant", ["", "authorization_code"])
 def test_other_grants_are_not_supported(org: Client, grant: str) -> None:
     assert token(org, grant_type=grant) == (
         400,
