@@ -117,10 +117,9 @@ class OrgApp:
 
     async def _handled(self, door: Door, call: Call, request: Request, side: bool) -> Answer:
         headers = call.headers
-        if door.login:
-            act_as(check_login(self.org, call))
-        if "sforce-duplicate-rule-header" in headers:
-            allow_duplicates(headers["sforce-duplicate-rule-header"])
+        # a call that comes right after another on one connection must not inherit from it
+        act_as(check_login(self.org, call) if door.login else None)
+        allow_duplicates(headers.get("sforce-duplicate-rule-header", ""))
         try:
             if door.uploads:
                 call.upload = await self._uploaded(request)

@@ -58,8 +58,8 @@ def caller() -> str | None:
     return _acting.get()
 
 
-def act_as(user_id: str) -> None:
-    """The rest of this call is this user's."""
+def act_as(user_id: str | None) -> None:
+    """The rest of this call is this user's; None: nobody's, until a login says whose."""
     _acting.set(user_id)
 
 
