@@ -15,6 +15,7 @@ def add_setup(app: typer.Typer) -> None:
     """Give the command line these commands."""
     app.command()(init)
     app.command()(discover)
+    app.command()(check)
 
 
 def init(
@@ -45,3 +46,11 @@ def discover(
     from crmsync import discovering, reports
 
     ends_with(DONE, reports.discovery_report(discovering.discover(config, to), json))
+
+
+def check(config: Config = None, json: Json = False) -> None:
+    """Tell whether a run could succeed: login, permissions, fields, values, API allowance; ends with 4 if not."""
+    from crmsync import checking, reports
+
+    result = checking.check(config)
+    ends_with(result.exit_code, reports.check_report(result, json))

@@ -170,11 +170,11 @@ def _deployer(config: Path | None) -> Iterator[tuple[Deployer, Files]]:
         stack.enter_context(Ledger.open(files.settings.state_dir))
         org = stack.enter_context(reached_org(files))
         progress = stack.enter_context(progress_bars())
-        dictionary = _dictionary(files, org.today)
+        dictionary = dictionary_for(files, org.today)
         yield Deployer(org.settings, files.mapping, dictionary, progress=progress), files
 
 
-def _dictionary(files: Files, today: date | None) -> Dictionary:
+def dictionary_for(files: Files, today: date | None) -> Dictionary:
     """Of the version in force and of those to come: what they name is there when their day comes."""
     from datetime import datetime
 

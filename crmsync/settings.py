@@ -143,6 +143,20 @@ def variable_names() -> Iterator[str]:
             yield f"{PREFIX}{name}".upper()
 
 
+def exposed_files(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """(variable, path) of every secret file that others on this machine may read."""
+    of_salesforce = {
+        f"{PREFIX}SALESFORCE{NESTED}{name.upper()}": getattr(settings.salesforce, name)
+        for name in ("jwt_key_file", *(f"{secret}_file" for secret in SECRET_NAMES))
+    }
+    for variable, path in {**of_salesforce, f"{PREFIX}SPARK_TOKEN_FILE": settings.spark_token_file}.items():
+        try:
+            if path is not None and path.stat().st_mode & 0o077:
+                yield variable, path
+        except OSError:
+            continue  # whoever reads it says so
+
+
 def secrets_of(model: BaseModel) -> Iterable[str]:
     """Every secret in these settings, in clear, for redaction by value."""
     for name in type(model).model_fields:

@@ -9,6 +9,8 @@ from crmsync.logs import safe_text
 from crmsync.reports.text import command, json_text, table
 
 if TYPE_CHECKING:
+    from crmsync.checking import Checked, Seen
+    from crmsync.connectors.salesforce.checks.findings import Finding
     from crmsync.connectors.salesforce.discover.choosing import Line
     from crmsync.discovering import Discovery
 
@@ -75,3 +77,91 @@ def _discovery_json(found: Discovery) -> dict[str, Any]:
 
 def _line(line: Line) -> dict[str, Any]:
     return {"key": line.key, "value": line.value, "sure": line.sure, "why": line.why, "others": list(line.others)}
+
+
+# --- check
+
+HEADINGS = {"cannot": "a run could not succeed", "look": "look at", "told": "worth knowing"}
+
+
+def check_report(found: Checked, as_json: bool) -> str:
+    """The login, what it may do, what a run costs, and every finding with its way out."""
+    if as_json:
+        return json_text(_check_json(found))
+    return "\n".join(safe_text(line) for line in _check(found)).rstrip()
+
+
+def _check(found: Checked) -> Iterator[str]:
+    yield from _login(found)
+    if found.objects:
+        headings = ("object", "records", "read", "edit", "create", "fields", "not seen")
+        yield from table(headings, [_object(one) for one in found.objects])
+        yield ""
+    if found.cost is not None:
+        left = found.identity.allowance if found.identity else None
+        allowed = f"; {left[1]:,} of {left[0]:,} calls are left today" if left else ""
+        first = found.cost.first
+        still = f"{found.cost.still:,} to read all"
+        yield f"API calls of a run, about: {still}, {first:,} when it writes every partner{allowed}"
+        yield ""
+    for severity, heading in HEADINGS.items():
+        chosen = [one for one in found.findings if one.severity.value == severity]
+        if chosen:
+            yield f"{heading}:"
+            for one in chosen:
+                yield from _finding(one)
+            yield ""
+    yield _verdict(found)
+
+
+def _login(found: Checked) -> Iterator[str]:
+    one = found.identity
+    if one is None:
+        return
+    named = f" ({one.name})" if one.name else ""
+    yield f"org {one.org}{named} at {one.address}: {one.kind}"
+    user = f" as {one.user}" if one.user else ""
+    yield f"login: {one.login}{user}, API {one.version}, time zone {one.time_zone or 'not told'}"
+    yield ""
+
+
+def _object(one: Seen) -> tuple[object, ...]:
+    words = {True: "yes", False: "no"}
+    rows: object = "" if one.rows is None else one.rows
+    return (one.name, rows, words[one.read], words[one.edit], words[one.create], one.fields, one.missing)
+
+
+def _finding(one: Finding) -> Iterator[str]:
+    where = f"{one.file}:{one.line}: " if one.file and one.line else f"{one.file}: " if one.file else ""
+    yield f"  {where}{one.about}: {one.what}"
+    if one.way_out:
+        yield f"      way out: {one.way_out}"
+
+
+def _verdict(found: Checked) -> str:
+    count = sum(one.severity.value == "cannot" for one in found.findings)
+    if count:
+        return f"{count} findings stop a run; mend them, then {command('check')}"
+    return f"a run can succeed; next: {command('plan', '--shadow')}"
+
+
+def _check_json(found: Checked) -> dict[str, Any]:
+    one, cost = found.identity, found.cost
+    return {
+        "exit_code": found.exit_code,
+        "config": str(found.folder),
+        "program": found.program,
+        "org": None if one is None else {
+            "id": one.org, "name": one.name, "kind": one.kind, "address": one.address, "api_version": one.version,
+            "login": one.login, "user": one.user, "time_zone": one.time_zone, "clock_skew_s": one.skew_s,
+        },
+        "allowance": None if one is None or one.allowance is None else {
+            "max": one.allowance[0], "remaining": one.allowance[1],
+        },
+        "cost": None if cost is None else {
+            "read_calls": cost.still, "first_run_calls": cost.first, "rows": dict(cost.rows),
+        },
+        "objects": [vars(each) for each in found.objects],
+        "findings": [vars(each) | {"severity": each.severity.value} for each in found.findings],
+        "calls": found.calls,
+    }  # fmt: skip

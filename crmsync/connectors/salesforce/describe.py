@@ -39,6 +39,7 @@ class Field:
     digits: tuple[int, int] = (0, 0)  # of a number: in all, and behind the point
     inactive: tuple[str, ...] = ()  # picklist values that may no longer be stored
     unique_key: bool = False  # an external id that no two records share
+    case_sensitive: bool = False  # of a key: ABC and abc are two
     help: str = ""  # what people read beside it
 
 
@@ -111,6 +112,11 @@ class Describe:
             near = self.nearest(name)
             raise AccessError(f"object {name} does not exist in this org or is hidden from the user{near}")
         return found
+
+    @property
+    def looked_at(self) -> int:
+        """How many objects were asked for, one call each."""
+        return len(self._objects)
 
     def forget(self) -> None:
         """Read everything anew: before writing, the org may have changed since the extract."""
@@ -222,6 +228,7 @@ def _field(entry: Mapping[str, Any]) -> Field:
         digits=(int(entry.get("precision") or entry.get("digits") or 0), int(entry.get("scale") or 0)),
         inactive=tuple(str(value["value"]) for value in values if not value.get("active")),
         unique_key=bool(entry.get("externalId") and entry.get("unique")),
+        case_sensitive=bool(entry.get("caseSensitive")),
         help=str(entry.get("inlineHelpText") or ""),
     )
 

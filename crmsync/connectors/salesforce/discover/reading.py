@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
-from urllib.parse import quote
 
 from crmsync.connectors.base import Progress, no_progress
 from crmsync.connectors.salesforce.describe import Describe, Field, SObject
@@ -16,12 +14,11 @@ from crmsync.connectors.salesforce.discover.opportunities import NOT_JUNCTIONS
 from crmsync.connectors.salesforce.discover.partner_flag import fields_to_count, partner_filter
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.soql import checked_filter, count, count_by, count_filled
+from crmsync.connectors.salesforce.together import BATCH, Answered, ask_together
 from crmsync.errors import AccessError, ConfigError, CrmsyncError, Deferred
 
 CALLS_MAX = 60
 """API calls of one discovery, logins included."""
-BATCH = 5
-"""Queries in one composite call; the API takes no more than five."""
 FIELDS_IN_A_COUNT = 60
 PER_KIND = 4
 """Objects that are described for each kind of record."""
@@ -61,40 +58,20 @@ class _Reading:
 
     # --- counts
 
-    def answers(self, queries: Sequence[str]) -> list[Any]:
-        """The answer of each query, None where it was refused; five to a call."""
-        found: list[Any] = []
+    def answers(self, queries: Sequence[str]) -> list[Answered]:
+        """The answer of each query, five to a call; without a page where it was refused or too many calls were made."""
+        found: list[Answered] = []
         for at in range(0, len(queries), BATCH):
             batch = queries[at : at + BATCH]
             if not self.left("counts"):
-                found += [None] * len(batch)
+                found += [Answered(None, "left out")] * len(batch)
                 continue
             self.progress("count", at, len(queries))
-            found += self._batch(batch)
+            answered = ask_together(self.org, batch)
+            refused = zip(batch, answered, strict=True)
+            self.notes += [f"`{query[:80]}`: {one.code}" for query, one in refused if one.page is None]
+            found += answered
         return found
-
-    def _batch(self, queries: Sequence[str]) -> list[Any]:
-        body = {
-            "allOrNone": False,
-            "compositeRequest": [
-                {"method": "GET", "url": f"{self.org.data_path('query')}?q={quote(query)}", "referenceId": f"q{place}"}
-                for place, query in enumerate(queries)
-            ],
-        }
-        answer = self.org.post("composite", body)
-        parts = answer.get("compositeResponse") if isinstance(answer, dict) else None
-        by_reference = {part.get("referenceId"): part for part in parts or () if isinstance(part, dict)}
-        return [self._answered(query, by_reference.get(f"q{place}")) for place, query in enumerate(queries)]
-
-    def _answered(self, query: str, part: Any) -> Any:
-        if isinstance(part, dict) and part.get("httpStatusCode") == 200 and isinstance(part.get("body"), dict):
-            return part["body"]
-        body = part.get("body") if isinstance(part, dict) else None
-        code = (
-            body[0].get("errorCode") if isinstance(body, list) and body and isinstance(body[0], dict) else "no answer"
-        )
-        self.notes.append(f"`{query[:80]}`: {code}")
-        return None
 
 
 def read_org(org: Org, progress: Progress = no_progress) -> OrgFacts:
@@ -181,7 +158,7 @@ def _currencies(reading: _Reading, names: Mapping[str, str]) -> tuple[str, ...]:
     if "CurrencyType" not in names:
         return ()
     (answer,) = reading.answers([_CURRENCIES])
-    records = [one for one in (answer or {}).get("records") or () if isinstance(one, dict)]
+    records = [one for one in answer.records if isinstance(one, dict)]
     ordered = sorted(records, key=lambda one: (not one.get("IsCorporate"), str(one.get("IsoCode"))))
     return tuple(str(one.get("IsoCode")) for one in ordered)
 
@@ -193,7 +170,7 @@ def _one_currency(reading: _Reading, currencies: Sequence[str]) -> str:
     if organization is None or organization.field("DefaultCurrencyIsoCode") is None:
         return ""
     (answer,) = reading.answers(["SELECT DefaultCurrencyIsoCode FROM Organization"])
-    records = (answer or {}).get("records") or ()
+    records = answer.records
     return str(records[0].get("DefaultCurrencyIsoCode") or "") if records else ""
 
 
@@ -203,21 +180,16 @@ def _flagged(reading: _Reading, account: ObjectFacts) -> ObjectFacts:
     queries = [count(account.name), *(count_by(account.name, one) for one in fields)]
     total, *grouped = reading.answers(queries)
     values = {one.name.lower(): _by_value(answer, one) for one, answer in zip(fields, grouped, strict=True)}
-    return replace(account, rows=_total(total), values=values)
+    return replace(account, rows=total.total, values=values)
 
 
-def _by_value(answer: Any, one: Field) -> dict[str, int]:
+def _by_value(answer: Answered, one: Field) -> dict[str, int]:
     found = {}
-    for record in (answer or {}).get("records") or ():
+    for record in answer.records:
         value = record.get(one.name)
         text = str(value).lower() if isinstance(value, bool) else str(value or "")
         found[text] = int(record.get("n") or 0)
     return found
-
-
-def _total(answer: Any) -> int | None:
-    total = (answer or {}).get("totalSize")
-    return total if isinstance(total, int) else None
 
 
 def _condition(reading: _Reading, account: ObjectFacts) -> str:
@@ -243,7 +215,7 @@ def _counted(reading: _Reading, facts: Mapping[str, ObjectFacts], condition: str
     filled: dict[str, dict[str, int]] = {name: {} for name in facts}
     for (name, fields, query), answer in zip(asked, answers, strict=True):
         if query.startswith("SELECT COUNT()"):
-            total = _total(answer)
+            total = answer.total
             filled[name] |= {field.name.lower(): total for field in fields} if total is not None else {}
             continue
         counts = _aggregates(answer)
@@ -290,9 +262,9 @@ def _worth(one: Field) -> bool:
     return one.type in _COUNTED and one.name.lower() not in _WHOLE and one.filterable
 
 
-def _aggregates(answer: Any) -> dict[str, int]:
+def _aggregates(answer: Answered) -> dict[str, int]:
     """Alias -> number of one row of aggregates."""
-    records = (answer or {}).get("records") or ()
+    records = answer.records
     first = records[0] if records and isinstance(records[0], dict) else {}
     return {name.lower(): value for name, value in first.items() if isinstance(value, int)}
 
@@ -309,4 +281,4 @@ def _own_deals(reading: _Reading, facts: Mapping[str, ObjectFacts], condition: s
             raise
         return None
     (answer,) = reading.answers([count(facts[OPPORTUNITY].name, through)])
-    return _total(answer)
+    return answer.total

@@ -1,0 +1,127 @@
+"""What the field map reads, field by field: there, visible, of a fitting type, and whether its changes are noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from crmsync.connectors.mapping import Place, SalesforceMapping, TableMap
+from crmsync.connectors.salesforce.checks.findings import Finding, cannot, look
+from crmsync.connectors.salesforce.describe import Describe, FieldPath
+from crmsync.connectors.salesforce.table_plan import MULTI_CURRENCY_FIELDS, TablePlan, plan_table
+from crmsync.errors import AccessError, ConfigError
+from crmsync.tables import ColumnType
+
+GRANT = "correct the name, or let the login see it: `crmsync deploy apply --assign USERNAME` grants what is read"
+MADE = "`crmsync deploy apply` makes it"
+
+
+@dataclass
+class TableCheck:
+    """What was found of one table. `columns`: column -> type, for the program; `plan`: None where it cannot be read."""
+
+    name: str
+    findings: list[Finding] = field(default_factory=list)
+    columns: dict[str, ColumnType] = field(default_factory=dict)
+    texts: dict[str, frozenset[str]] = field(default_factory=dict)
+    plan: TablePlan | None = None
+    missing: int = 0
+    seen: int = 0
+
+
+def check_table(mapping: SalesforceMapping, name: str, describe: Describe, made: Sequence[str]) -> TableCheck:
+    """Every finding of one table. `made`: objects that a deploy makes, in small letters."""
+    table = mapping.tables[name]
+    found = TableCheck(name)
+    if describe.find(table.object.text) is None and not _optional(table):
+        found.findings.append(_no_object(mapping, table, describe, made))
+        return found
+    for column, place in _places(table):
+        _check_place(found, mapping, table, column, place, describe)
+    _plan(found, mapping, describe)
+    return found
+
+
+def _optional(table: TableMap) -> bool:
+    return table.name == "rates"
+
+
+def _no_object(mapping: SalesforceMapping, table: TableMap, describe: Describe, made: Sequence[str]) -> Finding:
+    place = table.object
+    near = describe.nearest(place.text)
+    what = f"the object does not exist in this org, or is hidden from this login{near}"
+    way = MADE if place.text.lower() in made else GRANT
+    return cannot(place.text, what, way, mapping.file, place.line)
+
+
+def _places(table: TableMap) -> Iterator[tuple[str, Place]]:
+    yield from table.columns.items()
+    for one in table.partners:
+        if getattr(one, "object", None) is not None:
+            continue  # of another object; the plan of the table looks at it
+        yield "partner_id", one.partner
+        if isinstance(one.share, Place):
+            yield "share", one.share
+
+
+def _check_place(
+    found: TableCheck, mapping: SalesforceMapping, table: TableMap, column: str, place: Place, describe: Describe
+) -> None:
+    if place.text.lower().rpartition(".")[2] in MULTI_CURRENCY_FIELDS and not _there(table, place, describe):
+        return  # an org with one currency has no such field, and a run knows it
+    try:
+        path = describe.resolve(table.object.text, place.text)
+    except AccessError as error:
+        found.missing += 1
+        about = f"{table.object.text}.{place.text}"
+        found.findings.append(cannot(about, str(error), GRANT, mapping.file, place.line))
+        return
+    found.seen += 1
+    found.findings += _about(path, f"{table.name}.{column}", mapping.file, place)
+    if path.field.values and path.field.type in ("picklist", "multipicklist"):
+        found.texts[column] = frozenset((*path.field.values, *path.field.inactive))
+
+
+def _there(table: TableMap, place: Place, describe: Describe) -> bool:
+    try:
+        describe.resolve(table.object.text, place.text)
+    except AccessError:
+        return False
+    return True
+
+
+def _about(path: FieldPath, column: str, file: str, place: Place) -> Iterator[Finding]:
+    about = f"{path.owner}.{path.field.name}"
+    if path.field.calculated:
+        what = (
+            f"{column} is a formula or a roll-up: it changes without a new SystemModstamp of its record, so an "
+            "incremental read sees the change only when the record itself changes or all is read anew"
+        )
+        way = "map the fields it is computed from, or keep full reads frequent"
+        yield look(about, what, way, file, place.line)
+
+
+def _plan(found: TableCheck, mapping: SalesforceMapping, describe: Describe) -> None:
+    """The plan of a run, which knows what else may be wrong; its first fault is told if it is not told yet."""
+    try:
+        found.plan = plan_table(mapping, found.name, describe, "UTC", with_current=False)
+    except ConfigError as error:
+        if not any(one.line == error.line for one in found.findings if one.severity.value == "cannot"):
+            about = f"table {found.name}"
+            found.findings.append(cannot(about, error.message, "correct this line", error.file, error.line))
+        return
+    if found.plan is not None:
+        found.columns = dict(found.plan.output)
+        _roles(found, mapping.tables[found.name])
+
+
+def _roles(found: TableCheck, table: TableMap) -> None:
+    """The roles of credited partners that are words of the field map are all that there are."""
+    roles = [one.role for one in table.partners]
+    if roles and all(isinstance(role, str) for role in roles):
+        found.texts.setdefault("role", frozenset(str(role) for role in roles))
+
+
+def texts_of(checks: Sequence[TableCheck]) -> Mapping[tuple[str, str], frozenset[str]]:
+    """(table, column) -> the values of its picklist."""
+    return {(one.name, column): texts for one in checks for column, texts in one.texts.items()}

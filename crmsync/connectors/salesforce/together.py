@@ -1,0 +1,60 @@
+"""Several small queries in one call: the composite resource, five at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from crmsync.connectors.salesforce.org import Org
+
+BATCH = 5
+"""Queries in one composite call; the API takes no more than five."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of one query. `page`: its first page, None where it was refused; `code`: why."""
+
+    page: dict[str, Any] | None
+    code: str = ""
+
+    @property
+    def total(self) -> int | None:
+        """How many records a `SELECT COUNT()` found."""
+        found = (self.page or {}).get("totalSize")
+        return found if isinstance(found, int) else None
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records of the page."""
+        return [one for one in (self.page or {}).get("records") or () if isinstance(one, dict)]
+
+
+def ask_together(org: Org, queries: Sequence[str]) -> list[Answered]:
+    """The answers in the order of the queries; a refused one has no page. Errors: those of a call."""
+    found: list[Answered] = []
+    for at in range(0, len(queries), BATCH):
+        found += _batch(org, queries[at : at + BATCH])
+    return found
+
+
+def _batch(org: Org, queries: Sequence[str]) -> list[Answered]:
+    path = org.data_path("query")
+    parts = [
+        {"method": "GET", "url": f"{path}?q={quote(query)}", "referenceId": f"q{place}"}
+        for place, query in enumerate(queries)
+    ]
+    answer = org.post("composite", {"allOrNone": False, "compositeRequest": parts})
+    given = answer.get("compositeResponse") if isinstance(answer, dict) else None
+    by_reference = {part.get("referenceId"): part for part in given or () if isinstance(part, dict)}
+    return [_answered(by_reference.get(f"q{place}")) for place in range(len(queries))]
+
+
+def _answered(part: Any) -> Answered:
+    body = part.get("body") if isinstance(part, dict) else None
+    if isinstance(body, dict) and part.get("httpStatusCode") == 200:
+        return Answered(body)
+    first = body[0] if isinstance(body, list) and body and isinstance(body[0], dict) else {}
+    return Answered(None, str(first.get("errorCode") or "no answer"))
