@@ -35,6 +35,9 @@ from crmsync.programs.program import Aggregate, Metric
 Made = list[tuple[str, list[str]]]
 """Tables, each with its value columns."""
 
+MOST_ASKED = 8
+"""Conditions of rows, up to which it is cheaper to leave out the rows that meet none than to group them."""
+
 
 def own_rows(_metric: Metric) -> Reach:
     """The reach of every metric where rows count for their own account only."""
@@ -112,7 +115,10 @@ class TablePass:
         everything, same = once({name: value for one in partials.values() for name, value in one.items()})
         keys = [sql.col(key, "f") for key in self.keys]
         name = self._named("plain")
-        self.engine.run(name, sql.select([*keys, *sql.columns(everything)], self.source.relation, group=keys))
+        some = self._some_counts(atoms, limits)
+        self.engine.run(
+            name, sql.select([*keys, *sql.columns(everything)], self.source.relation, where=some, group=keys)
+        )
         made: Made = []
         for reach in dict.fromkeys(self.reach(atom.metric) for atom in atoms):
             chosen = [atom for atom in atoms if self.reach(atom.metric) == reach]
@@ -122,6 +128,14 @@ class TablePass:
             self.engine.drop([table] if table != name else [])
         self.engine.drop([name])
         return made
+
+    def _some_counts(self, atoms: Sequence[Atom], limits: BoundsOf) -> Sql | None:
+        """Which rows count for some atom or are lost to one; None where so much is asked that to look costs more."""
+        asked = {one.sql(): one for atom in atoms for one in (self._counts(atom, limits), *self._losses(atom, limits))}
+        return sql.or_(*asked.values()) if len(asked) <= MOST_ASKED else None
+
+    def _losses(self, atom: Atom, limits: BoundsOf) -> list[Sql]:
+        return [self._lost(atom, limits)] if self.columns[atom.column].lost is not None else []
 
     def _partials(self, atom: Atom, limits: BoundsOf) -> dict[str, Sql]:
         columns, counts = self.columns[atom.column], self._counts(atom, limits)
@@ -139,8 +153,7 @@ class TablePass:
         """Whether some row counts for a split value."""
         if atom.presence is None:
             return {}
-        lost = [self._lost(atom, limits)] if self.columns[atom.column].lost is not None else []
-        return {f"{atom.column}?some": sql.any_true(sql.or_(counts, *lost))}
+        return {f"{atom.column}?some": sql.any_true(sql.or_(counts, *self._losses(atom, limits)))}
 
     # --- distinct things
 

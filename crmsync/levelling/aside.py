@@ -56,9 +56,9 @@ class Aside:
         self._engine.run(f"{PREFIX}{name}", sql.with_prefix(query, PREFIX))
         return name
 
-    def spread(self, name: str, query: Sql) -> str:
+    def spread(self, name: str, query: Sql, by: str) -> str:
         self._tables[name] = None
-        self._engine.spread(f"{PREFIX}{name}", sql.with_prefix(query, PREFIX))
+        self._engine.spread(f"{PREFIX}{name}", sql.with_prefix(query, PREFIX), by)
         return name
 
     def define(self, name: str, query: Sql) -> str:

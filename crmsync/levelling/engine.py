@@ -19,6 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from crmsync.errors import DataError, StoreError
+from crmsync.levelling import sql
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.sql_duckdb import duckdb_text
 
@@ -46,8 +47,9 @@ class Engine(Protocol):
         """Compute `query` into the table `name`, now or by the next read; returns the name."""
         ...
 
-    def spread(self, name: str, query: Sql) -> str:
-        """Compute `query` into the table `name` so that several threads can read it at once; returns the name."""
+    def spread(self, name: str, query: Sql, by: str) -> str:
+        """Compute `query` into the table `name`, whose rows will be taken in turn in the order of a column that is
+        never null and never twice the same; returns the name."""
         ...
 
     def define(self, name: str, query: Sql) -> str:
@@ -61,7 +63,7 @@ class Engine(Protocol):
     def in_turn(
         self, name: str, turn: Turn, *, at_once: bool = False, keep: bool = False
     ) -> Iterator[Sequence[pa.Table]]:
-        """What the turn reads of the table `name`, some of its rows after the others, in the order of the rows.
+        """What the turn reads of the table `name`, which was spread, some of its rows after the others in their order.
 
         Meanwhile `name` holds only the rows whose turn it is; afterwards nothing or, with `keep`, all of them.
         `at_once`: all rows in one turn. Errors: as `read`.
@@ -82,10 +84,10 @@ SMALL_BASE = 300_000
 
 
 PIECE = 12_288
-"""Rows of one piece of a spread table."""
+"""Rows of one piece of an Arrow table, as each thread takes them."""
 
 TURN = 200_000
-"""Rows of a spread table that are computed in one turn, and a piece of the result more: what bounds the memory."""
+"""Rows of a spread table that are computed in one turn: what bounds the memory."""
 
 
 class DuckDbEngine:
@@ -102,11 +104,14 @@ class DuckDbEngine:
             # else what does not fit is put into the folder that the command was called in
             "temp_directory": str(Path(tempfile.gettempdir()) / f"crmsync-spill-{os.getpid()}"),
             "threads": str(threads),
+            # what was freed goes back to the system while the next statement is computed
+            "allocator_background_threads": "true",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         }
         self._connection = duckdb.connect(":memory:", config=settings)
         self._registered: dict[str, pa.Table] = {}
+        self._spread: dict[str, str] = {}  # the column by which a table is taken in turn
         # one worker takes the statements in order, so that the text of the next is written while the last is computed
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._under_way: list[Future[None]] = []
@@ -121,20 +126,19 @@ class DuckDbEngine:
         self._statement(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {duckdb_text(query)}')
         return name
 
-    def spread(self, name: str, query: Sql) -> str:
+    def spread(self, name: str, query: Sql, by: str) -> str:
         if self._threads == 1:
-            return self.run(name, query)
-        text = duckdb_text(query)
-        self._submit(lambda: self._spread(name, text))
+            return self.run(name, sql.in_order_of(query, by))
+        self._spread[name] = by
+        self.run(_whole(name), query)
+        self._submit(lambda: self._show_whole(name))
         return name
 
-    def _spread(self, name: str, text: str) -> None:
-        # DuckDB gives a table of its own to one thread per 122,880 rows, but a piece of Arrow to each thread
-        try:
-            whole = self._connection.sql(text).to_arrow_table()
-        except duckdb.Error as error:
-            raise _told(error) from error
-        self._registered_in_pieces(name, whole)
+    def _show_whole(self, name: str) -> None:
+        if self._registered.pop(name, None) is not None:
+            self._connection.unregister(name)
+        shown = duckdb_text(sql.select([sql.star()], sql.table(_whole(name))))
+        self._execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {shown}')
 
     def _registered_in_pieces(self, name: str, whole: pa.Table) -> None:
         # DuckDB reads it in place: it must outlive the query
@@ -148,18 +152,14 @@ class DuckDbEngine:
     def read(self, query: Sql) -> pa.Table:
         text = duckdb_text(query)
         self._settle()
-        try:
-            return self._connection.sql(text).to_arrow_table()
-        except duckdb.Error as error:
-            raise _told(error) from error
+        return self._fetched(text)
 
     def in_turn(
         self, name: str, turn: Turn, *, at_once: bool = False, keep: bool = False
     ) -> Iterator[Sequence[pa.Table]]:
-        waiting: deque[pa.Table] = deque()
-        done: list[pa.Table] = []
+        waiting: deque[str] = deque()
         self._submit(lambda: waiting.extend(self._parts_of(name, at_once)))
-        self._submit(lambda: self._begin_turn(name, waiting, done if keep else None))
+        self._submit(lambda: self._begin_turn(name, waiting))
         made: list[str] = []
         texts: list[str] = []
         for kind, one, query in _statements(turn):  # written once, the first turn computed meanwhile
@@ -176,54 +176,56 @@ class DuckDbEngine:
             self._settle()
             if not waiting:
                 break
-            self._submit(lambda: self._begin_turn(name, waiting, done if keep else None))
+            self._submit(lambda: self._begin_turn(name, waiting))
             for text in texts:
                 self._statement(text)
             yield found
         if not keep:
             self.drop([name])
-        elif done:
-            self._registered_in_pieces(name, pa.concat_tables(done))
+        elif name in self._spread:
+            self._submit(lambda: self._show_whole(name))
         yield found
 
-    def _parts_of(self, name: str, at_once: bool) -> Iterator[pa.Table]:
-        """The parts of a spread table; none of a table that DuckDB holds itself."""
-        whole = self._registered.pop(name, None)
-        if whole is None:
+    def _parts_of(self, name: str, at_once: bool) -> Iterator[str]:
+        """Queries of the parts of a spread table, in its order; none where one thread takes it as it is."""
+        if name not in self._spread:
             return
-        self._connection.unregister(name)
-        batches: list[pa.RecordBatch] = []
-        rows = 0
-        for batch in whole.to_batches():
-            batches.append(batch)
-            rows += len(batch)
-            if rows >= TURN and not at_once:
-                yield pa.Table.from_batches(batches, whole.schema)
-                batches, rows = [], 0
-        if rows or whole.num_rows == 0 or at_once:
-            yield pa.Table.from_batches(batches, whole.schema)
+        by, whole = self._spread[name], sql.table(_whole(name))
+        ids = self._fetched(duckdb_text(sql.select([sql.col(by)], whole, order=[sql.col(by)]))).column(by)
+        begins = [sql.text(ids[place].as_py()) for place in range(TURN, 0 if at_once else len(ids), TURN)]
+        for begin, end in zip([None, *begins], [*begins, None], strict=True):
+            bounds = [sql.ge(sql.col(by), begin)] if begin is not None else []
+            bounds += [sql.lt(sql.col(by), end)] if end is not None else []
+            yield duckdb_text(sql.select([sql.star()], whole, where=sql.and_(*bounds), order=[sql.col(by)]))
+        self._execute(f'DROP VIEW "{name}"')
 
-    def _begin_turn(self, name: str, waiting: deque[pa.Table], done: list[pa.Table] | None) -> None:
+    def _begin_turn(self, name: str, waiting: deque[str]) -> None:
+        # DuckDB gives a table of its own to one thread per 122,880 rows, but a piece of Arrow to each thread
         if waiting:
-            part = waiting.popleft()
-            self._registered_in_pieces(name, part)
-            if done is not None:
-                done.append(part)
+            self._registered_in_pieces(name, self._fetched(waiting.popleft()))
 
     def _read_into(self, found: list[pa.Table], reads: Sequence[str]) -> None:
+        found.extend(self._fetched(text) for text in reads)
+
+    def _fetched(self, text: str) -> pa.Table:
         try:
-            found.extend(self._connection.sql(text).to_arrow_table() for text in reads)
+            return self._connection.sql(text).to_arrow_table()
         except duckdb.Error as error:
             raise _told(error) from error
 
     def drop(self, names: Iterable[str]) -> None:
         for name in names:
-            self._submit(functools.partial(self._drop, name))
+            spread = self._spread.pop(name, None) is not None
+            self._submit(functools.partial(self._drop, name, spread))
 
-    def _drop(self, name: str) -> None:
-        if self._registered.pop(name, None) is not None:
+    def _drop(self, name: str, spread: bool) -> None:
+        registered = self._registered.pop(name, None) is not None
+        if registered:
             self._connection.unregister(name)
-        else:
+        if spread:
+            self._execute(f'DROP VIEW IF EXISTS "{name}"')
+            self._execute(f'DROP TABLE IF EXISTS "{_whole(name)}"')
+        elif not registered:
             self._execute(f'DROP TABLE IF EXISTS "{name}"')
 
     def close(self) -> None:
@@ -260,6 +262,10 @@ class DuckDbEngine:
         failed = [error for error in (one.exception() for one in under_way) if error is not None]
         if failed:
             raise failed[0]
+
+
+def _whole(name: str) -> str:
+    return f"{name} whole"
 
 
 def _statements(turn: Turn) -> Iterator[tuple[str, str, Sql]]:

@@ -70,7 +70,7 @@ class SparkEngine:
             self._read_back(name, place, frame.schema)
         return name
 
-    def spread(self, name: str, query: Sql) -> str:
+    def spread(self, name: str, query: Sql, by: str) -> str:  # noqa: ARG002
         return self.run(name, query)
 
     def define(self, name: str, query: Sql) -> str:

@@ -161,6 +161,8 @@ def _side_by_side(atom: GroupsAtom, answers: Mapping[str, _Answers]) -> Sql:
     together = {
         name: sql.any_true(sql.col(name)) if name.endswith("!") else sql.max_(sql.col(name)) for name in columns
     }
+    if len(parts) == 1:  # one row per partner and value already
+        return parts[0]
     keys = [sql.col("partner_id"), sql.col(GROUP)]
     return sql.select([*keys, *sql.columns(together)], sql.subquery(sql.union_all(parts), "u"), group=keys)
 

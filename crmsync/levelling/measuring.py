@@ -67,7 +67,7 @@ def compute_measures(levelling: Levelling, wanted: Sequence[tuple[str, Spot]]) -
     keys = {"partner_id": sql.col("partner_id", "f"), "cyclic": cyclic}
     first = builder.build(wanted, atoms, made, lossy, keys, levelling.rows("partners").source(), joins)
     query, stages = builder.run_barriers(first, MEASURES)
-    engine.spread(MEASURES, sql.in_order_of(query, "partner_id"))
+    engine.spread(MEASURES, query, "partner_id")
     engine.drop([*(name for name, _ in made), *stages])
     return {view: builder.names(Spot(view)) for view in VIEWS}
 

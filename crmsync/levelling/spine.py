@@ -33,7 +33,7 @@ from crmsync.levelling.shown import metrics_struct, with_names
 from crmsync.levelling.spots import NOW
 from crmsync.levelling.summary import ONE, light_query, rows_query, same_columns, vanished_query
 from crmsync.levelling.tier_of import other_standings, programs_read
-from crmsync.levelling.turns import STANDING, Filled, Merged, fallen_query, measures_of_fallen, rows_in_turn
+from crmsync.levelling.turns import STANDING, Filled, Kept, Merged, fallen_query, measures_of_fallen, rows_in_turn
 from crmsync.programs.program import Horizon, Period, Program
 from crmsync.snapshots import Snapshot
 
@@ -173,25 +173,24 @@ def compute_standings(
     """The standings table from the measures, all categories together; the measures are freed unless kept."""
     engine, program = levelling.engine, levelling.program
     merged = Merged(_vanished(levelling, names[NOW]) if before.stands else None)
-    chunks, fallen, measured = [], [], []
+    kept, measured, fallen = Kept(), Kept(), []
     reads = [rows_query(program, levelling.days), fallen_query(), measures_of_fallen()]
     for rows, falling, measures in rows_in_turn(levelling, names, reads, keep=keep_measures):
-        chunks.append(filled.whole(with_names(merged.with_those_before(in_order(rows)), names[NOW])))
+        kept.add(merged.with_those_before(in_order(rows)))
         fallen.append(falling)
-        measured.append(measures)
-    chunks += (filled.whole(with_names(rows, names[NOW])) for rows in merged.rest())
+        measured.add(measures)
+    for rows in merged.rest():
+        kept.add(rows)
     engine.register(STANDING, pa.concat_tables(fallen))
     if not keep_measures:
-        engine.register(MEASURES, pa.concat_tables(measured))
+        engine.register(MEASURES, pa.concat_tables(measured.taken()))
     del rows, falling, measures, measured
     losses = first_days_of_loss(levelling, looking)
     if not keep_measures:
         engine.drop([MEASURES])
-    if losses is not None:
-        told = told_of(levelling, losses)
-        for number, chunk in enumerate(chunks):
-            chunks[number] = told.into(chunk)
-    return pa.concat_tables(chunks)
+    told = told_of(levelling, losses) if losses is not None else None
+    whole = (filled.whole(with_names(rows, names[NOW])) for rows in kept.taken())
+    return pa.concat_tables(rows if told is None else told.into(rows) for rows in whole)
 
 
 def _vanished(levelling: Levelling, names: Measures) -> pa.Table:
