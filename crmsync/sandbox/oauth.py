@@ -147,9 +147,9 @@ def _refresh(org: Org, call: Call, form: dict[str, str]) -> str:
 
 
 def _password(org: Org, call: Call, form: dict[str, str]) -> str:
-    if not org.logins.oauth_password:
-        raise OAuthError("unsupported_grant_type", "grant type not supported")
     _check_client(org, call, form)
+    if not org.logins.oauth_password:
+        raise OAuthError("invalid_grant", "authentication failure")  # as a real org says that has closed this way
     user_id = user_with_password(org, form.get("username", ""), form.get("password", ""))
     if user_id is None:
         raise OAuthError("invalid_grant", "authentication failure")

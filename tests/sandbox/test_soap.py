@@ -94,7 +94,7 @@ def test_logins_with_passwords_are_opened_and_closed_by_the_admin(org: Client) -
             "username": org.org.username, "password": org.org.password + org.org.security_token}  # fmt: skip
     url = f"{org.org.instance_url}/services/oauth2/token"
     closed = requests.post(url, data=form, timeout=30)
-    assert (closed.status_code, closed.json()["error"]) == (400, "unsupported_grant_type")
+    assert (closed.status_code, closed.json()["error"]) == (400, "invalid_grant")
     try:
         assert org.call("PUT", "//__sandbox/logins", json={"oauth_password": True, "soap": False}).status_code == 200
         opened = requests.post(url, data=form, timeout=30).json()
