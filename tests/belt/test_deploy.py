@@ -169,6 +169,38 @@ def test_what_people_edit_in_setup_is_shown_and_left(org: Client, config: Path, 
     assert [crmsync("deploy", one, *given).code for one in ("plan", "verify")] == [3, 3]
 
 
+def faults(org: Client, *given: dict[str, Any]) -> None:
+    """Switch on these faults of the org and no others."""
+    answer = org.session.put(f"{org.org.instance_url}/__sandbox/faults", json=list(given), timeout=30)
+    assert answer.status_code == 200, answer.text
+
+
+DEPLOY, STATUS = "*/metadata/deployRequest", "*/metadata/deployRequest/*"
+
+
+def test_a_deploy_whose_answer_is_lost_is_not_sent_again_and_is_seen_afterwards(
+    org: Client, config: Path, crmsync: Crmsync
+) -> None:
+    given = ("--config", str(config))
+    # the first deployRequest is the check, the second one changes the org
+    faults(org, {"method": "POST", "path": DEPLOY, "nth": 2, "do": {"cut": True}, "at": "after"})
+    lost = crmsync("deploy", "apply", *given)
+    assert lost.code == 1
+    assert "Nobody knows whether the deploy began: look at `crmsync deploy plan`" in lost.err
+    assert org.get("//__sandbox/faults").json()[0]["seen"] == 2
+    assert crmsync("deploy", "plan", *given).code == 0
+
+
+def test_a_deploy_is_waited_for_through_faults_that_pass(org: Client, config: Path, crmsync: Crmsync) -> None:
+    faults(
+        org,
+        {"method": "GET", "path": STATUS, "nth": 1, "do": {"status": 503, "html": True}},
+        {"method": "POST", "path": "/services/Soap/m/*", "nth": 1, "do": {"cut": True}, "at": "before"},
+    )
+    assert crmsync("deploy", "apply", "--config", str(config)).code == 0
+    assert [one["fired"] for one in org.get("//__sandbox/faults").json()] == [1, 1]
+
+
 def test_a_tier_that_is_new_in_the_program_grows_the_picklists(org: Client, config: Path, crmsync: Crmsync) -> None:
     given = ("--config", str(config), "--json")
     assert crmsync("deploy", "apply", *given, "--assign", org.org.username).code == 0
