@@ -85,6 +85,18 @@ def _clear(folder: Path, files: Mapping[Path, bytes]) -> None:
 
 def project_files(components: Sequence[Component], version: str) -> Iterator[tuple[Path, bytes]]:
     """Path and content of each file of the project."""
+    yield Path(MARK), _project(version)
+    yield Path(".forceignore"), IGNORED.encode()
+    yield Path("README.md"), README.encode()
+    yield from ((SOURCE / _place(one), xml_of(one)) for one in components)
+    yield SOURCE / f"externalClientApps/{APP}.eca-meta.xml", write("ExternalClientApplication", APP_BODY)
+    # Its settings are a project of their own: an org that refuses them must not refuse the fields with them.
+    yield LOGIN / MARK, _project(version)
+    yield LOGIN / ".forceignore", IGNORED.encode()
+    yield from ((LOGIN / SOURCE / place, write(kind, body)) for place, kind, body in _login())
+
+
+def _project(version: str) -> bytes:
     project = {
         "packageDirectories": [{"path": "force-app", "default": True}],
         "name": NAME,
@@ -92,27 +104,15 @@ def project_files(components: Sequence[Component], version: str) -> Iterator[tup
         "sfdcLoginUrl": "https://login.salesforce.com",
         "sourceApiVersion": version,
     }
-    yield Path(MARK), (json.dumps(project, indent=2) + "\n").encode()
-    yield Path(".forceignore"), IGNORED.encode()
-    yield Path("README.md"), README.encode()
-    yield from ((SOURCE / _place(one), xml_of(one)) for one in components)
-    yield from ((SOURCE / place, write(kind, body)) for place, kind, body in _app())
-    yield Path(GLOBAL), write("ExtlClntAppGlobalOauthSettings", GLOBAL_BODY)
+    return (json.dumps(project, indent=2) + "\n").encode()
 
 
 def _place(component: Component) -> str:
     return _PLACES[component.kind].format(name=component.name, parent=component.parent, own=component.own_name)
 
 
-def _app() -> Iterator[tuple[str, str, Mapping[str, object]]]:
-    """The External Client App that crmsync logs in with, without any secret: key and certificate are added by hand."""
-    yield f"externalClientApps/{APP}.eca-meta.xml", "ExternalClientApplication", {
-        "contactEmail": "salesforce-admin@example.com",
-        "description": described("The login of crmsync. Put the address of who is responsible for it above."),
-        "distributionState": "Local",
-        "isProtected": False,
-        "label": APP,
-    }  # fmt: skip
+def _login() -> Iterator[tuple[str, str, Mapping[str, object]]]:
+    """How crmsync logs in through the app, without any secret: key and certificate are added by hand."""
     yield f"extlClntAppOauthSettings/{APP}_oauth.ecaOauth-meta.xml", "ExtlClntAppOauthSettings", {
         "commaSeparatedOauthScopes": "Api, RefreshToken",  # without the second the JWT login of an app is refused
         "externalClientApplication": APP,
@@ -127,26 +127,33 @@ def _app() -> Iterator[tuple[str, str, Mapping[str, object]]]:
         "permittedUsersPolicyType": "AdminApprovedPreAuthorized",
         "refreshTokenPolicyType": "Infinite",
     }  # fmt: skip
+    yield f"extlClntAppGlobalOauthSets/{GLOBAL}", "ExtlClntAppGlobalOauthSettings", {
+        "callbackUrl": "http://localhost:1717/OauthRedirect",
+        "certificate": "PUT THE TEXT OF crmsync.crt HERE, WITHOUT ITS FIRST AND LAST LINE",
+        "externalClientApplication": APP,
+        "isClientCredentialsFlowEnabled": False,
+        "isConsumerSecretOptional": False,
+        "isPkceRequired": True,
+        "isSecretRequiredForRefreshToken": True,
+        "label": f"{APP}_global",
+    }  # fmt: skip
 
 
-GLOBAL = f"external-client-app/{APP}_global.ecaGlblOauth-meta.xml.example"
-GLOBAL_BODY = {
-    "callbackUrl": "http://localhost:1717/OauthRedirect",
-    "certificate": "PUT THE TEXT OF crmsync.crt HERE, WITHOUT ITS FIRST AND LAST LINE",
-    "externalClientApplication": APP,
-    "isClientCredentialsFlowEnabled": False,
-    "isConsumerSecretOptional": False,
-    "isPkceRequired": True,
-    "isSecretRequiredForRefreshToken": True,
-    "label": f"{APP}_global",
+APP_BODY = {
+    "contactEmail": "salesforce-admin@example.com",
+    "description": described("The login of crmsync. Put the address of who is responsible for it above."),
+    "distributionState": "Local",
+    "isProtected": False,
+    "label": APP,
 }
+LOGIN = Path("external-client-app")
+GLOBAL = f"{APP}_global.ecaGlblOauth-meta.xml.example"
 
 IGNORED = """\
 # What `sf` must not send: examples and texts
 **/*.example
 .crmsync-files
 README.md
-external-client-app/**
 """
 
 README = f"""\
@@ -178,8 +185,9 @@ A certificate of your own is enough; the key stays with crmsync, only the certif
     openssl req -x509 -newkey rsa:2048 -nodes -days 730 -subj "/CN=crmsync" -keyout crmsync.key -out crmsync.crt
 
 1. Setup, External Client App Manager, *{APP}* (deployed in step 1), *Settings*, *OAuth*: enable OAuth and *JWT Bearer
-   Flow*, upload `crmsync.crt`. As metadata: `{GLOBAL}` shows the file; fill it, drop `.example` and deploy it from a
-   folder that is in no repository, because the file that Salesforce gives back holds the consumer key.
+   Flow*, upload `crmsync.crt`. The same as metadata is the project in `{LOGIN}`: fill the file in
+   `extlClntAppGlobalOauthSets`, drop `.example` from its name, and `cd {LOGIN} && sf project deploy start`. Keep that
+   folder out of every repository from then on: what Salesforce gives back holds the consumer key.
 2. *Policies*: permitted users *Admin approved users are pre-authorized*, permission set *{RUN}*.
 3. Copy the consumer key, and tell crmsync:
 
