@@ -80,7 +80,7 @@ def element_problems(kind: str, element: etree._Element) -> list[Problem]:
         return [Problem(_line(element), f"the first element is {_local(element)} and must be {kind} in {NAMESPACE}")]
     found = list(_misplaced(kind, element))
     lines = {problem.line for problem in found}
-    schema = _compiled()
+    schema = compiled()
     schema.validate(element)
     for entry in schema.error_log:
         # The validator stops at the first element that is out of place and names ten others; ours names what to do.
@@ -307,7 +307,8 @@ def _kinds() -> frozenset[str]:
 
 
 @cache
-def _compiled() -> etree.XMLSchema:
+def compiled() -> etree.XMLSchema:
+    """The schema of the WSDL, with an element for every metadata type; it also knows the messages of SOAP."""
     source = etree.fromstring(etree.tostring(_document()))
     prefix = next(name for name, uri in source.nsmap.items() if uri == NAMESPACE)
     for kind in sorted(kinds()):

@@ -13,9 +13,11 @@ import pytest
 import requests
 from lxml import etree
 
+from crmsync import metadata_schema
 from tests.sandbox.orgs import Client, running
 from tests.sandbox.packages import NS, SOAP, custom_object, envelope, fields, manifest, text, xml, zipped
 
+WSDL = metadata_schema.compiled()
 PARTNER = "urn:partner.soap.sforce.com"
 
 
@@ -37,6 +39,9 @@ def metadata(org: Client, body: str, session: str | None = None) -> Any:
     root = etree.fromstring(answer.content)
     found = root.find(f"{{{SOAP}}}Body")[0]
     assert (answer.status_code == 200) == found.tag.endswith("Response"), answer.text
+    if answer.status_code == 200:
+        # what Salesforce's own WSDL says of the answer
+        assert WSDL.validate(found), WSDL.error_log
     return found
 
 
