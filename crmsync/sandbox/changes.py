@@ -10,20 +10,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from crmsync.sandbox.answers import ApiError
+from crmsync.sandbox.faults import check_change
 from crmsync.sandbox.org import Org
 from crmsync.sandbox.schema import SObject
 from crmsync.sandbox.users import MANAGER, acting_as, user_of
-
-_NEEDED = {"edit": ("object", "id", "fields"), "merge": ("object", "master", "losers"), "delete": ("object", "id"),
-           "undelete": ("object", "id"), "create": ("object", "fields")}  # fmt: skip
 
 
 def change_as_person(org: Org, kind: str, given: Any) -> list[str]:
     """The ids of the records that were changed, one per entry of the list. Errors: ApiError."""
     ids = []
     for entry in given if isinstance(given, list) else [given]:
-        if not isinstance(entry, Mapping) or any(name not in entry for name in _NEEDED[kind]):
-            raise ApiError(400, "INVALID_FAULT", f"{kind} needs {', '.join(_NEEDED[kind])}, not {entry!r:.80}")
+        check_change(kind, entry, kind)
         sobject = org.schema.find(str(entry["object"]))
         if sobject is None:
             raise ApiError(404, "NOT_FOUND", f"{kind}: the org has no object {entry['object']!r:.80}")

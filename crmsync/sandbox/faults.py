@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from decimal import Decimal
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from threading import Lock
@@ -18,10 +19,73 @@ from crmsync.sandbox.error_table import ERRORS, JOB_ERRORS, LOGIN_ERRORS
 INSIDE = frozenset({"hide_rows", "lock", "rows", "page_size", "job_fails"})
 """What a fault does while the call is worked on, whatever its `at` says."""
 CHANGES = ("edit", "merge", "delete", "undelete")
+_NEEDED = {"edit": ("object", "id", "fields"), "merge": ("object", "master", "losers"), "delete": ("object", "id"),
+           "undelete": ("object", "id"), "create": ("object", "fields")}  # fmt: skip
 _KEYS = frozenset({
     "error", "status", "code", "message", "fields", "body", "html", "delay_ms", "cut", "truncate", "expire_token",
     "gzip_garbage", "charset", "headers", "json", *CHANGES, *INSIDE,
 })  # fmt: skip
+
+
+def _number(least: float, most: float = 1e12) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, (int, float, Decimal)) and value is not True and least <= value <= most
+
+
+def _whole(least: int, most: int = 10**12) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+
+
+def _ids_or_share(value: Any) -> bool:
+    return _texts(value) or _number(0, 1)(value)
+
+
+def _hides(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return set(value) == {"field", "value"}
+    return _whole(0)(value) or (not isinstance(value, int) and _number(0, 1)(value))
+
+
+def _refuses(value: Any) -> bool:
+    known = {"ids", "share", "error", "message", "fields", "status", "code"}
+    return (
+        isinstance(value, Mapping) and not set(value) - known and _ids_or_share(value.get("ids", value.get("share", 1)))
+    )
+
+
+def _fails(value: Any) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, Mapping)
+        and not set(value) - {"error", "message", "after"}
+        and _whole(0)(value.get("after", 0))
+    )
+
+
+_SHAPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "delay_ms": (_number(0, 3_600_000), "a number of milliseconds"),
+    "truncate": (_whole(0), "a number of bytes"),
+    "status": (_whole(200, 599), "an HTTP status"),
+    "page_size": (_whole(1), "a number of rows from 1 on"),
+    "cut": (_flag, "true or false"),
+    "html": (_flag, "true or false"),
+    "expire_token": (_flag, "true or false"),
+    "gzip_garbage": (_flag, "true or false"),
+    "charset": (_flag, "true or false"),
+    "fields": (_texts, "a list of names"),
+    "headers": (lambda value: isinstance(value, Mapping), "an object of names and values"),
+    "json": (lambda value: isinstance(value, Mapping), "an object of keys and values"),
+    "lock": (_ids_or_share, "a list of ids or a share from 0 to 1"),
+    "hide_rows": (_hides, "a number of rows, a share from 0.0 to 1.0, or {field, value}"),
+    "rows": (_refuses, "an object such as {share: 0.1, error: UNABLE_TO_LOCK_ROW}"),
+    "job_fails": (_fails, "an error's name, or {error, after, message}"),
+}
 _FAULT_KEYS = frozenset({"method", "path", "nth", "do", "at"})
 
 
@@ -90,12 +154,27 @@ def _read(entry: Any, place: int) -> Fault:
     if not isinstance(do, Mapping) or not do:
         raise _wrong(where, "`do` says what happens, such as {error: UNABLE_TO_LOCK_ROW}")
     _only(do, _KEYS, f"{where}.do")
+    for key, value in do.items():
+        if key in _SHAPES and not _SHAPES[key][0](value):
+            raise _wrong(f"{where}.do.{key}", f"{value!r:.60} is not {_SHAPES[key][1]}")
+    for kind in CHANGES:
+        given = do.get(kind, [])
+        for change in given if isinstance(given, list) else [given]:
+            check_change(kind, change, f"{where}.do.{kind}")
     _check_errors(do, f"{where}.do")
     at = entry.get("at", "before")
     if at not in ("before", "after"):
         raise _wrong(f"{where}.at", f"{at!r} is not before or after")
     method, path = str(entry.get("method", "*")).upper(), str(entry.get("path", "*"))
     return Fault(method, path, _numbers(entry.get("nth", "every"), where), dict(do), at == "after", dict(entry))
+
+
+def check_change(kind: str, entry: Any, where: str) -> None:
+    """Errors: ApiError INVALID_FAULT unless the entry says what a change of that kind needs."""
+    needed = _NEEDED[kind]
+    shaped = isinstance(entry, Mapping) and not set(needed) - set(entry) and not set(entry) - {*needed, "as"}
+    if not shaped or not isinstance(entry.get("fields", {}), Mapping) or not _texts(entry.get("losers", [])):
+        raise _wrong(where, f"{entry!r:.80} is not {{{', '.join(needed)}}}, with `as` for another user")
 
 
 def _numbers(nth: Any, where: str) -> frozenset[int] | None:
@@ -110,8 +189,6 @@ def _numbers(nth: Any, where: str) -> frozenset[int] | None:
 def _check_errors(do: Mapping[str, Any], where: str) -> None:
     known = [*ERRORS, *LOGIN_ERRORS]
     rows = do.get("rows") or {}
-    if not isinstance(rows, Mapping):
-        raise _wrong(f"{where}.rows", "must be an object such as {share: 0.1, error: UNABLE_TO_LOCK_ROW}")
     for name in (do.get("error"), rows.get("error")):
         if name is not None and name not in known:
             raise _wrong(f"{where}.error", f"{name!r} is no known error{_nearest(str(name), known)}")

@@ -71,6 +71,17 @@ def test_only_the_named_calls_are_hit(org: Client) -> None:
         ({"do": {"status": 500}, "at": "later"}, "faults[0].at: 'later' is not before or after"),
         ({"do": {"status": 500}, "nth": 0}, "faults[0].nth: 0 is not a number from 1 on, a list of them, or every"),
         ({"path": "*"}, "faults[0]: `do` says what happens"),
+        ({"do": {"delay_ms": "soon"}}, "faults[0].do.delay_ms: 'soon' is not a number of milliseconds"),
+        ({"do": {"status": 99}}, "faults[0].do.status: 99 is not an HTTP status"),
+        ({"do": {"lock": 2}}, "faults[0].do.lock: 2 is not a list of ids or a share from 0 to 1"),
+        (
+            {"do": {"hide_rows": {"field": "Name"}}},
+            "is not a number of rows, a share from 0.0 to 1.0, or {field, value}",
+        ),
+        ({"do": {"rows": {"shares": 1}}}, "is not an object such as {share: 0.1, error: UNABLE_TO_LOCK_ROW}"),
+        ({"do": {"page_size": 0}}, "faults[0].do.page_size: 0 is not a number of rows from 1 on"),
+        ({"do": {"cut": 1}}, "faults[0].do.cut: 1 is not true or false"),
+        ({"do": {"edit": {"object": "Account"}}}, "is not {object, id, fields}, with `as` for another user"),
         ({"do": {"job_fails": "No"}}, "faults[0].do.job_fails: 'No' is not one of"),
     ],
 )
