@@ -21,7 +21,7 @@ INSIDE = frozenset({"hide_rows", "lock", "rows", "page_size", "job_fails"})
 CHANGES = ("edit", "merge", "delete", "undelete")
 _NEEDED = {"edit": ("object", "id", "fields"), "merge": ("object", "master", "losers"), "delete": ("object", "id"),
            "undelete": ("object", "id"), "create": ("object", "fields")}  # fmt: skip
-_KEYS = frozenset({
+KEYS = frozenset({
     "error", "status", "code", "message", "fields", "body", "html", "delay_ms", "cut", "truncate", "expire_token",
     "gzip_garbage", "charset", "headers", "json", *CHANGES, *INSIDE,
 })  # fmt: skip
@@ -153,7 +153,7 @@ def _read(entry: Any, place: int) -> Fault:
     do = entry.get("do")
     if not isinstance(do, Mapping) or not do:
         raise _wrong(where, "`do` says what happens, such as {error: UNABLE_TO_LOCK_ROW}")
-    _only(do, _KEYS, f"{where}.do")
+    _only(do, KEYS, f"{where}.do")
     for key, value in do.items():
         if key in _SHAPES and not _SHAPES[key][0](value):
             raise _wrong(f"{where}.do.{key}", f"{value!r:.60} is not {_SHAPES[key][1]}")

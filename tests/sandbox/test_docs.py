@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crmsync.sandbox.error_table import ERRORS, JOB_ERRORS, LOGIN_ERRORS
-from crmsync.sandbox.faults import _KEYS, Faults
+from crmsync.sandbox.faults import KEYS, Faults
 from crmsync.sandbox.formula_functions import FUNCTIONS
 from crmsync.sandbox.furnishing import open_org
 from crmsync.sandbox.org import Options
@@ -28,7 +28,7 @@ def test_every_example_of_a_fault_is_taken(example: str) -> None:
 
 def test_every_kind_of_fault_has_an_example_and_every_error_its_name() -> None:
     used = {key for example in FAULTS for fault in json.loads(example) for key in fault["do"]}
-    assert used == set(_KEYS)
+    assert used == set(KEYS)
     for name in (*ERRORS, *LOGIN_ERRORS, *JOB_ERRORS):
         assert re.search(rf"\b{name}\b", PAGE), name
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -72,11 +71,10 @@ def deploy(client: Client, files: dict[str, str]) -> dict[str, Any]:
     }
     made = client.call("POST", "/metadata/deployRequest", files=parts)
     assert made.status_code == 201, made.text
-    for _ in range(100):
+    for _ in range(3_000):
         answer = client.get(f"/metadata/deployRequest/{made.json()['id']}?includeDetails=true").json()["deployResult"]
         if answer["done"]:
             return dict(answer)
-        time.sleep(0.05)
     raise AssertionError("the deploy does not end")
 
 
