@@ -33,6 +33,7 @@ VIEWS: dict[str, tuple[str, list[tuple[str, str, str]], str, list[str]]] = {
     "This_Month": ("", [("Joined__c", "equals", "THIS_MONTH")], "", ["Alpha"]),
     "Lately": ("", [("Joined__c", "greaterOrEqual", "LAST_N_DAYS:30")], "", ["Alpha", "Beta"]),
     "Early": ("", [("Joined__c", "lessThan", "6/16/2026")], "", ["Beta", "Gamma"]),
+    "Within": ("", [("Joined__c", "within", "LAST_MONTH")], "", ["Beta"]),
     "Flagged": ("", [("Flag__c", "equals", "1")], "", ["Alpha", "Gamma"]),
     "City": ("", [("ACCOUNT.ADDRESS1_CITY", "equals", '"Paris, TX"')], "", ["Beta"]),
     "Percent": ("", [("ACCOUNT.NAME", "contains", "_50%")], "", ["Delta_50%"]),
@@ -171,3 +172,5 @@ def test_a_view_shows_no_column_that_the_user_may_not_see(org: Client) -> None:
     answer = org.get("/sobjects/Account/listviews/With_Late/results", headers=as_manager).json()
     assert "Late__c" not in [column["fieldNameOrPath"] for column in answer["columns"]]
     assert answer["size"] == 4
+    mine = "/sobjects/Account/listviews/My_Own/results"
+    assert (org.get(mine).json()["size"], org.get(mine, headers=as_manager).json()["size"]) == (4, 0)
