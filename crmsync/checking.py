@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crmsync.belt import FIELD_MAP, Files, program_of, programs_of, read_files
+from crmsync.belt import FIELD_MAP, FILES_MAP, Files, program_of, programs_of, read_files
 from crmsync.configuration import Configuration, config_folder, load_configuration
+from crmsync.connectors.files import read_files_mapping
 from crmsync.connectors.mapping import SalesforceMapping, read_mapping
 from crmsync.connectors.salesforce.checks.findings import Finding, Severity, cannot, look, told
 from crmsync.deploying import dictionary_for
@@ -52,6 +53,7 @@ class Checked:
     """What a check found. `identity`: None where the org was not reached; `calls`: what the check itself cost."""
 
     folder: Path
+    asked: Path | None = None  # what `--config` named
     findings: list[Finding] = field(default_factory=list)
     identity: Identity | None = None
     objects: list[Seen] = field(default_factory=list)
@@ -83,7 +85,7 @@ class _Read:
 
 def check(config: Path | None) -> Checked:
     """Everything that can be told before a run. Errors: Retriable, Deferred, DataError of the org's own."""
-    checked = Checked(config or Path())
+    checked = Checked(config or Path(), config)
     try:
         settings = load_settings(config)
         configure_logs(settings.log_level, settings.secrets())
@@ -94,6 +96,7 @@ def check(config: Path | None) -> Checked:
         return checked
     checked.add(_exposed(settings))
     read = _read(checked, settings, configuration)
+    checked.add(_files(configuration))
     if read.configuration.org == "files":
         checked.add([told("org", "`org: files` has no Salesforce org to look at")])
         return checked
@@ -113,6 +116,24 @@ def _wrong(about: str, error: ConfigError) -> Finding:
 def _exposed(settings: Settings) -> Iterator[Finding]:
     for variable, path in exposed_files(settings):
         yield look(variable, f"{path} may be read by others on this machine", f"chmod 600 {path}")
+
+
+def _files(configuration: Configuration) -> Iterator[Finding]:
+    """Tables from files whose file is not there. An export may come later, so it is no fault of the configuration."""
+    path = configuration.folder / FILES_MAP
+    try:
+        mapping = read_files_mapping(path)
+    except ConfigError as error:
+        yield _wrong("files map", error)
+        return
+    for name, source in configuration.tables.items():
+        folder = source.folder or configuration.files_folder
+        if source.connector != "files" or folder is None:
+            continue
+        names = [mapping.of(name).file] if mapping.of(name).file else [f"{name}.csv", f"{name}.parquet"]
+        if not any((folder / str(one)).exists() for one in names):
+            what = f"{' or '.join(map(str, names))} is not in {folder}; the table is empty"
+            yield look(f"table {name}", what, "put the file there", str(configuration.file), source.line)
 
 
 def _read(checked: Checked, settings: Settings, configuration: Configuration) -> _Read:

@@ -5,7 +5,7 @@ from crmsync.reports.deploys import deploy_report, removal_report
 from crmsync.reports.partners import assess_report, explain_report, explained_run_report
 from crmsync.reports.past import approval_report, status_report
 from crmsync.reports.runs import apply_report, plan_report, run_report
-from crmsync.reports.setup import check_report, discovery_report
+from crmsync.reports.setup import check_report, discovery_report, set_up_report
 from crmsync.reports.studies import cases_report, guide_report, init_report, lint_report, templates_report
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "plan_report",
     "removal_report",
     "run_report",
+    "set_up_report",
     "status_report",
     "templates_report",
 ]

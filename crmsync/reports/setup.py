@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from crmsync.connectors.salesforce.checks.findings import Finding
     from crmsync.connectors.salesforce.discover.choosing import Line
     from crmsync.discovering import Discovery
+    from crmsync.setting_up import SetUp
 
 MARKED_SHOWN = 20
 
@@ -141,8 +142,8 @@ def _finding(one: Finding) -> Iterator[str]:
 def _verdict(found: Checked) -> str:
     count = sum(one.severity.value == "cannot" for one in found.findings)
     if count:
-        return f"{count} findings stop a run; mend them, then {command('check')}"
-    return f"a run can succeed; next: {command('plan', '--shadow')}"
+        return f"{count} findings stop a run; mend them, then {command('check', config=found.asked)}"
+    return f"a run can succeed; next: {command('plan', '--shadow', config=found.asked)}"
 
 
 def _check_json(found: Checked) -> dict[str, Any]:
@@ -165,3 +166,43 @@ def _check_json(found: Checked) -> dict[str, Any]:
         "findings": [vars(each) | {"severity": each.severity.value} for each in found.findings],
         "calls": found.calls,
     }  # fmt: skip
+
+
+# --- init
+
+
+def set_up_report(done: SetUp, as_json: bool) -> str:
+    """What was written and what comes next."""
+    if as_json:
+        return json_text(
+            {
+                "written": [str(path) for path in done.written],
+                "org": done.answers.org,
+                "template": done.answers.template,
+                "discovered": done.discovery is not None,
+                "unanswered": done.unanswered,
+                "open": len(done.discovery.marked) if done.discovery else None,
+                "exposed": [str(path) for _, path in done.exposed],
+            }
+        )
+    return "\n".join(safe_text(line) for line in _set_up(done))
+
+
+def _set_up(done: SetUp) -> Iterator[str]:
+    yield from (f"written: {path}" for path in done.written)
+    if done.discovery is not None:
+        count = len(done.discovery.marked)
+        yield f"org {done.discovery.org} was read: {count} lines of its field map are marked `# ?`; look at them"
+    if done.unanswered:
+        yield done.unanswered
+    yield from (f"{variable}: {path} may be read by others: chmod 600 {path}" for variable, path in done.exposed)
+    yield ""
+    yield f"next: {_after(done)}"
+
+
+def _after(done: SetUp) -> str:
+    if done.answers.org == "files":
+        return f"put one CSV per table into {done.folder / 'data'}, then {command('plan', config=done.folder)}"
+    if done.answers.org == "salesforce" and done.discovery is None:
+        return command("discover", "--to", str(done.folder), config=done.folder)
+    return command("check", config=done.folder)
