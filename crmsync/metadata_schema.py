@@ -157,7 +157,10 @@ def parsed(xml: bytes | str) -> etree._Element:
 
 
 def read(kind: str, element: etree._Element) -> dict[str, Any]:
-    """The values of an element of this type: yes/no, whole numbers and texts; what may repeat is always a list."""
+    """The values of an element of this type: yes/no, numbers and texts; what may repeat is always a list.
+
+    What the type does not have is left out, and a value of another type is given as its text.
+    """
     known = {part.name: part for part in parts(kind)}
     values: dict[str, Any] = {}
     for child in element:
@@ -180,7 +183,10 @@ def _value(part: Part, element: etree._Element) -> Any:
     plain = _PLAIN.get(kind)
     if plain is bool:
         return text.strip().lower() in ("true", "1")  # simple-salesforce writes True
-    return plain(text.strip()) if plain is not None and text.strip() else text
+    try:
+        return plain(text.strip()) if plain is not None and text.strip() else text
+    except ValueError:
+        return text  # `problems` says what is wrong with it
 
 
 def _own_type(part: Part, element: etree._Element) -> str:
