@@ -24,6 +24,11 @@ class ApiError(Exception):
         self.code = code
         self.message = message
         self.fields = tuple(fields) if fields is not None else None
+        self.more: tuple[ApiError, ...] = ()  # refusals beside this one, as several rules give them
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The error list of a REST answer."""
+        return [error.as_json() for error in (self, *self.more)]
 
     def as_json(self) -> dict[str, Any]:
         """The entry of the error list of a REST answer."""

@@ -176,7 +176,7 @@ def _written(
                     results.append(write(rows, record))
                 except ApiError as error:
                     failed = True
-                    results.append({"success": False, "errors": [_status(error)]})
+                    results.append({"success": False, "errors": [_status(each) for each in (error, *error.more)]})
             if failed and whole:
                 raise _RollBackError
     except _RollBackError:
@@ -263,7 +263,7 @@ def _sub_call(org: Org, request: Mapping[str, Any], results: Mapping[str, Any], 
         headers = {str(k).lower(): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
         return dispatch(org, method, parts.path, query, headers, data)
     except ApiError as error:
-        return Answer([error.as_json()], error.status)
+        return Answer(error.listed(), error.status)
 
 
 def _filled(value: Any, results: Mapping[str, Any]) -> Any:

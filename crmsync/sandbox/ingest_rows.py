@@ -273,7 +273,8 @@ def sf_error(error: ApiError) -> str:
     if code == "NOT_FOUND":
         code, message = "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id"
     fields = ", ".join(error.fields or ())
-    return f"{code}:{message}:{fields + ' ' if fields else ''}--"
+    rest = [sf_error(each) for each in error.more]
+    return ";".join([f"{code}:{message}:{fields + ' ' if fields else ''}--", *rest])
 
 
 def _write_results(org: Org, job: IngestJob, outcome: _Outcome) -> None:

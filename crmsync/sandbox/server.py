@@ -87,7 +87,7 @@ class OrgApp:
             with self.org.allowance.call() if counted else contextlib.nullcontext():
                 answer = await self._through(door, parts, request, path, side)
         except ApiError as error:
-            answer = Answer([error.as_json()], error.status)
+            answer = Answer(error.listed(), error.status)
         except ClientDisconnect:
             raise
         except Exception:
@@ -109,7 +109,7 @@ class OrgApp:
                 with twisting(hit):
                     answer = await self._handled(door, call, request, side)
             except ApiError as error:
-                answer = Answer([error.as_json()], error.status)
+                answer = Answer(error.listed(), error.status)
         else:
             self.org.effects.record_call(f"{call.method} {door.path}", door.writes(call))
             await _body(request)

@@ -48,7 +48,7 @@ def guarded(rows: Rows, sobject: SObject) -> Iterator[None]:
 
 
 class Rulebook:
-    """The validation rules of one object, as one statement: the name of the first rule that a record breaks."""
+    """The validation rules of one object, as one statement: which of them a record breaks."""
 
     def __init__(self, org: Org, sobject: SObject) -> None:
         self.rules = [rule for rule in sobject.rules if rule.active]
@@ -57,8 +57,8 @@ class Rulebook:
         made = Calculation(org.schema, org.clock.today().isoformat(), org.clock.now(), priors=asked)
         conditions = [made.condition(rule.condition, sobject, "t0") for rule in self.rules]
         self.asked = list(asked)
-        cases = " ".join(f"WHEN coalesce({sql}, 0) THEN {place}" for place, sql in enumerate(conditions))
-        self.statement = f'SELECT CASE {cases} END FROM "{self.name}" t0 WHERE t0."Id" = :id' if cases else ""
+        broken = ", ".join(f"coalesce({sql}, 0)" for sql in conditions)
+        self.statement = f'SELECT {broken} FROM "{self.name}" t0 WHERE t0."Id" = :id' if broken else ""
 
     def priors(self, connection: sqlite3.Connection, record_id: str) -> Priors:
         """What the rules ask about a record before it is changed."""
@@ -74,14 +74,18 @@ class Rulebook:
         return {"is_new": 1} | {f"old_{name}": None for name in self.asked}
 
     def check(self, connection: sqlite3.Connection, record_id: str, priors: Priors) -> None:
-        """Errors: ApiError FIELD_CUSTOM_VALIDATION_EXCEPTION with the rule's own text."""
+        """Errors: ApiError FIELD_CUSTOM_VALIDATION_EXCEPTION with the text of each rule that is broken."""
         if not self.statement:
             return
-        (place,) = connection.execute(self.statement, priors | {"id": record_id}).fetchone()
-        if place is not None:
-            rule = self.rules[place]
-            fields = [rule.field] if rule.field else []
-            raise ApiError(400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message, fields)
+        broken = connection.execute(self.statement, priors | {"id": record_id}).fetchone()
+        errors = [
+            ApiError(400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message, [rule.field] if rule.field else [])
+            for rule, holds in zip(self.rules, broken, strict=True)
+            if holds
+        ]
+        if errors:
+            errors[0].more = tuple(errors[1:])
+            raise errors[0]
 
 
 def check_duplicates(rows: Rows, sobject: SObject, record_id: str, new: bool, changed: Mapping[str, Any]) -> None:

@@ -166,6 +166,18 @@ def test_a_rule_may_ask_what_a_field_was(org: Client) -> None:
     assert org.effects()["records"]["Account"][made] == 4
 
 
+def test_every_broken_rule_speaks(org: Client) -> None:
+    made = org.create("Account", Name="X", Score__c=100, Site="s", Tier__c="Gold")
+    answer = org.call("PATCH", f"/sobjects/Account/{made}", json={"Score__c": 1, "Site": None})
+    texts = ['A gold partner needs a site, "please".', "The score may not fall by more than 10."]
+    assert [error["message"] for error in answer.json()] == texts
+    record = {"attributes": {"type": "Account"}, "id": made, "Score__c": 1, "Site": None}
+    (entry,) = org.call("PATCH", "/composite/sobjects", json={"records": [record]}).json()
+    assert [error["message"] for error in entry["errors"]] == texts
+    _, rows = org.ingest(f"Id,Score__c,Site\n{made},1,#N/A\n", object="Account", operation="update")
+    assert rows["failedResults"][0]["sf__Error"].count("FIELD_CUSTOM_VALIDATION_EXCEPTION:") == 2
+
+
 def test_rules_can_be_switched_off(org: Client) -> None:
     assert org.call("PUT", "//__sandbox/rules", json={"validation": False}).json() == {
         "validation": False, "duplicates": True,
