@@ -24,6 +24,7 @@ from crmsync.sandbox import (
     side_doors,
     soap_partner,
     tooling,
+    trees,
 )
 from crmsync.sandbox.answers import Answer, ApiError, Call, not_found
 from crmsync.sandbox.org import Org
@@ -145,6 +146,7 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("POST", f"{_DATA}/composite", _composite, _composite_writes),
     ("POST", f"{_DATA}/composite/graph", _graph, _composite_writes),
     ("POST", f"{_DATA}/composite/batch", _batch, _composite_writes),
+    ("POST", f"{_DATA}/composite/tree/{{object}}", trees.create, True),
     ("POST", f"{_DATA}/composite/sobjects", composite.create_many, True),
     ("PATCH", f"{_DATA}/composite/sobjects", composite.update_many, True),
     ("DELETE", f"{_DATA}/composite/sobjects", composite.delete_many, True),

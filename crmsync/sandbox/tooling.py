@@ -159,7 +159,10 @@ def create(org: Org, call: Call) -> Answer:
 
 def _save(org: Org, kind: str, name: str, metadata: Mapping[str, Any]) -> None:
     own = name if kind == "CustomObject" else name.partition(".")[2]
-    values = _checked(kind, {"fullName": own, **_stripped(metadata)})
+    try:
+        values = _checked(kind, {"fullName": own, **_stripped(metadata)})
+    except RecursionError:
+        raise ApiError(400, "JSON_PARSER_ERROR", "Metadata is nested too deeply") from None
     trial = try_components(org, [Component(kind, name, "", 0, values)])
     if trial.errors:
         raise ApiError(400, "FIELD_INTEGRITY_EXCEPTION", faults_text(trial.errors), [])
