@@ -16,6 +16,7 @@ from crmsync.connectors.salesforce.metadata.components import (
     OBJECT,
     ORDER,
     PERMISSION_SET,
+    RECORD_TYPE,
     TAG,
     Component,
     xml_of,
@@ -72,7 +73,7 @@ def test_every_file_of_a_deploy_fits_the_schema_of_the_metadata_api(empty: World
 
 def test_every_component_fits_the_schema_as_a_file_of_its_own(empty: World) -> None:
     plan = empty.plan()
-    assert {one.kind for one in plan.components} == set(ORDER)
+    assert {one.kind for one in plan.components} == set(ORDER) - {RECORD_TYPE}
     assert [
         (one.name, problems(one.kind, xml_of(one))) for one in plan.components if problems(one.kind, xml_of(one))
     ] == []
@@ -428,6 +429,49 @@ def test_an_inactive_value_and_an_edited_help_text_are_drift_that_stays(empty: W
         "field Account.Stufe__c: its help text was edited: `Ask Anna`",
         "field Account.Stufe__c: value `Gold` is inactive; activate it in Setup, or rename it in the program",
     ]
+
+
+def record_type(*values: str, active: bool = True, picklist: str = "Stufe__c") -> Component:
+    listed = [{"fullName": value, "default": False} for value in values]
+    entries = [{"picklist": picklist, "values": listed}] if listed else []
+    named = {"fullName": "Partner", "active": active, "label": "Partner", "businessProcess": "Sales"}
+    return Component(RECORD_TYPE, "Account.Partner", {**named, "picklistValues": entries})
+
+
+def test_a_record_type_gets_the_values_that_its_records_will_hold(empty: World, full: Present) -> None:
+    plan = empty.plan(Present([*full, record_type("Gold", "Legend")]))
+    (step,) = plan.steps
+    assert step.component.kind == RECORD_TYPE
+    assert step.what[0].startswith("Stufe_Berechnet__c: Gold, Silver")
+    assert "Stufe__c: Silver, Basic, Service Master" in step.what
+    assert "Segmente__c: Reseller, Service & Support" in step.what
+    entries = {one["picklist"]: [value["fullName"] for value in one["values"]]
+               for one in step.component.body["picklistValues"]}  # fmt: skip
+    assert entries["Stufe__c"] == ["Gold", "Legend", "Silver", "Basic", "Service Master"]
+    assert entries["Segmente__c"] == ["Reseller", "Service %26 Support"]
+    assert step.component.body["businessProcess"] == "Sales"
+    assert list(schema_problems(files_of(plan.components, "67.0"))) == []
+    assert empty.plan(deployed(plan, Present([*full, record_type("Gold")]))).steps == ()
+
+
+def test_a_record_type_without_the_picklist_gets_all_of_its_active_values(empty: World, full: Present) -> None:
+    field = full.find(FIELD, "Account.Stufe__c")
+    assert field is not None
+    values = [*field.body["valueSet"]["valueSetDefinition"]["value"], {"fullName": "Legend", "default": False}]
+    changed = {"restricted": True, "valueSetDefinition": {"sorted": False, "value": values}}
+    present = with_field(full, "Account.Stufe__c", valueSet=changed)
+    (step,) = empty.plan(Present([*present, record_type()])).steps
+    assert "Stufe__c: Gold, Silver, Basic, Service Master, Legend" in step.what
+
+
+def test_a_record_type_that_is_not_in_use_is_left(empty: World, full: Present) -> None:
+    assert empty.plan(Present([*full, record_type("Gold", active=False)])).steps == ()
+
+
+def test_a_record_type_is_never_removed(full: Present) -> None:
+    present = Present([*full, record_type("Gold")])
+    assert "Account.Partner" not in {one.name for one in plan_removal(present, (), every=True).components}
+    assert plan_removal(present, ("Account.Partner",), every=False).not_ours[0].kind == RECORD_TYPE
 
 
 def test_a_global_value_set_is_never_changed(empty: World, full: Present) -> None:

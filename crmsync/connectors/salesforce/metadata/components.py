@@ -18,16 +18,19 @@ PREFIX = "Crmsync_"
 FOLDER = f"{PREFIX}Partner_Program"
 
 FIELD, OBJECT, LIST_VIEW, PERMISSION_SET = "CustomField", "CustomObject", "ListView", "PermissionSet"
+RECORD_TYPE = "RecordType"
 REPORT_TYPE, REPORT, REPORT_FOLDER = "ReportType", "Report", "ReportFolder"
 DASHBOARD, DASHBOARD_FOLDER = "Dashboard", "DashboardFolder"
 
 ORDER = (
-    OBJECT, FIELD, LIST_VIEW, PERMISSION_SET, REPORT_TYPE, REPORT_FOLDER, REPORT, DASHBOARD_FOLDER, DASHBOARD,
+    OBJECT, FIELD, RECORD_TYPE, LIST_VIEW, PERMISSION_SET, REPORT_TYPE, REPORT_FOLDER, REPORT, DASHBOARD_FOLDER,
+    DASHBOARD,
 )  # fmt: skip
 """The order in which components are made; they are removed the other way round."""
 
 WORDS: Mapping[str, str] = {
-    OBJECT: "object", FIELD: "field", LIST_VIEW: "list view", PERMISSION_SET: "permission set",
+    OBJECT: "object", FIELD: "field", RECORD_TYPE: "record type", LIST_VIEW: "list view",
+    PERMISSION_SET: "permission set",
     REPORT_TYPE: "report type", REPORT_FOLDER: "report folder", REPORT: "report",
     DASHBOARD_FOLDER: "dashboard folder", DASHBOARD: "dashboard",
 }  # fmt: skip

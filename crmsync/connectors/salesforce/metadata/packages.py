@@ -10,8 +10,6 @@ from typing import Any
 from crmsync.connectors.salesforce.metadata.components import (
     DASHBOARD,
     DASHBOARD_FOLDER,
-    FIELD,
-    LIST_VIEW,
     OBJECT,
     ORDER,
     PERMISSION_SET,
@@ -21,6 +19,7 @@ from crmsync.connectors.salesforce.metadata.components import (
     Component,
     xml_of,
 )
+from crmsync.connectors.salesforce.metadata.retrieved import PARTS
 from crmsync.metadata_schema import problems, write
 
 MANIFEST, DESTRUCTIVE = "package.xml", "destructiveChanges.xml"
@@ -50,9 +49,7 @@ def files_of(components: Sequence[Component], version: str) -> dict[str, bytes]:
 
 
 def _object_of(component: Component) -> str:
-    return (
-        component.name if component.kind == OBJECT else component.parent if component.kind in (FIELD, LIST_VIEW) else ""
-    )
+    return component.name if component.kind == OBJECT else component.parent if component.kind in PARTS else ""
 
 
 def _object(name: str, components: Iterable[Component]) -> dict[str, Any]:
@@ -61,10 +58,7 @@ def _object(name: str, components: Iterable[Component]) -> dict[str, Any]:
     for one in mine:
         body |= one.body if one.kind == OBJECT else {}
     body.pop("fullName", None)  # the file's own name says it
-    return body | {
-        "fields": [one.body for one in mine if one.kind == FIELD],
-        "listViews": [one.body for one in mine if one.kind == LIST_VIEW],
-    }
+    return body | {element: [one.body for one in mine if one.kind == part] for part, element in PARTS.items()}
 
 
 def manifest(components: Iterable[Component], version: str, *, backwards: bool = False) -> bytes:

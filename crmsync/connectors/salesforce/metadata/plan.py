@@ -15,18 +15,20 @@ from crmsync.connectors.mapping import SalesforceMapping, WriteMap
 from crmsync.connectors.salesforce.metadata.catalog import Catalog, Entry, Missing
 from crmsync.connectors.salesforce.metadata.components import (
     FIELD,
-    LIST_VIEW,
     OBJECT,
     ORDER,
     PERMISSION_SET,
+    RECORD_TYPE,
+    Body,
     Component,
     is_ours,
 )
 from crmsync.connectors.salesforce.metadata.fields import FieldNeed, compare_field, field_body
 from crmsync.connectors.salesforce.metadata.needs import Needs, ObjectNeed, object_component
 from crmsync.connectors.salesforce.metadata.permissions import compare_rights, permission_sets
+from crmsync.connectors.salesforce.metadata.record_types import Offered, offered, widened_record_type
 from crmsync.connectors.salesforce.metadata.reports import report_components
-from crmsync.connectors.salesforce.metadata.retrieved import Present
+from crmsync.connectors.salesforce.metadata.retrieved import PARTS, Present
 from crmsync.connectors.salesforce.metadata.views import list_views, same_view, views_left_out
 
 
@@ -102,6 +104,8 @@ def plan_deploy(mapping: SalesforceMapping, needs: Needs, present: Present, cata
         draft.object(one)
     for need in needs.fields:
         draft.field(need)
+    for name in dict.fromkeys(need.object for need in needs.fields):
+        draft.record_types(name)
     read = list(catalog.read_by(mapping))
     for place, found in read:
         if isinstance(found, Missing):
@@ -149,6 +153,7 @@ class _Draft:
         self.steps: list[Step] = []
         self.findings: list[Finding] = []
         self.kept: list[Component] = []
+        self._offered: dict[str, list[Offered]] = {}
 
     def found(self, weight: Weight, about: str, text: str, line: int | None = None) -> None:
         self.findings.append(Finding(weight, about, text, line))
@@ -170,6 +175,7 @@ class _Draft:
         held = self._present.find(FIELD, need.full_name)
         if held is None:
             self.steps.append(Step(Action.ADD, component))
+            self._offer(need, component.body)
             return
         compared = compare_field(need, held.body, is_ours(FIELD, held.name, held.body))
         for weight, texts in (
@@ -179,10 +185,23 @@ class _Draft:
         ):
             for text in texts:
                 self.found(weight, held.said, text, need.line)
+        self._offer(need, compared.widened or held.body)
         if compared.widened is None:
             self.kept.append(held)
         else:
             self.steps.append(Step(Action.WIDEN, Component(FIELD, held.name, compared.widened), compared.added))
+
+    def _offer(self, need: FieldNeed, body: Body) -> None:
+        found = offered(need.name, [choice.value for choice in need.said.choices], body) if need.written else None
+        if found is not None:
+            self._offered.setdefault(need.object.lower(), []).append(found)
+
+    def record_types(self, name: str) -> None:
+        """Add the written values to the record types of an object."""
+        for held in self._present.of(RECORD_TYPE, name):
+            widened = widened_record_type(held.body, self._offered.get(name.lower(), ()))
+            if widened is not None:
+                self.steps.append(Step(Action.WIDEN, Component(RECORD_TYPE, held.name, widened[0]), widened[1]))
 
     def permissions(self, component: Component) -> None:
         held = self._present.find(PERMISSION_SET, component.name)
@@ -264,8 +283,7 @@ def _may_be_named(component: Component) -> bool:
 
 def _without_parts(components: Sequence[Component]) -> list[Component]:
     objects = {one.name.lower() for one in components if one.kind == OBJECT}
-    parts = (FIELD, LIST_VIEW)
-    return [one for one in components if not (one.kind in parts and one.parent.lower() in objects)]
+    return [one for one in components if not (one.kind in PARTS and one.parent.lower() in objects)]
 
 
 def _sorted(components: Sequence[Component]) -> list[Component]:

@@ -13,6 +13,7 @@ from crmsync.connectors.salesforce.metadata.components import (
     LIST_VIEW,
     OBJECT,
     PERMISSION_SET,
+    RECORD_TYPE,
     REPORT,
     REPORT_FOLDER,
     REPORT_TYPE,
@@ -31,6 +32,8 @@ _SUFFIXES: Mapping[str, str] = {
     ".report": REPORT,
     ".dashboard": DASHBOARD,
 }
+PARTS: Mapping[str, str] = {FIELD: "fields", RECORD_TYPE: "recordTypes", LIST_VIEW: "listViews"}
+"""What stands in the file of its object, and in which element."""
 _FOLDERS: Mapping[str, str] = {"reports": REPORT_FOLDER, "dashboards": DASHBOARD_FOLDER}
 
 
@@ -76,10 +79,10 @@ def _of_file(path: str, content: bytes) -> Iterator[Component]:
         body = read(kind, parsed(content))
     except MetadataFileError as error:
         raise DataError(f"retrieved metadata: {path}: {error}") from None
-    fields, views = body.pop("fields", []), body.pop("listViews", [])
+    parts = {part: body.pop(element, []) for part, element in PARTS.items()} if kind == OBJECT else {}
     yield Component(kind, name, body)
-    yield from (Component(FIELD, f"{name}.{field.get('fullName')}", field) for field in fields)
-    yield from (Component(LIST_VIEW, f"{name}.{view.get('fullName')}", view) for view in views)
+    for part, ones in parts.items():
+        yield from (Component(part, f"{name}.{one.get('fullName')}", one) for one in ones)
 
 
 def _kind_and_name(path: str) -> tuple[str, str]:

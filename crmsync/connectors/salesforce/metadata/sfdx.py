@@ -13,6 +13,7 @@ from crmsync.connectors.salesforce.metadata.components import (
     LIST_VIEW,
     OBJECT,
     PERMISSION_SET,
+    RECORD_TYPE,
     REPORT,
     REPORT_FOLDER,
     REPORT_TYPE,
@@ -39,6 +40,7 @@ _PLACES: Mapping[str, str] = {
     DASHBOARD: "dashboards/{name}.dashboard-meta.xml",
     OBJECT: "objects/{name}/{name}.object-meta.xml",
     FIELD: "objects/{parent}/fields/{own}.field-meta.xml",
+    RECORD_TYPE: "objects/{parent}/recordTypes/{own}.recordType-meta.xml",
     LIST_VIEW: "objects/{parent}/listViews/{own}.listView-meta.xml",
 }
 
