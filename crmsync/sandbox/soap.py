@@ -81,12 +81,16 @@ def read_call(call: Call) -> SoapCall:
 
 
 def check_session(org: Org, found: SoapCall) -> str:
-    """The user of the session, as whom the rest of the call acts. Errors: SoapFaultError."""
+    """The user of the session, as whom the rest of the call acts. The call counts as one.
+
+    Errors: SoapFaultError; ApiError when the day's allowance is used up.
+    """
     user_id = org.tokens.get(found.session)
     if user_id is None:
         raise SoapFaultError("INVALID_SESSION_ID", "Invalid Session ID found in SessionHeader: Illegal Session. "
                              "Session not found, missing session hash")  # fmt: skip
     act_as(user_id)
+    org.allowance.take_request()
     return user_id
 
 

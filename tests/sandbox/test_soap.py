@@ -160,6 +160,21 @@ def test_an_unknown_operation_and_a_user_without_the_right_are_faults(org: Clien
     assert metadata(org, "<describeMetadata/>", session).findtext("faultcode") == "sf:INSUFFICIENT_ACCESS"
 
 
+def test_soap_calls_count_and_end_with_the_allowance(org: Client) -> None:
+    def used() -> int:
+        return int(org.get("/limits").headers["Sforce-Limit-Info"].removeprefix("api-usage=").split("/")[0])
+
+    before = used()
+    metadata(org, "<describeMetadata/>")
+    assert used() == before + 2
+    limits = {"DailyApiRequests": {"Max": 115_000, "Used": 115_000}}
+    try:
+        assert org.call("PUT", "//__sandbox/limits", json=limits).status_code == 200
+        assert metadata(org, "<describeMetadata/>").findtext("faultcode") == "sf:REQUEST_LIMIT_EXCEEDED"
+    finally:
+        org.call("PUT", "//__sandbox/limits", json={"DailyApiRequests": {"Max": 115_000, "Used": 0}})
+
+
 def soap_deploy(org: Client, files: dict[str, str], **options: bool) -> Any:
     packed = base64.b64encode(zipped(files)).decode()
     listed = {"checkOnly": False, "rollbackOnError": True, "singlePackage": True} | options
