@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import responses
 
+from crmsync.connectors.salesforce.metadata.retrieved import Present
+from tests.connectors.salesforce.deploys import World, deployed, world
 from tests.connectors.salesforce.wire import ACCOUNT, OPPORTUNITY, Opened, Wire, ok, open_connector
 
 
@@ -28,3 +30,15 @@ def opened(wire: Wire, tmp_path: Path) -> Opened:
     """A connector that talks to the wire."""
     del wire
     return open_connector(tmp_path)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> World:
+    """A field map and a program, over an org that has nothing of them yet."""
+    return world(tmp_path)
+
+
+@pytest.fixture
+def full(empty: World) -> Present:
+    """The org after a first deploy."""
+    return deployed(empty.plan())

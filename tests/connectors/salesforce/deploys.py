@@ -15,7 +15,7 @@ from crmsync.connectors.salesforce.metadata.catalog import Catalog
 from crmsync.connectors.salesforce.metadata.components import FIELD, Component
 from crmsync.connectors.salesforce.metadata.needs import Needs, needs_of
 from crmsync.connectors.salesforce.metadata.packages import files_of, zipped
-from crmsync.connectors.salesforce.metadata.plan import DeployPlan, plan_deploy
+from crmsync.connectors.salesforce.metadata.plan import DeployPlan, Weight, plan_deploy
 from crmsync.connectors.salesforce.metadata.retrieved import Present, present_of
 from crmsync.programs.loading import load_program
 from crmsync.writeback.dictionary import dictionary_of
@@ -149,3 +149,15 @@ def with_field(present: Present, name: str, **changes: Any) -> Present:
     assert found is not None, name
     changed = Component(FIELD, found.name, {**found.body, **changes})
     return Present([changed if one.key == found.key else one for one in present])
+
+
+def body(plan: DeployPlan, kind: str, name: str) -> dict[str, Any]:
+    """The values of the one component of this kind and name that a plan deploys."""
+    found = [one for one in plan.components if (one.kind, one.name) == (kind, name)]
+    assert len(found) == 1, [one.name for one in plan.components if one.kind == kind]
+    return dict(found[0].body)
+
+
+def texts(plan: DeployPlan, weight: Weight) -> list[str]:
+    """The findings of one weight, as they are printed."""
+    return [f"{one.about}: {one.text}" for one in plan.of(weight)]
