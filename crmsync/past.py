@@ -122,19 +122,20 @@ def _program_digest(ledger: Ledger, run_id: str) -> str | None:
 def _intent(ledger: Ledger, run: RunRow, partner: str) -> Intent | None:
     """What the run wanted to write onto the partner's account, else the last write that any run did."""
     of_run = intents_of(ledger, run.plan_digest, run.run_id) if run.plan_digest else []
-    if mine := [intent for intent in of_run if partner in (intent.partner_id, intent.record_id)]:
+    if mine := [one for one in of_run if not one.sink and partner in (one.partner_id, one.record_id)]:
         return mine[0]
-    return next((i for i in reversed(open_intents(ledger, "applied")) if i.partner_id == partner), None)
+    written = reversed(open_intents(ledger, "applied"))
+    return next((one for one in written if not one.sink and one.partner_id == partner), None)
 
 
 def written_example(ledger: Ledger) -> tuple[str, str] | None:
     """A partner whose account was written last, preferably one whose tier changed then, and the run that did it."""
     i, h = t.intent, t.tier_history
-    newest = select(i.c.run_id).where(i.c.state == "applied").order_by(i.c.created_at.desc()).limit(1)
+    newest = select(i.c.run_id).where(i.c.state == "applied", i.c.sink == "").order_by(i.c.created_at.desc()).limit(1)
     moved = select(h.c.partner_id).where(h.c.run_id == i.c.run_id, h.c.from_tier != h.c.to_tier).distinct()
     query = (
         select(i.c.partner_id, i.c.run_id)
-        .where(i.c.state == "applied", i.c.run_id == newest.scalar_subquery())
+        .where(i.c.state == "applied", i.c.sink == "", i.c.run_id == newest.scalar_subquery())
         .order_by(i.c.partner_id.in_(moved).desc(), i.c.sequence)
         .limit(1)
     )

@@ -12,7 +12,9 @@ import pytest
 PACKAGE = "crmsync"
 ROOT = Path(__file__).parent.parent
 BASE = frozenset({"errors", "tables", "snapshots", "strict_yaml", "failpoints"})
-DECIDING = frozenset({"fields", "guards", "plan", "wording", "shadow"})  # writeback's pure half
+DECIDING = frozenset(
+    {"fields", "guards", "plan", "wording", "shadow", "changes", "beside", "partner_safe"}
+)  # writeback's pure half
 SPINE = frozenset(
     {
         "belt",

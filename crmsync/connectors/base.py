@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from crmsync.errors import Rejected
 from crmsync.snapshots import Staging
@@ -53,6 +53,14 @@ class Write:
     record_id: str
     values: Mapping[str, str | None]  # CRM field -> text; None clears the field
     expected: Mapping[str, str | None]  # the values seen when the plan was drafted (pre-image)
+
+
+@dataclass(frozen=True)
+class Into:
+    """Where records beside the accounts go: an object, and the field that names a record (None: its own id)."""
+
+    object: str
+    key: str | None = None
 
 
 WriteState = Literal["applied", "conflict", "failed", "unknown"]
@@ -117,4 +125,25 @@ class Target(Protocol):
 
     def job_results(self, job_id: str) -> Iterator[Written]:
         """Outcome per record, matched by record id. Records that the job lists nowhere are not yielded."""
+        ...
+
+
+@runtime_checkable
+class ManyObjects(Protocol):
+    """A target that writes other records than accounts, too."""
+
+    def into(self, into: Into) -> Target:
+        """The target of that object; its record ids are keys where `into.key` is given, and a missing one is made."""
+        ...
+
+
+@runtime_checkable
+class WritesSeveral(Protocol):
+    """A target that takes several records in one call, each on its own."""
+
+    several: int
+    """How many at most."""
+
+    def write_several(self, writes: Sequence[Write]) -> list[Written]:
+        """What became of each. Nothing is compared first: the outbox has read them. Errors: Retriable when unknown."""
         ...

@@ -27,7 +27,10 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class Intent:
-    """One record's write. `wanted` holds the stamps and the token too; `pre_image`: what the plan saw."""
+    """One record's write. `wanted` holds the stamps and the token too; `pre_image`: what the plan saw.
+
+    `sink`: the part of the plan, empty for the account itself; then `object` and `key_field` say which record it is.
+    """
 
     intent_id: str
     run_id: str
@@ -42,6 +45,9 @@ class Intent:
     code: str | None = None
     message: str | None = None
     job_ref: str | None = None
+    sink: str = ""
+    object: str = ""
+    key_field: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ def _read(ledger: Ledger, query: object) -> list[Intent]:
         Intent(
             row.intent_id, row.run_id, row.digest, row.record_id, row.partner_id, json.loads(row.wanted),
             json.loads(row.pre_image), row.token, row.state, row.attempts, row.code, row.message, row.job_ref,
+            row.sink, row.object, row.key_field,
         )
         for row in rows
     ]  # fmt: skip
@@ -188,7 +195,7 @@ def record_outcomes(
             _set_intents(connection, settled, now)
         if final := [each for each in settled if each.state != "pending"]:
             connection.execute(insert(t.outcome), [_outcome(each, now) for each in final])
-        if written := [row for each in final if each.state == "applied" for row in _fields(each.intent, now)]:
+        if written := [row for each in final if _of_account(each) for row in _fields(each.intent, now)]:
             kept = upsert(t.field_state)
             new = {name: kept.excluded[name] for name in ("value", "token", "written_at")}
             connection.execute(kept.on_conflict_do_update(set_=new), written)
@@ -216,6 +223,10 @@ def _outcome(settled: Settled, now: str) -> dict[str, object]:
         "intent_id": intent.intent_id, "record_id": intent.record_id, "state": settled.state, "code": settled.code,
         "message": settled.message, "at": now,
     }  # fmt: skip
+
+
+def _of_account(settled: Settled) -> bool:
+    return settled.state == "applied" and not settled.intent.sink
 
 
 def _fields(intent: Intent, now: str) -> list[dict[str, object]]:

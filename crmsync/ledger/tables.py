@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from sqlalchemy import REAL, Column, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
 
-HEAD = "0001"
+HEAD = "0002"
 """The migration this code was written for."""
 
-KNOWN = frozenset({HEAD})
+KNOWN = frozenset({"0001", HEAD})
 """Every migration this code knows; any other one in a ledger was made by a newer crmsync."""
 
 metadata = MetaData()
@@ -137,6 +137,9 @@ intent = Table(
     Column("job_ref", Text, ForeignKey("crm_job.job_ref")),
     Column("created_at", Text, nullable=False),
     Column("changed_at", Text, nullable=False),
+    Column("sink", Text, nullable=False, server_default=""),  # part of the plan; empty: the account itself
+    Column("object", Text, nullable=False, server_default=""),
+    Column("key_field", Text),  # names the record where that is not its own id
     Index("intent_state", "state"),
     Index("intent_record", "record_id"),
     Index("intent_plan", "digest", "run_id"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, InvalidOperation
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 from crmsync.programs.program import Headline, Program, Unit
+from crmsync.writeback.partner_safe import partner_texts
 from crmsync.writeback.wording import (
     Attributes,
     Standing,
@@ -67,6 +68,31 @@ COMPUTED: Mapping[str, FieldSpec] = MappingProxyType(
 )
 """The computed fields; a change of one of them is a change of the account."""
 
+PARTNER_SAFE: Mapping[str, FieldSpec] = MappingProxyType(
+    {
+        "partner_safe.tier": FieldSpec(Kind.TEXT, 255),
+        "partner_safe.next_tier": FieldSpec(Kind.TEXT, 255),
+        "partner_safe.gap": FieldSpec(Kind.TEXT, 4000),
+    }
+)
+"""Texts of the account that a partner may see; they have fields of their own."""
+
+SPECS: Mapping[str, FieldSpec] = MappingProxyType(
+    {
+        **COMPUTED,
+        **PARTNER_SAFE,
+        "program": FieldSpec(Kind.TEXT, 255),
+        "category": FieldSpec(Kind.TEXT, 255),
+        "movement": FieldSpec(Kind.TEXT, 255),
+        "overrides": FieldSpec(Kind.TEXT, 4000),
+        "from_tier": FieldSpec(Kind.TEXT, 255),
+        "to_tier": FieldSpec(Kind.TEXT, 255),
+        "effective_on": FieldSpec(Kind.DATE),
+        "program_version": FieldSpec(Kind.TEXT, 255),
+    }
+)
+"""Everything that is computed, of the account and of the records beside it."""
+
 STAMPS = ("changed_on", "run_id")
 """Written only beside a computed field that changed (and the write token with them)."""
 
@@ -76,23 +102,46 @@ CHECKS = ("over_declared", "undeclared", "unknown", "confirmed")
 
 
 @dataclass(frozen=True)
+class Sink:
+    """Records beside the account. `key`: the field that names one (None: its own id); `partner`: the field that points
+    at the account; `fields`: what -> field of the CRM."""
+
+    name: str
+    object: str
+    key: str | None
+    partner: str | None
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class FieldMap:
-    """Where the values go: key of `COMPUTED` or `STAMPS` -> field of the CRM; `token`: the field of the write token."""
+    """Where the values go: key of `COMPUTED`, `PARTNER_SAFE` or `STAMPS` -> field of the CRM; `token`: the field of the
+    write token; `sinks`: the records beside the account, in the order in which they are written."""
 
     object: str
     fields: Mapping[str, str]
     token: str | None = None
+    sinks: tuple[Sink, ...] = ()
 
     @property
     def computed(self) -> dict[str, str]:
         """The mapped computed fields, key -> CRM field."""
-        return {key: name for key, name in self.fields.items() if key in COMPUTED}
+        return {key: name for key, name in self.fields.items() if key in SPECS}
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every CRM field that write-back may touch; what `current_values` of a snapshot should hold."""
         token = (self.token,) if self.token else ()
         return tuple(dict.fromkeys((*self.fields.values(), *token)))
+
+    def sink(self, name: str) -> Sink | None:
+        """The records of that name, where the CRM takes them."""
+        return next((sink for sink in self.sinks if sink.name == name), None)
+
+    def plain(self) -> FieldMap:
+        """The same with dicts, as a saved plan holds it."""
+        sinks = tuple(replace(sink, fields=dict(sink.fields)) for sink in self.sinks)
+        return FieldMap(self.object, dict(self.fields), self.token, sinks)
 
 
 @dataclass(frozen=True)
@@ -127,21 +176,22 @@ def _rank(program: Program, row: Standing) -> int:
 
 
 def account_values(program: Program, account: Account) -> dict[str, str | None]:
-    """Wanted canonical text per key of `COMPUTED`.
+    """Wanted canonical text per key of `COMPUTED` and `PARTNER_SAFE`.
 
     A key that is absent is left as it is on the account: `previous_tier` unless the tier changes now (it names the tier
     held before the present one), `points` without a metric of that unit, `categories` without categories. A program
     with `headline: none` gives the account no tier of its own; what else is written speaks of its first category.
     """
     row = account.headline
-    values = {**_tiers(program, row), **_outlook(program, row), **_dates(row)}
+    values = {**_tiers(program, row), **outlook(program, row), **dated(row)}
     values["override_ends_on"] = _first_end(account.rows)
     values["category_check"] = _worst_check(account.rows)
     others = [other for other in account.rows if other is not row]
     values["why"] = why_tier(program, row, account.attributes, others)
-    values["provisional"] = "true" if any(each.get("provisional") for each in account.rows) else "false"
+    values["provisional"] = provisional(account.rows)
     if program.has_categories:
         values["categories"] = _categories(program, account.rows)
+    values |= partner_texts(program, row)
     if points := [key for key, metric in program.metrics.items() if metric.unit is Unit.POINTS]:
         values["points"] = _points((row.get("metrics") or {}).get(points[0]))
     return {key: normalised(key, value) for key, value in values.items()}
@@ -151,7 +201,7 @@ def _tiers(program: Program, row: Standing) -> dict[str, str | None]:
     category = row["category"]
     keys = ("calculated_tier", "granted_tier", "next_tier", "pending_tier")
     values = {key: label_of_tier(program, category, row.get(key)) for key in keys}
-    values["tier_since"] = _date(row.get("tier_since"))
+    values["tier_since"] = day(row.get("tier_since"))
     if row.get("previous_tier") and row["previous_tier"] != row.get("granted_tier"):
         values["previous_tier"] = label_of_tier(program, category, row["previous_tier"])
     if program.headline is Headline.NONE:
@@ -159,7 +209,8 @@ def _tiers(program: Program, row: Standing) -> dict[str, str | None]:
     return values
 
 
-def _outlook(program: Program, row: Standing) -> dict[str, str | None]:
+def outlook(program: Program, row: Standing) -> dict[str, str | None]:
+    """How it looks ahead: progress, gap, risk."""
     blocker = row.get("main_blocker")
     return {
         "progress": _whole(row.get("progress")),
@@ -167,18 +218,24 @@ def _outlook(program: Program, row: Standing) -> dict[str, str | None]:
         "main_blocker": label_of_metric(program, blocker) if blocker else None,
         "risk": row.get("risk"),
         "risk_reason": said_all(row.get("risk_reasons")),
-        "risk_on": _date(row.get("risk_on")),
+        "risk_on": day(row.get("risk_on")),
     }
 
 
-def _dates(row: Standing) -> dict[str, str | None]:
-    return {key: _date(row.get(key)) for key in ("grace_until", "next_review", "pending_on")}
+def dated(row: Standing) -> dict[str, str | None]:
+    """The days that matter, as ISO text."""
+    return {key: day(row.get(key)) for key in ("grace_until", "next_review", "pending_on")}
+
+
+def provisional(rows: Iterable[Standing]) -> str:
+    """Whether a number that decides is not known yet in one of the rows."""
+    return "true" if any(row.get("provisional") for row in rows) else "false"
 
 
 def _first_end(rows: Iterable[Standing]) -> str | None:
     """The first day on which an override in force ends, over all categories."""
     overrides = (override for row in rows for override in row.get("overrides") or () if isinstance(override, Mapping))
-    return min((end for override in overrides if (end := _date(override.get("ends_on")))), default=None)
+    return min((end for override in overrides if (end := day(override.get("ends_on")))), default=None)
 
 
 def _worst_check(rows: Iterable[Standing]) -> str | None:
@@ -201,7 +258,8 @@ def _points(value: Any) -> str | None:
     return None if value is None else str(Decimal(str(value)).quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 
-def _date(value: Any) -> str | None:
+def day(value: Any) -> str | None:
+    """A date as ISO text."""
     return None if value is None else str(value)[:10].strip()
 
 
@@ -213,7 +271,7 @@ BLANKS = re.compile(r" {2,}")
 
 def normalised(key: str, value: str | None) -> str | None:
     """The canonical text of a computed field: equal values have equal texts, and it fits the field."""
-    spec = COMPUTED[key]
+    spec = SPECS[key]
     text = None if value is None else BLANKS.sub(" ", CONTROL.sub(" ", value)).strip()
     if spec.kind is Kind.YES_NO:
         return "true" if (text or "").lower() in ("true", "1", "yes") else "false"
@@ -223,7 +281,7 @@ def normalised(key: str, value: str | None) -> str | None:
         return ";".join(sorted({part.strip() for part in text.split(";") if part.strip()}))
     if spec.kind is Kind.NUMBER:
         return _plain(text)
-    return _date(text) if spec.kind is Kind.DATE else fitted(text, spec.length)
+    return day(text) if spec.kind is Kind.DATE else fitted(text, spec.length)
 
 
 def _plain(text: str) -> str:
@@ -234,6 +292,15 @@ def _plain(text: str) -> str:
     plain = f"{number:f}" if number.is_finite() else text
     plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
     return "0" if plain in ("-0", "") else plain
+
+
+def same(held: str | None, wanted: str | None) -> bool:
+    """Whether a field holds the wanted text, or as much of it as it had room for."""
+    if (held or None) == (wanted or None):
+        return True
+    if not held or not wanted or not held.endswith("…"):
+        return False
+    return fitted(wanted, len(held.encode("utf-16-le", "surrogatepass")) // 2) == held
 
 
 def fitted(text: str, length: int | None) -> str:

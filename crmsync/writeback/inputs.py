@@ -19,7 +19,8 @@ from crmsync.writeback.wording import Attributes, columns_asked
 CURRENT_VALUES = "current_values"
 NESTED = ("overrides", "gap", "risk_reasons", "provisional_reasons", "metrics")
 READ = (
-    "program", "partner_id", "category", "calculated_tier", "earned_tier", "granted_tier", "previous_tier", "movement",
+    "program", "program_version", "partner_id", "category", "calculated_tier", "earned_tier", "granted_tier",
+    "previous_tier", "movement",
     "headline_tier", "primary_category", "overrides", "tier_since", "grace_until", "next_review", "pending_tier",
     "pending_on", "category_check", "next_tier", "progress", "gap", "gap_summary", "main_blocker", "risk", "risk_on",
     "risk_reasons", "provisional", "provisional_reasons", "metrics",
@@ -116,4 +117,10 @@ def _facts(row: Mapping[str, Any], asked: Sequence[str]) -> PartnerFacts:
 
 def table_rows(snapshot: Snapshot) -> dict[str, int]:
     """Rows per table that a program reads."""
-    return {name: table.rows for name, table in sorted(snapshot.tables.items()) if name != CURRENT_VALUES}
+    read = ((name, table) for name, table in sorted(snapshot.tables.items()) if not is_current(name))
+    return {name: table.rows for name, table in read}
+
+
+def is_current(table: str) -> bool:
+    """Whether a table of a snapshot says what write-back finds in the CRM, and not what a program reads."""
+    return table.partition(".")[0] == CURRENT_VALUES

@@ -15,7 +15,9 @@ import pyarrow as pa
 
 from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
-from crmsync.writeback.fields import FieldMap, account_of, account_values, normalised
+from crmsync.writeback.beside import HISTORY, STANDINGS, Drafted, held_beside, history_change, standing_changes
+from crmsync.writeback.changes import Change
+from crmsync.writeback.fields import FieldMap, account_of, account_values, normalised, same
 from crmsync.writeback.guards import GuardResult, Limits, Tripwires, changed_partners, evaluate_guards
 from crmsync.writeback.inputs import (
     CURRENT_VALUES,
@@ -35,16 +37,8 @@ from crmsync.writeback.wording import Standing, deciding, label_of_tier
 __all__ = ["CURRENT_VALUES", "Basis", "Change", "Drafting", "Mover", "Plan", "digest_of", "draft_plan", "sealed"]
 
 
-@dataclass(frozen=True)
-class Change:
-    """One account that is written. `values`: only the fields that differ; `expected`: what they hold now, and the
-    stamps beside them (a field whose present value is not known is absent)."""
-
-    record_id: str
-    partner_id: str
-    values: Mapping[str, str | None]
-    expected: Mapping[str, str | None]
-    why: str
+FIRST = "first"
+"""What changes of tier are counted from before any standings were accepted."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,9 @@ class Basis:
 class Plan:
     """A drafted plan. `run_id` and `standings` (path of the standings file) are not part of the digest.
 
-    `unknown_partners`: partners with a standing whose record the target does not have; nothing is written for them.
+    `changes`: of the accounts; `beside`: of the records beside them, in the order in which they are written, and after
+    the accounts. `unknown_partners`: partners with a standing whose record the target does not have; nothing is written
+    for them.
     """
 
     digest: str
@@ -90,6 +86,12 @@ class Plan:
     movers: tuple[Mover, ...]
     guards: tuple[GuardResult, ...]
     unknown_partners: tuple[str, ...] = ()
+    beside: tuple[Change, ...] = ()
+
+    @property
+    def writes(self) -> int:
+        """How many records would be written, accounts and the records beside them."""
+        return len(self.changes) + len(self.beside)
 
     @property
     def blocked(self) -> bool:
@@ -108,7 +110,9 @@ class Plan:
 class Drafting:
     """What a draft takes beside program, standings and snapshot.
 
-    `previous`: the last accepted standings (None: first fill); `previous_rows`: rows per table of their snapshot.
+    `previous`: the last accepted standings (None: first fill); `previous_rows`: rows per table of their snapshot;
+    `counted_from`: what names them in the key of a change of tier; `waiting`: changes of tier that were decided before
+    and whose record could not be written yet.
     """
 
     config_digest: str = ""
@@ -116,6 +120,8 @@ class Drafting:
     previous: pa.Table | None = None
     previous_rows: Mapping[str, int] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    counted_from: str = FIRST
+    waiting: Sequence[Change] = ()
 
 
 def draft_plan(
@@ -135,13 +141,16 @@ def draft_plan(
     """
     drafting = drafting or Drafting()
     unread = frozenset(snapshot.rejected_partners)
-    fields = FieldMap(fields.object, dict(fields.fields), fields.token)
+    fields = fields.plain()
     rows = standing_rows(standings, program.key)
     judged = [row for row in rows if row["partner_id"] not in unread]
     partners = by_partner(judged)
     current = current_values(snapshot)
     facts = partner_facts(snapshot, program)
-    drafted = _Draft(program, fields, as_of, facts)
+    accounts = {partner: partner if current is None else current[partner].record_id
+                for partner in partners if current is None or partner in current}  # fmt: skip
+    beside = Drafted(program, fields, as_of, accounts, unread)
+    drafted = _Draft(program, fields, as_of, facts, beside)
     changes = tuple(drafted.changes(partners, current))
     previous = None if drafting.previous is None else decided_rows(drafting.previous, program.key)
     previous = previous and [row for row in previous if row["partner_id"] not in unread]
@@ -151,9 +160,11 @@ def draft_plan(
         _sha256([[row.get(column) for column in DECIDED] for row in rows]), table_rows(snapshot),
     )  # fmt: skip
     unknown = () if current is None else tuple(partner for partner in partners if partner not in current)
+    steps = list(drafted.steps(judged, previous))
     plan = Plan(
         "", run_id, drafting.standings_path, as_of, basis, fields, len(partners), changes,
-        tuple(drafted.movers(judged, previous)), guards, unknown,
+        tuple(drafted.mover(step) for step in steps if step.moves), guards, unknown,
+        (*drafted.standings(partners, snapshot), *drafted.history(steps, previous is None, drafting)),
     )  # fmt: skip
     return sealed(plan)
 
@@ -176,11 +187,22 @@ def _sha256(value: object) -> str:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One standing whose granted tier is not the accepted one. `moves`: it is not of somebody who is new."""
+
+    row: Standing
+    from_tier: str | None
+    moves: bool
+    why: str
+
+
+@dataclass(frozen=True)
 class _Draft:
     program: Program
     fields: FieldMap
     as_of: date
     facts: Mapping[str, PartnerFacts]
+    beside: Drafted
 
     def changes(
         self, partners: Mapping[str, Sequence[Standing]], current: Mapping[str, Current] | None
@@ -213,35 +235,54 @@ class _Draft:
         keys = [key for key, name in self.fields.fields.items() if name in values]
         return "changed: " + ", ".join(keys)
 
-    def movers(self, rows: Sequence[Standing], previous: Sequence[Standing] | None) -> Iterator[Mover]:
-        """One mover per standing whose granted tier differs from the last accepted one, vanished partners last."""
+    def steps(self, rows: Sequence[Standing], previous: Sequence[Standing] | None) -> Iterator[Step]:
+        """One step per standing whose granted tier differs from the last accepted one, vanished partners last."""
         before = {(row["partner_id"], row["category"]): row for row in previous or ()}
         for row in rows:
             old = before.pop((row["partner_id"], row["category"]), None)
             from_tier = old["granted_tier"] if old else row.get("previous_tier")
             # Without a movement word the partner never belonged here: its hand-kept tier is of another category.
             enters = old is None and row.get("movement") in ("entered", None)
-            if not enters and from_tier != row.get("granted_tier"):
-                yield self._mover(row, from_tier)
+            if from_tier != row.get("granted_tier"):
+                yield Step(row, from_tier, not enters, self._decided(row))
         for row in before.values():
             if row["granted_tier"]:
                 gone = {**row, "granted_tier": None, "movement": "left"}
-                yield self._mover(gone, row["granted_tier"], "no longer among the partners that were read")
+                yield Step(gone, row["granted_tier"], True, "no longer among the partners that were read")
 
-    def _mover(self, row: Standing, from_tier: str | None, why: str | None = None) -> Mover:
-        facts = self.facts.get(row["partner_id"], NO_FACTS)
-        category = row["category"]
+    def _decided(self, row: Standing) -> str:
+        return deciding(self.program, row, self.facts.get(row["partner_id"], NO_FACTS).attributes)
+
+    def mover(self, step: Step) -> Mover:
+        """The step as the plan shows it."""
+        row, category = step.row, step.row["category"]
         return Mover(
-            row["partner_id"], facts.name, category,
-            label_of_tier(self.program, category, from_tier),
+            row["partner_id"], self.facts.get(row["partner_id"], NO_FACTS).name, category,
+            label_of_tier(self.program, category, step.from_tier),
             label_of_tier(self.program, category, row.get("granted_tier")),
-            row.get("movement") or "",
-            why or deciding(self.program, row, facts.attributes),
+            row.get("movement") or "", step.why,
         )  # fmt: skip
+
+    def standings(self, partners: Mapping[str, Sequence[Standing]], snapshot: Snapshot) -> Iterator[Change]:
+        """The records per category that differ, where the CRM takes them."""
+        if sink := self.fields.sink(STANDINGS):
+            yield from standing_changes(self.beside, sink, partners, held_beside(snapshot, sink))
+
+    def history(self, steps: Sequence[Step], first_fill: bool, drafting: Drafting) -> Iterator[Change]:
+        """A record per change of tier, where the CRM takes them. At the first fill who enters has changed nothing."""
+        sink = self.fields.sink(HISTORY)
+        if sink is None:
+            return
+        yield from (change for change in drafting.waiting if change.sink == HISTORY)
+        for step in steps:
+            if step.moves or (step.row.get("movement") and not first_fill):
+                change = history_change(self.beside, sink, drafting.counted_from, step.row, step.from_tier, step.why)
+                if change is not None:
+                    yield change
 
 
 def _holds(values: Mapping[str, str | None], name: str, key: str, wanted: str | None) -> bool:
-    return name in values and normalised(key, values[name]) == wanted
+    return name in values and same(normalised(key, values[name]), wanted)
 
 
 def _tripwires(

@@ -15,9 +15,10 @@ from crmsync.errors import ConfigError, StoreError
 from crmsync.failpoints import hit
 from crmsync.ledger.approvals import GuardRow, PlanRow, record_plan
 from crmsync.ledger.ledger import Ledger, canonical, instant
-from crmsync.writeback.fields import FieldMap
+from crmsync.writeback.changes import Change
+from crmsync.writeback.fields import FieldMap, Sink
 from crmsync.writeback.guards import GuardResult
-from crmsync.writeback.plan import Basis, Change, Mover, Plan, digest_of
+from crmsync.writeback.plan import Basis, Mover, Plan, digest_of
 
 FORMAT = 1
 FOLDER = "plans"
@@ -115,10 +116,15 @@ def _plan(whole: Mapping[str, Any]) -> Plan:
         standings=whole["standings"],
         as_of=date.fromisoformat(content["as_of"]),
         basis=Basis(**content["basis"]),
-        fields=FieldMap(**content["fields"]),
+        fields=_fields(content["fields"]),
         partners=content["partners"],
         changes=tuple(Change(**change) for change in content["changes"]),
         movers=tuple(Mover(**mover) for mover in content["movers"]),
         guards=tuple(GuardResult(**guard) for guard in content["guards"]),
         unknown_partners=tuple(content["unknown_partners"]),
+        beside=tuple(Change(**change) for change in content.get("beside", ())),
     )
+
+
+def _fields(content: Mapping[str, Any]) -> FieldMap:
+    return FieldMap(**{**content, "sinks": tuple(Sink(**sink) for sink in content.get("sinks", ()))})

@@ -317,3 +317,8 @@ def _meets(asked: Criterion, value: object, attributes: Attributes) -> bool:
         return str(value).lower() == str(required).lower()
     number = _number(value)
     return isinstance(required, Decimal) and number is not None and COMPARES[asked.comparison](number, required)
+
+
+def number_entry(entry: Mapping[str, Any]) -> bool:
+    """Whether both sides of a gap entry are plain numbers, so that nothing else can stand in its text."""
+    return all(_number(entry.get(which)) is not None for which in ("value", "required"))

@@ -29,13 +29,13 @@ from crmsync.programs.program import (
 )
 from crmsync.snapshots import Snapshot, Staging, TableFile, write_table
 from crmsync.tables import ColumnType
-from crmsync.writeback.fields import COMPUTED, FieldMap
+from crmsync.writeback.fields import COMPUTED, PARTNER_SAFE, FieldMap
 from crmsync.writeback.plan import Basis, Change, Plan, sealed
 
 AS_OF = date(2026, 11, 21)
 FIELDS = FieldMap(
     "Account",
-    {**{key: f"{key}__c" for key in COMPUTED}, "changed_on": "changed_on__c", "run_id": "run_id__c"},
+    {**{key: f"{key}__c" for key in (*COMPUTED, *PARTNER_SAFE)}, "changed_on": "changed_on__c", "run_id": "run_id__c"},
     "token__c",
 )
 
