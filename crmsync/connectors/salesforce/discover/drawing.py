@@ -44,10 +44,9 @@ def _heading(questions: int, org: OrgFacts) -> Iterator[str]:
 def _table(table: TableProposal) -> Iterator[str]:
     if table.object.value is None:
         yield _comment(f"  # ? {table.name}:", table.object)
-        for line in table.columns:
-            if line.value is not None:
-                yield f"  #     {line.key}: {line.value}"
-        yield from (_comment(f"  # ? {line.key}", line) for line in table.credited)
+        yield from (f"  #     {line.key}: {line.value}" for line in table.columns if line.value is not None)
+        for line in table.credited:
+            yield _comment(f"  #   {'' if line.sure else '? '}{line.key}:", line)
         return
     yield f"  {table.name}:"
     yield _line("    ", table.object)
@@ -59,15 +58,10 @@ def _table(table: TableProposal) -> Iterator[str]:
 
 
 def _credited(table: TableProposal) -> Iterator[str]:
-    """Who is credited; a list without one would be refused, so it is commented out as a whole."""
+    """Who is credited."""
     if not table.credited:
         return
-    known = [line for line in table.credited if line.value is not None]
-    yield (
-        "    partners:"
-        if known
-        else "    # ? partners: who is credited is not known; without it no deal counts for anybody"
-    )
+    yield "    partners:"
     for line in table.credited:
         if line.value is None:
             yield _comment(f"      # {'' if line.sure else '? '}{line.key}:", line)

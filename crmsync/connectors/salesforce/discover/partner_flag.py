@@ -85,7 +85,7 @@ def _flag(account: ObjectFacts, one: Field) -> Flag | None:
         return _usable(account, Flag(condition, records, weight, f"checkbox “{one.label}”"))
     if one.name.lower() == "recordtypeid":
         return _record_types(account, values)
-    chosen = sorted(value for value in values if is_partner_value(value))
+    chosen = sorted(value for value in values if value.isprintable() and is_partner_value(value))
     weight = 4.2 if one.name.lower() == "type" else 4.4 if _about_partners(one) else 2.0
     flag = Flag(_one_of(one.name, chosen), sum(values[value] for value in chosen), weight, f"picklist “{one.label}”")
     return _usable(account, flag) if chosen else None

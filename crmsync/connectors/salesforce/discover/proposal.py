@@ -178,6 +178,7 @@ def _further_column(column: str, kind: ColumnType | None, facts: ObjectFacts, ou
 
 
 _NEEDED: Mapping[str, tuple[str, ...]] = {
+    "opportunities": ("opportunity_id",),
     "certifications": ("certification_id", "partner_id"),
     "activities": ("activity_id", "partner_id"),
     "overrides": ("partner_id",),
@@ -186,15 +187,20 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
 
 def _without_needed(tables: list[TableProposal]) -> list[TableProposal]:
     """A table whose key columns are not known cannot be read; it is left out with its candidates."""
-    kept = []
-    for table in tables:
-        by_key = {line.key: line for line in table.columns}
-        lacking = [key for key in _NEEDED.get(table.name, ()) if key in by_key and by_key[key].value is None]
-        if table.object.value is not None and lacking:
-            why = f"{table.object.why}; {', '.join(lacking)} is not known"
-            table = replace(table, object=replace(table.object, value=None, sure=False, why=why))
-        kept.append(table)
-    return kept
+    return [_left_out(table, lacking) if (lacking := _lacking(table)) else table for table in tables]
+
+
+def _lacking(table: TableProposal) -> list[str]:
+    by_key = {line.key: line for line in table.columns}
+    lacking = [key for key in _NEEDED.get(table.name, ()) if key in by_key and by_key[key].value is None]
+    if table.name == "opportunities" and not any(line.value for line in table.credited):
+        lacking.append("who is credited")
+    return lacking if table.object.value is not None else []
+
+
+def _left_out(table: TableProposal, lacking: list[str]) -> TableProposal:
+    why = f"{table.object.value} ({table.object.why}) is left out: {', '.join(lacking)} is not known"
+    return replace(table, object=replace(table.object, value=None, sure=False, why=why))
 
 
 def _further(org: OrgFacts, tables: list[TableProposal]) -> Iterator[Line]:
