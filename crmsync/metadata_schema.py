@@ -238,6 +238,11 @@ def kinds() -> frozenset[str]:
     return _kinds()
 
 
+def enumeration(kind: str) -> tuple[str, ...]:
+    """The values that a type of text may have; empty when it is no enumeration."""
+    return _enums().get(kind, ())
+
+
 def parts(kind: str) -> tuple[Part, ...]:
     """The elements of a type in their order, those of its base first. Errors: MetadataSchemaError."""
     try:

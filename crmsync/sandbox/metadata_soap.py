@@ -131,6 +131,26 @@ def _describe(org: Org, found: SoapCall) -> dict[str, Any]:
             "testRequired": False}  # fmt: skip
 
 
+def _describe_type(org: Org, found: SoapCall) -> dict[str, Any]:
+    """The elements of a type; `type` is its name with or without the namespace in braces."""
+    del org
+    kind = found.text("type").rpartition("}")[2]
+    if kind not in metadata_schema.kinds():
+        raise SoapFaultError("INVALID_TYPE", f"Unknown type:{kind or '(none)'}")
+    offered = kind in BY_NAME or kind in FOLDERS
+    elements = [
+        {
+            "isForeignKey": False, "isNameField": part.name == "fullName", "minOccurs": int(part.required),
+            "name": part.name, "soapType": part.type, "valueRequired": part.required,
+            "picklistValues": [{"active": True, "defaultValue": False, "label": value, "value": value}
+                               for value in metadata_schema.enumeration(part.type)],
+        }
+        for part in metadata_schema.parts(kind)
+    ]  # fmt: skip
+    return {"apiCreatable": offered, "apiDeletable": offered, "apiReadable": offered, "apiUpdatable": offered,
+            "valueTypeFields": elements}  # fmt: skip
+
+
 def _list(org: Org, found: SoapCall) -> list[dict[str, Any]]:
     queries = metadata_schema.read("listMetadata", found.element).get("queries") or []
     if not 1 <= len(queries) <= MOST_QUERIES:
@@ -312,7 +332,7 @@ def _delete(org: Org, found: SoapCall) -> list[dict[str, Any]]:
 _OPERATIONS: dict[str, Callable[[Org, SoapCall], Any]] = {
     "deploy": _deploy, "checkDeployStatus": _check_deploy, "cancelDeploy": _cancel_deploy,
     "deployRecentValidation": _deploy_validated,
-    "describeMetadata": _describe, "listMetadata": _list, "retrieve": _retrieve,
+    "describeMetadata": _describe, "describeValueType": _describe_type, "listMetadata": _list, "retrieve": _retrieve,
     "checkRetrieveStatus": _check_retrieve, "readMetadata": _read, "deleteMetadata": _delete,
     "createMetadata": lambda org, found: _save(org, found, "absent"),
     "updateMetadata": lambda org, found: _save(org, found, "present"),

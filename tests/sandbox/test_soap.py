@@ -237,6 +237,14 @@ def test_types_are_described_and_components_listed(org: Client) -> None:
     )
 
 
+def test_the_elements_of_a_type_are_described(org: Client) -> None:
+    found = metadata(org, f"<describeValueType><type>{{{NS}}}CustomField</type></describeValueType>")
+    assert {"fullName", "label", "precision", "valueSet"} <= set(values(found, "name"))
+    assert "MultiselectPicklist" in values(found, "value")
+    nothing = metadata(org, "<describeValueType><type>Nope</type></describeValueType>")
+    assert nothing.findtext("faultcode") == "sf:INVALID_TYPE"
+
+
 def component(kind: str, **given: Any) -> str:
     """A `metadata` element of this type."""
     file = xml(kind, **given)
