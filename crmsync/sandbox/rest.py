@@ -9,6 +9,7 @@ from typing import Any
 
 from crmsync.sandbox import queries
 from crmsync.sandbox.answers import Answer, ApiError, Call, not_found
+from crmsync.sandbox.definitions import definitions, one_page
 from crmsync.sandbox.discovery import sobject_of
 from crmsync.sandbox.ids import to_18
 from crmsync.sandbox.org import Org
@@ -33,8 +34,11 @@ def _query(org: Org, call: Call, deleted_too: bool) -> Answer:
     soql = call.query.get("q")
     if not soql:
         raise ApiError(400, "MALFORMED_QUERY", "A query string has to be specified")
+    described = definitions(org, soql)
     if call.query.get("columns", "").lower() == "true":
-        return Answer(queries.column_metadata(org, soql, deleted_too))
+        return Answer(queries.column_metadata(described or org, soql, deleted_too))
+    if described is not None:
+        return Answer(one_page(described, soql, call.root))
     return Answer(queries.first_page(org, soql, call.root, asked_rows(call), deleted_too))
 
 

@@ -41,7 +41,7 @@ class ToolingOrg(Org):
         return self.schema
 
 
-def _tooling(org: Org) -> ToolingOrg:
+def described_org(org: Org) -> ToolingOrg:
     """The description of the org as it is now."""
     with org.deploying:
         found: ToolingOrg | None = org.tooling
@@ -82,7 +82,7 @@ def query(org: Org, call: Call) -> Answer:
     soql = call.query.get("q")
     if not soql:
         raise ApiError(400, "MALFORMED_QUERY", "A query string has to be specified")
-    tooling = _tooling(org)
+    tooling = described_org(org)
     if call.query.get("columns", "").lower() == "true":
         return Answer(queries.column_metadata(tooling, soql))
     page = queries.first_page(tooling, soql, _root(call), asked_rows(call))
@@ -91,7 +91,7 @@ def query(org: Org, call: Call) -> Answer:
 
 def query_more(org: Org, call: Call) -> Answer:
     """GET `/tooling/query/{locator}`."""
-    return Answer(_opened(queries.next_page(_tooling(org), call.parts["locator"], _root(call))))
+    return Answer(_opened(queries.next_page(described_org(org), call.parts["locator"], _root(call))))
 
 
 def _opened(page: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _opened(page: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sobject(org: Org, call: Call) -> SObject:
-    found = _tooling(org).schema.find(call.parts["object"])
+    found = described_org(org).schema.find(call.parts["object"])
     if found is None:
         raise not_found()
     return found
@@ -119,7 +119,7 @@ def _sobject(org: Org, call: Call) -> SObject:
 
 def sobjects(org: Org, call: Call) -> Answer:
     """GET `/tooling/sobjects`."""
-    return Answer(describe_global(_tooling(org).schema, _root(call)))
+    return Answer(describe_global(described_org(org).schema, _root(call)))
 
 
 def basics(org: Org, call: Call) -> Answer:
@@ -129,7 +129,7 @@ def basics(org: Org, call: Call) -> Answer:
 
 def describe(org: Org, call: Call) -> Answer:
     """GET `/tooling/sobjects/{object}/describe`; 404 for SourceMember, as in an org without source tracking."""
-    return Answer(describe_object(_tooling(org).schema, _sobject(org, call), [], _root(call)))
+    return Answer(describe_object(described_org(org).schema, _sobject(org, call), [], _root(call)))
 
 
 def _written(org: Org, call: Call) -> str:
@@ -214,7 +214,7 @@ def read(org: Org, call: Call) -> Answer:
         raise not_found()
     names = ", ".join(field.name for field in sobject.fields)
     soql = f"SELECT {names} FROM {sobject.name} WHERE Id = '{to_18(record_id)}'"
-    records = _opened(queries.first_page(_tooling(org), soql, _root(call)))["records"]
+    records = _opened(queries.first_page(described_org(org), soql, _root(call)))["records"]
     if not records:
         raise not_found()
     return Answer(records[0])

@@ -212,3 +212,14 @@ def test_who_may_not_change_metadata_may_still_read(steady: Client) -> None:
     assert (refused.status_code, refused.json()[0]["errorCode"]) == (403, "INSUFFICIENT_ACCESS")
     read = steady.get("/tooling/query", params={"q": "SELECT Id FROM CustomField"}, headers=headers)
     assert read.status_code == 200
+
+
+def test_the_data_api_answers_queries_on_the_schema_in_one_page(steady: Client) -> None:
+    assert steady.rows(
+        "SELECT QualifiedApiName, KeyPrefix FROM EntityDefinition WHERE QualifiedApiName = 'Account'"
+    ) == [{"QualifiedApiName": "Account", "KeyPrefix": "001"}]
+    own = "EntityDefinition.QualifiedApiName = 'Account' AND QualifiedApiName = 'Code__c'"
+    assert steady.names(f"SELECT DataType FROM FieldDefinition WHERE {own}") == [
+        "Text(40) (External ID) (Unique Case Insensitive)"
+    ]
+    assert steady.refusal("SELECT Nope FROM FieldDefinition")[1] == "INVALID_FIELD"
