@@ -186,9 +186,7 @@ def _program_text(template: Template) -> str:
 
 def _program(answers: Answers) -> dict[Path, str]:
     """The files of the program; the program itself stands first."""
-    files = dict(templates()[answers.template].files)
-    first = next(iter(files))
-    files[first] = with_categories(files[first], answers.categories)
+    files = with_categories(templates()[answers.template].files, answers.categories)
     return {Path("programs") / name: text for name, text in files.items()}
 
 

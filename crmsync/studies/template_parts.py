@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -10,6 +12,7 @@ from crmsync.strict_yaml import nearest, parse_yaml
 
 _KEY = re.compile(r"  ([A-Za-z_][\w-]*):")
 _CASE = re.compile(r"  - ")
+_EMPTY = re.compile(r"^\n*^cases:\n+(?=\Z|\S)", re.MULTILINE)
 
 
 def categories_of(text: str) -> Mapping[str, tuple[str, str]]:
@@ -25,8 +28,13 @@ def categories_of(text: str) -> Mapping[str, tuple[str, str]]:
     return found
 
 
-def with_categories(text: str, keep: Sequence[str]) -> str:
-    """The program with these categories, in its own words. Errors: ConfigError for one that it does not have."""
+def with_categories(files: Mapping[str, str], keep: Sequence[str]) -> dict[str, str]:
+    """The files of a template (file name -> text, the program first) with these categories, in its own words.
+
+    Errors: ConfigError for a category that it does not have.
+    """
+    first, *sheets = files
+    text = files[first]
     known = categories_of(text)
     for key in keep:
         if key not in known:
@@ -34,11 +42,28 @@ def with_categories(text: str, keep: Sequence[str]) -> str:
             raise ConfigError(f"--category {key}: the template has no such category{nearest(key, known)}; {there}")
     gone = [key for key in known if key not in keep]
     if not keep or not gone:
-        return text
+        return dict(files)
     ladders = {known[key][1] for key in gone} - {known[key][1] for key in keep}
     words = [re.escape(word) for key in gone for word in (key, known[key][0])]
     spoken = re.compile(rf"\b(?:{'|'.join(words)})\b")
-    return "".join(_parts(text, {"categories": set(gone), "ladders": ladders}, spoken))
+    text = _EMPTY.sub("", "".join(_parts(text, {"categories": set(gone), "ladders": ladders}, spoken)))
+    kept = {name: sheet for name in sheets if (sheet := _without_ladders(files[name], ladders))}
+    for name in sheets:
+        if name not in kept:
+            text = re.sub(rf"^\w+: {re.escape(name)}\n", "", text, flags=re.MULTILINE)
+    return {first: text, **kept}
+
+
+def _without_ladders(sheet: str, ladders: Collection[str]) -> str:
+    """A sheet of thresholds without the rows of these ladders; empty where none is left."""
+    rows = list(csv.reader(io.StringIO(sheet)))
+    if not rows or "ladder" not in rows[0]:
+        return sheet
+    at = rows[0].index("ladder")
+    kept = [row for row in rows[1:] if len(row) <= at or row[at] not in ladders]
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([rows[0], *kept])
+    return out.getvalue() if any(kept) else ""
 
 
 def _parts(text: str, gone: Mapping[str, Collection[str]], spoken: re.Pattern[str]) -> Iterator[str]:
