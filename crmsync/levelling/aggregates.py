@@ -60,9 +60,12 @@ class TablePass:
         self.last_day = rows.file.expires_on_is_last_day if rows.file else False
         self._few = {atom.column: few for atom in self.atoms if (few := self._few_things(atom))}
 
-    def compute(self, limits: BoundsOf) -> Made:
-        """Tables made, each with its value columns. Every table has a row per partner that has rows."""
-        made = [*self._plain(limits), *self._distinct(limits)]
+    def compute(self, limits: BoundsOf, every_row: bool = False) -> Made:
+        """Tables made, each with its value columns, with a row per partner (and further keys) of which a row counts.
+
+        `every_row`: of which there is a row at all, where atoms are added up over rows as they are.
+        """
+        made = [*self._plain(limits, every_row), *self._distinct(limits)]
         for reach in dict.fromkeys(self.reach(atom.metric) for atom in self.atoms):
             atoms = [atom for atom in self.atoms if self.reach(atom.metric) == reach]
             made += self._reduced(atoms, limits, reach)
@@ -106,7 +109,7 @@ class TablePass:
 
     # --- plain aggregates
 
-    def _plain(self, limits: BoundsOf) -> Made:
+    def _plain(self, limits: BoundsOf, every_row: bool) -> Made:
         """One pass for all of them; those that roll up are then added up over the accounts they reach."""
         atoms = [atom for atom in self.atoms if is_plain(atom, self.rows) or atom.column in self._few]
         if not atoms:
@@ -115,7 +118,7 @@ class TablePass:
         everything, same = once({name: value for one in partials.values() for name, value in one.items()})
         keys = [sql.col(key, "f") for key in self.keys]
         name = self._named("plain")
-        some = self._some_counts(atoms, limits)
+        some = None if every_row else self._some_counts(atoms, limits)
         self.engine.run(
             name, sql.select([*keys, *sql.columns(everything)], self.source.relation, where=some, group=keys)
         )

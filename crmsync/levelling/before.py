@@ -53,7 +53,7 @@ def first(rules: Rules, column: str) -> Sql:
         BEFORE.granted: BEFORE.first_granted,
         BEFORE.stood: BEFORE.first_stood,
     }
-    reviewed = "first_stood" in rules.filled or "first_known" in rules.filled
+    reviewed = BEFORE.first_stood in rules.filled
     return sql.col(known[column] if reviewed else column)
 
 
@@ -94,7 +94,7 @@ def before_columns(rules: Rules, starts_from: StartsFrom | None) -> dict[str, Sq
 
 def _first_columns(rules: Rules, now: dict[str, Sql]) -> dict[str, Sql]:
     """What stood before the first review day, where there was one."""
-    if "first_stood" not in rules.filled and "first_known" not in rules.filled:
+    if BEFORE.first_stood not in rules.filled:
         return {}
     known = sql.not_null(sql.col("partner_id", "pr"))
     stood = sql.and_(known, sql.coalesce(sql.col("first_stood", "pr"), sql.false()))

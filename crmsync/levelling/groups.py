@@ -77,7 +77,8 @@ class Groups:
             one = self.pass_of(table, of, mine)
             if one is None:
                 continue
-            for name, columns in one.compute(self.limits):
+            present = {presence.column for atom in atoms for presence in _presences(atom)}
+            for name, columns in one.compute(self.limits, every_row=any(atom.column in present for atom in mine)):
                 for column in columns:
                     can_lose = one.columns[column].lost is not None
                     answers[column] = _Answers(name, column, f"{column}!" if can_lose else None)

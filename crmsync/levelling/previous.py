@@ -48,17 +48,19 @@ READ = ("program", "program_version", "as_of", "partner_id", "category", "earned
 class Previous:
     """What stood before, and on which day it was assessed; no rows and no day at a first assessment.
 
-    `version`: the version of the program whose tier keys it has.
+    `version`: the version of the program whose tier keys it has; `reviewed`: review days on the way have been assessed.
     """
 
     table: pa.Table
     version: Program
     as_of: date | None = None
+    reviewed: bool = False
 
     @property
     def filled(self) -> frozenset[str]:
-        """Columns that hold anything: a value, or a yes."""
-        return frozenset(name for name in self.table.column_names if _holds_anything(self.table.column(name)))
+        """Columns that hold anything: a value, or a yes; after a review day those of before it in any case."""
+        holding = (name for name in self.table.column_names if _holds_anything(self.table.column(name)))
+        return frozenset((*holding, *(FIRST if self.reviewed else ())))
 
     @property
     def stands(self) -> bool:
@@ -211,8 +213,6 @@ ALWAYS = frozenset({"partner_id", "category", "earned_tier", "granted_tier", "ti
 def asked_columns(columns: Iterable[str], filled: Collection[str], program: Program) -> list[str]:
     """The columns that a day may ask for: of a large base those that hold nothing would cost memory for nothing."""
     wanted = ALWAYS | set(shape_of(program).columns) | set(filled)
-    if wanted.intersection(FIRST):
-        wanted |= set(FIRST)  # asked for together: those who stood without a tier have none of the tiers
     return [name for name in columns if name in wanted]
 
 
@@ -255,9 +255,9 @@ def after_review_day(before: Previous, acted: pa.Table, day: date) -> Previous:
     moved = _shaped(acted, before.version).cast(before.table.schema)
     same = pc.invert(pc.is_in(_places(before.table), value_set=_places(moved)))
     stay = before.table.filter(same)
-    if "first_stood" not in before.filled and "first_known" not in before.filled:
+    if not before.reviewed:
         stay = _first_seen(stay)
-    return replace(before, table=pa.concat_tables([stay, moved]), as_of=day)
+    return replace(before, table=pa.concat_tables([stay, moved]), as_of=day, reviewed=True)
 
 
 def _first_seen(table: pa.Table) -> pa.Table:

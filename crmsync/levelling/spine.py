@@ -172,7 +172,7 @@ def compute_standings(
 ) -> pa.Table:  # fmt: skip
     """The standings table from the measures, all categories together; the measures are freed unless kept."""
     engine, program = levelling.engine, levelling.program
-    merged = Merged(_vanished(levelling, names[NOW]) if before.stands else None)
+    merged = Merged(_vanished(levelling, names[NOW], before.reviewed) if before.stands else None)
     kept, measured, fallen = Kept(), Kept(), []
     reads = [rows_query(program, levelling.days), fallen_query(), measures_of_fallen()]
     for rows, falling, measures in rows_in_turn(levelling, names, reads, keep=keep_measures):
@@ -193,8 +193,8 @@ def compute_standings(
     return pa.concat_tables(rows if told is None else told.into(rows) for rows in whole)
 
 
-def _vanished(levelling: Levelling, names: Measures) -> pa.Table:
+def _vanished(levelling: Levelling, names: Measures, reviewed: bool) -> pa.Table:
     """The last rows of partners that are no longer there."""
     first = next(iter(levelling.program.categories))  # every value is null, whatever the category
     metrics = metrics_struct(with_alias(names, "m").at(category=first))
-    return in_order(levelling.engine.read(vanished_query(levelling.program, levelling.days, metrics)))
+    return in_order(levelling.engine.read(vanished_query(levelling.program, levelling.days, metrics, reviewed)))

@@ -137,14 +137,17 @@ def _stands_by_value(program: Program) -> bool:
 KEPT = ("earned_tier", "granted_tier", "tier_since", "pending_tier", "pending_on", "grace_until", *previous.CARRIED)
 
 
-def vanished_query(program: Program, days: Days, metrics: Sql) -> Sql:
+def vanished_query(program: Program, days: Days, metrics: Sql, reviewed: bool = False) -> Sql:
     """One last row for standings of partners that are no longer in the table of partners, and for those of categories
     that this version no longer has.
 
     A partner whose row was rejected is not gone: its standing is carried on, so that a typing error moves nobody.
-    `metrics` reads the measures (alias m), whose values are all null here.
+    `metrics` reads the measures (alias m), whose values are all null here; `reviewed`: review days lie on the way.
     """
     unread = sql.col("unread", "pr")
+    stood = sql.col("granted_tier", "pr")
+    if reviewed:
+        stood = sql.case([(sql.col("first_known", "pr"), sql.col("first_granted_tier", "pr"))])
     shape = shape_of(program)
     state = struct_of(shape, {name: sql.col(name, "pr") for name in shape.columns})
     same = _values(program, days.as_of)
@@ -154,7 +157,7 @@ def vanished_query(program: Program, days: Days, metrics: Sql) -> Sql:
         "state": sql.case([(unread, state)]),
         "partner_id": sql.col("partner_id", "pr"),
         "category": sql.col("category", "pr"),
-        "previous_tier": sql.col("granted_tier", "pr"),
+        "previous_tier": stood,
         "movement": sql.case([(unread, sql.text("unchanged"))], sql.text("left")),
         "provisional_reasons": sql.case([(unread, sql.array([sql.text(UNREAD)]))], sql.empty_array(sql.TEXT)),
         "provisional": unread,

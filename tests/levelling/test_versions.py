@@ -12,6 +12,7 @@ from crmsync.errors import ConfigError
 from crmsync.levelling.assess import Assessment, assess, assess_programs
 from crmsync.levelling.standings import write_standings
 from crmsync.programs.loading import load_programs
+from crmsync.programs.program import Program
 from tests.levelling.facts import facts_of, plain, snapshot_of
 
 OLD = """\
@@ -117,19 +118,34 @@ def test_one_version_alone_is_assessed_as_it_is(tmp_path: Path) -> None:
     assert row(assess(newest, snapshot, date(2026, 5, 1)))["program_version"] == "2026-01-01"
 
 
-def test_standings_of_a_category_that_the_new_version_lacks_end(tmp_path: Path) -> None:
+def fewer_categories(folder: Path, types: Any, old: str = ANY_DAY) -> list[Program]:
+    """Versions of 2026 (categories one and two; `old` is its movement) and of 2027 (one alone)."""
     ladder = "metrics: {a: {field: partners.a}}\nladders: {main: {tiers: [low, {key: high, requires: {a: 10}}]}}\n"
-    folder = tmp_path / "programs"
     folder.mkdir()
     for year, categories in (
-        ("2026", "{one: {member: a > 0}, two: {member: a > 0}}"),
+        ("2026", f"{{one: {{member: a > 0}}, two: {{member: a > 0}}}}\nmovement: {old}"),
         ("2027", "{one: {member: a > 0}}"),
     ):
         text = f"program: p\neffective_from: {year}-01-01\ncategories: {categories}\n{ladder}"
         (folder / f"{year}.yaml").write_text(text, encoding="utf-8")
+    return load_programs(folder, types)
+
+
+def test_who_came_on_a_review_day_stood_nowhere_before(tmp_path: Path) -> None:
+    """B is new: it entered on 15 December in the old version, and leaves category two without ever having stood."""
+    first = facts_of({"partners": [{"partner_id": "A", "a": 12}]})
+    programs = fewer_categories(tmp_path / "programs", first.types, "{demote: [12-15]}")
+    (before,) = assess_programs(programs, snapshot_of(tmp_path / "before", first)[0], date(2026, 12, 1))
+    now = facts_of({"partners": [{"partner_id": "A", "a": 12}, {"partner_id": "B", "a": 12}]})
+    (found,) = assess_programs(programs, snapshot_of(tmp_path / "now", now)[0], date(2027, 2, 1), before.standings)
+    words = {key: (row["movement"], row["previous_tier"]) for key, row in plain(found.standings).items()}
+    assert (words["B", "one"], words["B", "two"]) == (("entered", None), ("left", None))
+
+
+def test_standings_of_a_category_that_the_new_version_lacks_end(tmp_path: Path) -> None:
     facts = facts_of({"partners": [{"partner_id": "A", "a": 12}]})
     snapshot, _ = snapshot_of(tmp_path / "snapshot", facts)
-    programs = load_programs(folder, facts.types)
+    programs = fewer_categories(tmp_path / "programs", facts.types)
     (old,) = assess_programs(programs, snapshot, date(2026, 12, 1))
     (new,) = assess_programs(programs, snapshot, date(2027, 1, 2), old.standings)
     words = {key: (row["movement"], row["previous_tier"]) for key, row in plain(new.standings).items()}
