@@ -18,6 +18,7 @@ from crmsync.levelling.criteria import Criteria
 from crmsync.levelling.per_values import PerValues, or_lowest, taken
 from crmsync.levelling.rules import Rules
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.sustained import since_column
 from crmsync.levelling.tiers import highest_position
 from crmsync.programs.program import Per
 
@@ -117,14 +118,14 @@ class Climbing:
             identity = sustained_id(self.rules.ladder.tiers[position - 1].key)
             since = sql.coalesce(sql.col(held_column(identity)), sql.day(self.rules.as_of))
             holds = sql.coalesce(sql.col(f"requires_{position}"), sql.false())
-            columns[f"since_{position}"] = sql.case([(holds, since)], sql.null(sql.DATE))
+            columns[since_column(position)] = sql.case([(holds, since)], sql.null(sql.DATE))
         return columns
 
     def _entering(self) -> dict[str, Sql]:
         columns = {}
         several = self.values is not None and not self.values.is_each
         for position, cutoff in self.rules.sustained.items():
-            long_enough = sql.coalesce(sql.le(sql.col(f"since_{position}"), sql.day(cutoff)), sql.false())
+            long_enough = sql.coalesce(sql.le(sql.col(since_column(position)), sql.day(cutoff)), sql.false())
             own_keeps = several or self._has_keeps(position)
             kept = sql.col(f"keeps_{position}" if own_keeps else f"requires_{position}")
             columns[f"holds_{position}"] = sql.case([(self._kept(position), kept)], long_enough)

@@ -90,10 +90,10 @@ class Demotion:
         """First and last day of each hold; NULL where the partner has none."""
         if movement.newcomers and movement.newcomers.count:
             joined = sql.col(partner_column("joined_on"))
-            yield joined, _plus(joined, movement.newcomers)
+            yield joined, plus(joined, movement.newcomers)
         if movement.after_promotion and movement.after_promotion.count:
             promoted = sql.col(BEFORE.promoted_on)
-            yield promoted, _plus(promoted, movement.after_promotion)
+            yield promoted, plus(promoted, movement.after_promotion)
 
     # --- grace
 
@@ -124,6 +124,7 @@ class Demotion:
         return self.deadline(ends)
 
 
-def _plus(day: Sql, stretch: Horizon) -> Sql:
+def plus(day: Sql, stretch: Horizon) -> Sql:
+    """The same day so much later; in a shorter month its last day."""
     unit, times = _UNIT[stretch.period]
     return sql.plus_interval(day, stretch.count * times, unit)

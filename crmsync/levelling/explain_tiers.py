@@ -15,11 +15,11 @@ from crmsync.errors import ConfigError
 from crmsync.levelling import gap, sql
 from crmsync.levelling.before import sustained_id
 from crmsync.levelling.criteria import Criteria
-from crmsync.levelling.dates import after
 from crmsync.levelling.explain_metrics import of_partner
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures
 from crmsync.levelling.state import HELD
+from crmsync.levelling.sustained import entered_on
 from crmsync.programs.guide_words import stretch
 from crmsync.programs.program import Group, Ladder, Take, Tier
 
@@ -77,7 +77,7 @@ def _waits(
     state = json.loads(state) if isinstance(state, str) else state
     text = (state.get(HELD) or {}).get(sustained_id(tier.key))
     since = date.fromisoformat(str(text)) if text else levelling.days.as_of
-    until = after(since, tier.sustained)
+    until = entered_on(since, tier.sustained)
     return None if until <= levelling.days.as_of else {"since": since, "for": stretch(tier.sustained), "until": until}
 
 

@@ -15,7 +15,7 @@ from crmsync.levelling import sql
 from crmsync.levelling.criteria import Criteria
 from crmsync.levelling.demands import Aim, Demand, Demands, by_aim
 from crmsync.levelling.gap import NEEDS, Leaf, paths_of, said
-from crmsync.levelling.holding import surely, surely_holds
+from crmsync.levelling.holding import met, surely, surely_holds
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.tiers import highest_position, keeps_of
 from crmsync.levelling.values import COUNT, MONEY, NUMBER, Value, as_double, rounded
@@ -116,6 +116,8 @@ class Held:
         thinly = {self._thin(one): self._met_by_far(one, near) for one in self._demands.all}
         self.asked = [("asked", required), ("near", near), ("by_far", thinly)]
         values: dict[str, Sql] = {"why_words": _by_why({n: sql.text(words) for n, words in WORDS.items()})}
+        if self._trees:
+            values["every"] = self._tells_every()
         texts: dict[str, Sql] = {}
         lines = {self._demands.name(one, "reason"): self._line(one, values, texts) for one in self._demands.all}
         self.told = [("looked_at", values), ("seen", texts), ("reasons", lines)]
@@ -130,12 +132,21 @@ class Held:
         return sql.case(branches, sql.false())
 
     def reasons(self) -> Sql:
-        """A sentence for each criterion that is missed in the look that counts."""
+        """A sentence for each criterion that is missed in the look that counts, and by which the tier holds now."""
         lines = [sql.col(self._demands.name(one, "reason")) for one in self._demands.all]
         if not lines:
             return sql.empty_array(sql.TEXT)
         at_risk = sql.gt(sql.col("why"), sql.number(0))
         return sql.case([(at_risk, sql.without_nulls(sql.array(lines)))], sql.empty_array(sql.TEXT))
+
+    def _tells_every(self) -> Sql:
+        """Whether all that is missed is told, not only what is met now.
+
+        Where the granted tier holds now, what is missed already takes nothing away. It need not hold to be at risk
+        only ahead: one above it may hold in its place.
+        """
+        holds = {at: surely(tree, functools.partial(met, self._looks.now)) for at, tree in self._trees.items()}
+        return sql.not_(sql.coalesce(by_aim(GRANTED, holds, lambda one: one), sql.false()))
 
     def _by_far(self, position: int, leaf: Leaf) -> Sql:
         return sql.col(self._thin(self._demands.at(position, leaf.path)))
@@ -160,11 +171,11 @@ class Held:
     def _line(self, demand: Demand, values: dict[str, Sql], texts: dict[str, Sql]) -> Sql:
         looks, leaf = self._looks, demand.leaf
         metric = looks.now.program.metrics[leaf.criterion.metric]
-        met = {
-            number: self._demands.met_by(demand, look) for number, look in looks.by_number().items() if number != THIN
-        }
-        met[THIN] = sql.col(self._thin(demand))
-        missed = sql.not_(sql.coalesce(_by_why(met), sql.false()))
+        seen = {number: self._demands.met_by(demand, look) for number, look in looks.by_number().items()}
+        held_now = sql.coalesce(seen[BELOW], sql.false())
+        seen[THIN] = sql.col(self._thin(demand))
+        missed = sql.not_(sql.coalesce(_by_why(seen), sql.false()))
+        told = sql.or_(sql.col("every"), held_now)
         needs = ("not " if leaf.turned else "") + NEEDS[leaf.criterion.comparison]
         required = sql.coalesce(said(metric, self._required[demand.number]), sql.text("unknown"))
         sentence = sql.concat(
@@ -172,7 +183,7 @@ class Held:
             sql.text(f" (needs {needs}"), required, sql.text(")"),
         )  # fmt: skip
         at_risk = sql.gt(sql.col("why"), sql.number(0))
-        return sql.case([(sql.and_(at_risk, self._demands.asked(demand), missed), sentence)], sql.null(sql.TEXT))
+        return sql.case([(sql.and_(at_risk, self._demands.asked(demand), missed, told), sentence)], sql.null(sql.TEXT))
 
     def _seen(self, metric: Metric, values: dict[str, Sql], texts: dict[str, Sql]) -> Sql:
         """The text of a metric's value in the look that counts, as a column."""

@@ -17,6 +17,7 @@ from crmsync.levelling.demands import AIM, Aim, Demand, Demands
 from crmsync.levelling.hints import Hinting
 from crmsync.levelling.shortest import Shortest, total
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.sustained import waiting
 from crmsync.levelling.values import show
 from crmsync.programs.program import Group, Ladder, Program
 
@@ -47,7 +48,11 @@ class Towards:
         below: list[dict[str, Sql]] = [{AIM: sql.case(applies, sql.null(sql.INT))}, {}]
         gap_of = _Gap(self, demands, below[1])
         some = sql.not_null(sql.col(AIM))
-        told = {name: sql.case([(some, value)], NOTHING[name].copy()) for name, value in gap_of.told().items()}
+        told = gap_of.told()
+        waits = waiting(self.ladder)
+        if waits is not None:
+            told["summary"] = sql.coalesce(told["summary"], waits)
+        told = {name: sql.case([(some, value)], NOTHING[name].copy()) for name, value in told.items()}
         return told, [*below, *gap_of.layers.all]
 
     def _requirements(self) -> Iterator[tuple[Group, Sql]]:
