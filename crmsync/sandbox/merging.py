@@ -35,6 +35,7 @@ def merge(rows: Rows, sobject: SObject, master_id: str, loser_ids: Sequence[str]
         _move_children(rows, sobject, loser, master)
         rows.keep(sobject, loser, {"IsDeleted": 1, "MasterRecordId": master} | rows.modified(sobject))
         rows.changed.append((sobject.name, loser))
+        rows.note("merged", sobject, loser, {"MasterRecordId": master})
     rows.keep(sobject, master, rows.modified(sobject))
     rows.changed.append((sobject.name, master))
     return master
@@ -76,6 +77,7 @@ def _restore(rows: Rows, sobject: SObject, record_id: str, deleted_on: str) -> N
     gone = {"MasterRecordId": None} if sobject.field("MasterRecordId") else {}
     rows.keep(sobject, record_id, {"IsDeleted": 0} | gone | rows.modified(sobject))
     rows.changed.append((sobject.name, record_id))
+    rows.note("undeleted", sobject, record_id, {})
     for child in rows.org.schema.children_of(sobject):
         if child.field.cascade_delete and child.sobject.field("IsDeleted"):
             found = rows.connection.execute(

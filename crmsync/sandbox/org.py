@@ -26,6 +26,7 @@ from crmsync.sandbox.schema_file import make_schema
 from crmsync.sandbox.soql.scope import World
 from crmsync.sandbox.standard import Features
 from crmsync.sandbox.store import Store
+from crmsync.sandbox.trail import Trail
 from crmsync.sandbox.users import INTEGRATION, acting_id, caller
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Org:
     base_url: str = ""
     effects: Effects = field(default_factory=Effects)
     permissions: Permissions = field(default_factory=Permissions)
+    trail: Trail = field(default_factory=Trail)
     faults: Faults = field(default_factory=Faults)
     allowance: Allowance = field(default_factory=Allowance)
     rules_on: dict[str, bool] = field(default_factory=lambda: {"validation": True, "duplicates": True})
@@ -82,6 +84,7 @@ class Org:
     lock: RLock = field(default_factory=RLock)
     changed_schema: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     _waiting: list[tuple[str, str]] | None = None
+    _waiting_trail: Trail = field(default_factory=Trail)
 
     def __post_init__(self) -> None:
         self.allowance.most[REQUESTS] = self.options.daily_requests
@@ -185,6 +188,7 @@ class Org:
             yield rows
             self.store.keep_facts({"stamp": rows.stamp, "numbers": self.numbers}, connection)
         self.permissions.notice(rows.changed)
+        (self.trail if self._waiting is None else self._waiting_trail).take(rows.trail)
         if not counted:
             return
         if self._waiting is not None:
@@ -196,7 +200,7 @@ class Org:
     def whole(self) -> Iterator[None]:
         """Several `rows` blocks as one transaction; effects count once all of it is committed."""
         with self.store.joined():
-            self._waiting = []
+            self._waiting, self._waiting_trail = [], Trail()
             try:
                 yield
             except BaseException:
@@ -204,6 +208,7 @@ class Org:
                 self.permissions.forget()
                 raise
             changed, self._waiting = self._waiting, None
+        self.trail.take(self._waiting_trail)
         self.permissions.notice(changed)
         self.effects.record_changes(changed)
 

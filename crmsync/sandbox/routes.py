@@ -28,6 +28,7 @@ from crmsync.sandbox import (
 )
 from crmsync.sandbox.answers import Answer, ApiError, Call, not_found
 from crmsync.sandbox.org import Org
+from crmsync.sandbox.page.doors import PAGE_DOORS
 
 Handler = Callable[[Org, Call], Answer]
 IsWrite = Callable[[Call], bool]
@@ -44,6 +45,7 @@ class Door:
     write: bool | IsWrite = False
     login: bool = True
     uploads: bool = False
+    page: bool = False  # for people at a browser
 
     def writes(self, call: Call) -> bool:
         """This call could change a record."""
@@ -167,9 +169,11 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("DELETE", f"{_DATA}/jobs/ingest/{{job}}", bulk_ingest.delete),
     ("PUT", f"{_DATA}/jobs/ingest/{{job}}/batches", bulk_ingest.upload, True, "upload"),
     ("GET", f"{_DATA}/jobs/ingest/{{job}}/{{results}}", bulk_ingest.results),
+    *PAGE_DOORS,
 )
 _NOT_INSIDE = ("/composite", "/composite/graph", "/composite/batch")
-_NARROW = {"version": r"\d{1,3}\.\d", "results": "successfulresults|failedresults|unprocessedrecords"}
+_NARROW = {"version": r"\d{1,3}\.\d", "results": "successfulresults|failedresults|unprocessedrecords",
+           "record": "[a-z0-9]{15}|[a-z0-9]{18}"}  # fmt: skip
 
 
 def _door(method: str, path: str, handler: Handler, write: bool | IsWrite = False, kind: str = "") -> Door:
@@ -181,7 +185,8 @@ def _door(method: str, path: str, handler: Handler, write: bool | IsWrite = Fals
         re.IGNORECASE | re.ASCII,
     )
     shown = path.replace(_DATA, "") if path != _DATA else "/services/data/vX"
-    return Door(method, shown, pattern, handler, write, kind not in ("open", "side"), kind == "upload")
+    login = kind not in ("open", "side", "page")
+    return Door(method, shown, pattern, handler, write, login, kind == "upload", kind == "page")
 
 
 DOORS: tuple[Door, ...] = tuple(_door(*row) for row in _TABLE)

@@ -16,6 +16,7 @@ from crmsync.sandbox.row_defaults import defaults, end_rates, name_record
 from crmsync.sandbox.schema import Field, Schema, SObject
 from crmsync.sandbox.setup_checks import check_setup
 from crmsync.sandbox.store import collation
+from crmsync.sandbox.trail import Noted, Trail
 from crmsync.sandbox.validation import Priors, Rulebook, check_duplicates, check_kind_values, guarded
 from crmsync.sandbox.values import Stored, from_json
 
@@ -41,6 +42,7 @@ class Rows:
     connection: sqlite3.Connection
     stamp: str
     changed: list[tuple[str, str]] = field(default_factory=list)
+    trail: Trail = field(default_factory=Trail)
     _rulebooks: dict[str, Rulebook] = field(default_factory=dict)
 
     def create(self, sobject: SObject, given: Mapping[str, Any], convert: Convert = from_json) -> str:
@@ -80,6 +82,7 @@ class Rows:
             f'INSERT INTO "{sobject.name}" ({listed}) VALUES ({marks})', [row[name] for name in names]
         )
         self._changed(sobject, str(row["Id"]))
+        self.note("created", sobject, str(row["Id"]), {})
         return str(row["Id"])
 
     def _changed(self, sobject: SObject, record_id: str) -> None:
@@ -92,6 +95,10 @@ class Rows:
                 f'UPDATE "{master.name}" SET "SystemModstamp" = ? WHERE "Id" = '
                 f'(SELECT "{link.name}" FROM "{sobject.name}" WHERE "Id" = ?)', [self.stamp, record_id],
             )  # fmt: skip
+
+    def note(self, kind: str, sobject: SObject, record_id: str, values: Mapping[str, Any]) -> None:
+        """Keep for the page of recent changes what happened to a record."""
+        self.trail.add(Noted(self.stamp, self.org.acting_id, kind, sobject.name, record_id, values))
 
     def _rulebook(self, sobject: SObject) -> Rulebook | None:
         if not sobject.rules or not self.org.rules_on["validation"]:
@@ -142,6 +149,7 @@ class Rows:
                 keep_contact(self, found, values)
             self._check_rules(sobject, found, priors, values)
         self._changed(sobject, found)
+        self.note("changed", sobject, found, values)
         return found
 
     def _check_kind(self, sobject: SObject, record_id: str, values: Mapping[str, Any]) -> None:
@@ -384,6 +392,7 @@ class Rows:
         else:
             self.keep(sobject, record_id, {"IsDeleted": 1} | self.modified(sobject))
         self._changed(sobject, record_id)
+        self.note("deleted", sobject, record_id, {})
 
 
 def _no_access() -> ApiError:

@@ -84,6 +84,7 @@ class OrgApp:
         counted = path.lower().startswith("/services/data/v")
         try:
             door, parts = find_door(request.method, path)
+            side = side or door.page
             with self.org.allowance.call() if counted else contextlib.nullcontext():
                 answer = await self._through(door, parts, request, path, side)
         except ApiError as error:
