@@ -24,8 +24,10 @@ from crmsync.errors import DataError, Rejected, StoreError
 from crmsync.tables import ARROW_TYPES, CANONICAL, EXTRA_MAIN_DATE, ColumnType
 
 MANIFEST = "snapshot.json"
+HELD = "held"
 FORMAT = 1
 KEPT = 10
+HELD_KEPT = 2
 _UNSEALED = (".staging", ".old")
 _LEFT_BEHIND_S = 24 * 3600
 
@@ -61,6 +63,12 @@ class Snapshot:
     checked: bool = True
     counts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     rejected_partners: tuple[str, ...] = ()
+    held: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def held_folder(self) -> Path:
+        """Where the source's own records stand that the tables were made of; `held` says which."""
+        return self.folder / HELD
 
 
 @dataclass(frozen=True)
@@ -108,10 +116,15 @@ class Staging:
 
     `origins` tells where the rows of a table came from; a table without one is named by table and record id.
     `rejected_partners`: by partner_id, so that a bad cell is not taken for a partner who is gone.
+    `since`: an earlier sealed snapshot whose held records may be built upon, `overlap_s`: how far before its end
+    changes are looked for again; `held`: what is kept for the next.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, since: Snapshot | None = None, overlap_s: float = 0.0) -> None:
         self.final = folder
+        self.since = since
+        self.overlap_s = overlap_s
+        self.held: dict[str, Any] = {}
         self.tables: dict[str, TableFile] = {}
         self.rejected: list[Rejected] = []
         self.origins: dict[str, Origin] = {}
@@ -126,6 +139,12 @@ class Staging:
     def path(self, table: str) -> Path:
         """Where the Parquet file of `table` goes."""
         return self.folder / f"{table}.parquet"
+
+    def held_path(self, key: str) -> Path:
+        """Where the source's own records of `key` go."""
+        folder = self.folder / HELD
+        folder.mkdir(exist_ok=True)
+        return folder / f"{key}.parquet"
 
     def add(self, table: TableFile) -> None:
         """Take a table whose file was written to `path(table.name)`."""
@@ -152,6 +171,7 @@ class Staging:
                 "tables": tables,
                 "rejected_partners": rejected,
                 "digest": _digest(tables, rejected),
+                "held": self.held,  # beside the digest: how far a source was read is not what was read
             }
             self._keep_only(tables)
             _write_durably(self.folder / MANIFEST, json.dumps(manifest, indent=1))
@@ -164,12 +184,20 @@ class Staging:
         """Remove what is no table, and see the tables themselves safely on disk."""
         for path in self.folder.iterdir():
             if path.suffix == ".parquet" and path.stem in tables:
-                with path.open("rb") as stream:
-                    os.fsync(stream.fileno())
+                fsynced(path)
+            elif path.is_dir() and path.name == HELD and self.held:
+                for held in path.iterdir():
+                    fsynced(held)
             elif path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+
+def fsynced(path: Path) -> None:
+    """See a file safely on disk."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _write_durably(path: Path, text: str) -> None:
@@ -226,7 +254,7 @@ def open_snapshot(folder: Path, *, verify: bool = False) -> Snapshot:
         tables = {name: _table_file(folder, name, entry) for name, entry in manifest["tables"].items()}
         snapshot = Snapshot(
             folder, MappingProxyType(tables), manifest["digest"], manifest["checked"], manifest["counts"],
-            tuple(manifest.get("rejected_partners", ())),
+            tuple(manifest.get("rejected_partners", ())), MappingProxyType(manifest.get("held") or {}),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{folder / MANIFEST}: is not the manifest of a snapshot ({error!r})") from error
@@ -282,6 +310,8 @@ def retain_snapshots(root: Path, *, keep: int = KEPT, always: Collection[str] = 
     try:
         sealed = sorted(root.glob(f"*/{MANIFEST}"), key=lambda one: (one.stat().st_mtime_ns, one.parent.name))
         old = [one.parent for one in sealed[: max(len(sealed) - keep, 0)] if one.parent.name not in always]
+        for one in sealed[:-HELD_KEPT]:
+            shutil.rmtree(one.parent / HELD, ignore_errors=True)  # only the next read builds on it
         before = time.time() - _LEFT_BEHIND_S
         old += [one for one in root.glob(".*") if one.suffix in _UNSEALED and one.stat().st_mtime < before]
         for folder in old:
@@ -323,6 +353,11 @@ def write_table(path: Path, rows: pa.Table | Iterable[pa.RecordBatch], columns: 
     return written
 
 
+def write_texts(path: Path, batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> int:
+    """Write text columns to a Parquet file in bounded memory; returns the number of rows. Errors: StoreError."""
+    return write_table(path, batches, dict.fromkeys(columns, ColumnType.TEXT))
+
+
 def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     """Batches gathered into row groups, so that many small ones do not make a slow file."""
     waiting: list[pa.RecordBatch] = []
@@ -331,9 +366,9 @@ def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterato
         waiting.append(batch)
         count += batch.num_rows
         if count >= ROW_GROUP:
-            table = pa.Table.from_batches(waiting, schema)
+            table = pa.Table.from_batches(waiting, schema).combine_chunks()  # the same bytes, however they came
             whole = count - count % ROW_GROUP
             yield table.slice(0, whole)
             waiting, count = table.slice(whole).to_batches(), count - whole
     if count:
-        yield pa.Table.from_batches(waiting, schema)
+        yield pa.Table.from_batches(waiting, schema).combine_chunks()

@@ -33,12 +33,19 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class Credited:
-    """One credited partner of an opportunity: a lookup path, the role it stands for, its share (a number or a path)."""
+    """Credited partners of opportunities: where their id stands, their role, their share (a number or a path).
+
+    Without `object` the places are lookup paths of the opportunity and `role` is a word. With it they are fields of
+    that object, whose records name the opportunity in `opportunity`; `role` may be a field of it.
+    """
 
     partner: Place
-    role: str | None
+    role: Place | None
     share: Decimal | Place | None
     line: int
+    object: Place | None = None
+    opportunity: Place | None = None
+    filter: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -153,19 +160,32 @@ def _credited(node: Node) -> tuple[Credited, ...]:
     credited = tuple(_one_credited(item) for item in node.sequence())
     if not credited:
         raise node.fail("name at least one credited partner")
-    roles = [one.role for one in credited]
-    if len(credited) > 1 and len(set(roles)) < len(roles):
+    roles = [one.role.text if one.role else None for one in credited if one.object is None]
+    if len(credited) > 1 and (len(set(roles)) < len(roles) or None in roles):
         raise node.fail("each credited partner needs a `role:` of its own")
+    if any(one.role for one in credited) and not all(one.role for one in credited):
+        raise node.fail("a `role:` is given for some of the credited partners only; give one for each")
     return credited
 
 
 def _one_credited(node: Node) -> Credited:
-    parts = node.mapping(required=("partner_id",), optional=("role", "share"))
+    parts = node.mapping(required=("partner_id",), optional=("role", "share", "object", "opportunity", "filter"))
+    if "object" not in parts:
+        for key in ("opportunity", "filter"):
+            if key in parts:
+                raise parts[key].fail(
+                    f"`{key}` belongs to an `object:` of its own; without one, partner_id is a lookup"
+                )
+    elif "opportunity" not in parts:
+        raise node.fail("`opportunity:` is missing; it names the field that points at the opportunity")
     return Credited(
         partner=path_place(parts["partner_id"], "a lookup path"),
-        role=parts["role"].text() if "role" in parts else None,
+        role=Place(parts["role"].text(), parts["role"].line) if "role" in parts else None,
         share=_share(parts["share"]) if "share" in parts else None,
         line=node.line,
+        object=path_place(parts["object"], "an object", single=True) if "object" in parts else None,
+        opportunity=path_place(parts["opportunity"], "a lookup path") if "opportunity" in parts else None,
+        filter=Place(parts["filter"].text(), parts["filter"].line) if "filter" in parts else None,
     )
 
 

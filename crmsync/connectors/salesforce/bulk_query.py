@@ -43,13 +43,14 @@ class Page:
 
 
 def bulk_blocks(
-    org: Org, soql: str, sobject: str, paths: Sequence[str], folder: Path
+    org: Org, soql: str, sobject: str, paths: Sequence[str], folder: Path, operation: str = "query"
 ) -> Iterator[Mapping[str, pa.Array]]:
     """Blocks of text columns by path. At most one page is on disk at a time.
 
+    `operation`: `queryAll` gives deleted records too.
     Errors: DataError when a page or the whole is not what was asked for; Transient; AccessError.
     """
-    job_id = _start(org, soql, sobject)
+    job_id = _start(org, soql, sobject, operation)
     try:
         expected = _finished(org, job_id, sobject)
         read = 0
@@ -63,9 +64,9 @@ def bulk_blocks(
         _delete(org, job_id)
 
 
-def _start(org: Org, soql: str, sobject: str) -> str:
+def _start(org: Org, soql: str, sobject: str, operation: str) -> str:
     """A query job changes nothing, so a lost answer may be asked again."""
-    body = {"operation": "query", "query": soql, "contentType": "CSV", "columnDelimiter": "COMMA", "lineEnding": "LF"}
+    body = {"operation": operation, "query": soql, "contentType": "CSV", "columnDelimiter": "COMMA", "lineEnding": "LF"}
     job = org.post("jobs/query", body)
     if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not job["id"].isalnum():
         raise DataError(f"{sobject}: Salesforce opened a query job without a usable id")

@@ -11,8 +11,10 @@ from crmsync.connectors.mapping import ORG_TIME_ZONE, SalesforceMapping
 from crmsync.connectors.retries import Retries
 from crmsync.connectors.salesforce import ingest
 from crmsync.connectors.salesforce.describe import Describe
+from crmsync.connectors.salesforce.fetching import Fetching
+from crmsync.connectors.salesforce.held import Held, opened_held
 from crmsync.connectors.salesforce.org import Org
-from crmsync.connectors.salesforce.reading import CURRENT_VALUES, PARTNERS, TableRead, read_table
+from crmsync.connectors.salesforce.reading import CURRENT_VALUES, PARTNERS, TableRead, make_table
 from crmsync.connectors.salesforce.records import read_records, write_record
 from crmsync.connectors.salesforce.table_plan import TablePlan, plan_table
 from crmsync.connectors.salesforce.written_fields import WrittenFields
@@ -71,12 +73,26 @@ class SalesforceConnector:
         self, plans: Mapping[str, TablePlan | None], staging: Staging, progress: Progress
     ) -> dict[str, TableRead]:
         self._state.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="extract-", dir=self._state) as scratch:
-            return {
-                name: read_table(self.org, plan, staging, Path(scratch), progress)
-                for name, plan in plans.items()
-                if plan is not None
-            }
+        there = {name: plan for name, plan in plans.items() if plan is not None}
+        parts = [part for plan in there.values() for part in plan.parts]
+        with tempfile.TemporaryDirectory(prefix="extract-", dir=self._state) as folder:
+            scratch = Path(folder)
+            fetching = Fetching(self.org, staging, scratch, progress, self._held(staging), staging.overlap_s)
+            reads = fetching.read(parts)
+            tables = {name: make_table(plan, reads, staging, scratch) for name, plan in there.items()}
+        staging.held = Held(
+            self.identity(),
+            {key: one.held for key, one in reads.items()},
+            tuple(sorted(frozenset[str]().union(*(part.objects for part in parts)))),
+        ).manifest()
+        return tables
+
+    def _held(self, staging: Staging) -> Held | None:
+        """Records of an earlier snapshot of this same org that changes can be put into."""
+        if staging.since is None:
+            return None
+        held = opened_held(staging.since.held_folder, staging.since.held)
+        return held if held is not None and held.org == self.identity() else None
 
     def _plan(self, name: str, with_current: bool) -> TablePlan | None:
         if name not in self.mapping.tables:
@@ -162,6 +178,12 @@ def _report(plans: Mapping[str, TablePlan | None], reads: Mapping[str, TableRead
     notes = [note for plan in plans.values() if plan is not None for note in plan.notes]
     notes += [
         f"{name}: the org has one currency only, so there are no rates" for name, plan in plans.items() if not plan
+    ]
+    notes += [
+        f"{name}: {done.repeats:,} times a partner was credited on the same record in several ways; each counts once, "
+        "by the way that the field map names first"
+        for name, done in reads.items()
+        if done.repeats
     ]
     rejected: list[Rejected] = [one for done in reads.values() for one in done.rejected]
     return ExtractReport(

@@ -26,6 +26,7 @@ class Field:
     type: str
     length: int = 0
     updateable: bool = False
+    createable: bool = True  # may be set on a new record
     filterable: bool = True
     reference_to: tuple[str, ...] = ()
     relationship: str | None = None
@@ -41,6 +42,7 @@ class Field:
     unique_key: bool = False  # an external id that no two records share
     case_sensitive: bool = False  # of a key: ABC and abc are two
     help: str = ""  # what people read beside it
+    compound: str = ""  # the address or place that it is a part of
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,7 @@ def _field(entry: Mapping[str, Any]) -> Field:
         type=str(entry.get("type") or "string"),
         length=int(entry.get("length") or 0),
         updateable=bool(entry.get("updateable")),
+        createable=bool(entry.get("createable")),
         filterable=bool(entry.get("filterable", True)),
         reference_to=tuple(str(name) for name in entry.get("referenceTo") or ()),
         relationship=entry.get("relationshipName"),
@@ -230,6 +233,7 @@ def _field(entry: Mapping[str, Any]) -> Field:
         unique_key=bool(entry.get("externalId") and entry.get("unique")),
         case_sensitive=bool(entry.get("caseSensitive")),
         help=str(entry.get("inlineHelpText") or ""),
+        compound=str(entry.get("compoundFieldName") or ""),
     )
 
 

@@ -1,115 +1,79 @@
-"""One table out of the org: counted, read, counted again and typed into Parquet. All agree or nothing is kept."""
+"""One table of the snapshot, typed into Parquet from the records that were read for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from crmsync.connectors.base import Progress
-from crmsync.connectors.salesforce.bulk_query import bulk_blocks
-from crmsync.connectors.salesforce.faults import Refused
-from crmsync.connectors.salesforce.org import Org
-from crmsync.connectors.salesforce.rest_query import count_rows, rest_blocks
+from crmsync.connectors.salesforce.crediting import NamedElsewhere, credited_rows
+from crmsync.connectors.salesforce.fetching import PartRead
+from crmsync.connectors.salesforce.held import batches
 from crmsync.connectors.salesforce.rows import ID, Block, ReadColumn, canonical, distinct, typed_block
-from crmsync.connectors.salesforce.table_plan import CreditRead, CurrentField, TablePlan
-from crmsync.errors import DataError, Rejected
+from crmsync.connectors.salesforce.table_plan import CurrentField, TablePlan
+from crmsync.errors import Rejected
 from crmsync.snapshots import RejectedPartner, Staging, TableFile, main_date_of
 from crmsync.tables import ARROW_TYPES, ColumnType
 
-BULK_ABOVE = 2_000  # rows; a bulk job costs more calls than a page or two
 GROUP_ROWS = 65_536
 PARTNERS, CURRENT_VALUES = "partners", "current_values"
 WITHOUT_DIRECT = frozenset({PARTNERS, "overrides"})  # an override of nobody is a mistake, not a direct deal
-URI_LENGTH_MAX = 8_000  # of the encoded query; a bulk job takes it in its body
-URI_TOO_LONG = 414
-AGAIN_CODES = frozenset({"INVALID_QUERY_LOCATOR", "NOT_FOUND", "INVALIDJOBSTATE"})
 
 
 @dataclass
 class TableRead:
-    """What became of one table. `read`: rows of the server; `rows`: of the table; `direct`: left out, as of nobody."""
+    """What became of one table. `read`: rows of the server; `rows`: of the table; `direct`: left out, as of nobody;
+    `repeats`: partners that were credited in several ways; `changed`: records of an increment, None where all were."""
 
     before: int = 0
     after: int = 0
     read: int = 0
     rows: int = 0
     direct: int = 0
+    repeats: int = 0
+    changed: int | None = None
     rejected: list[Rejected] = field(default_factory=list)
     rejected_partners: dict[str, RejectedPartner] = field(default_factory=dict)
 
 
-def read_table(org: Org, plan: TablePlan, staging: Staging, scratch: Path, progress: Progress) -> TableRead:
-    """The table in the staging, and the counts that prove it.
-
-    A difference between rows read and the server's counts is re-read once: people work while we read.
-    Errors: DataError naming the object and the counts; then nothing was added to the staging.
-    """
-    try:
-        done = _attempt(org, plan, staging, scratch, progress)
-    except _Again:
-        done = _attempt(org, plan, staging, scratch, progress, last=True)
+def make_table(plan: TablePlan, reads: Mapping[str, PartRead], staging: Staging, scratch: Path) -> TableRead:
+    """The table in the staging, typed from the records that were read for it."""
+    records = reads[plan.part.key]
+    done = TableRead(records.before, records.after, records.held.rows, changed=records.changed)
+    files = {part.key: reads[part.key].held.path for part in plan.parts}
+    with contextlib.ExitStack() as stack:
+        named = stack.enter_context(NamedElsewhere(plan, files, scratch)) if len(files) > 1 else None
+        out = stack.enter_context(_Parquet(plan, staging))
+        done.rejected += named.rejected if named else []
+        for batch in batches(records.held.path):
+            _take(plan, dict(zip(batch.schema.names, batch.columns, strict=True)), done, out, named)
     _add(plan, staging, done)
     return done
 
 
-class _Again(Exception):  # noqa: N818
-    """The read does not hold together; read once more."""
-
-
-def _attempt(
-    org: Org, plan: TablePlan, staging: Staging, scratch: Path, progress: Progress, *, last: bool = False
-) -> TableRead:
-    done = TableRead(before=count_rows(org, plan.count_soql))
-    try:
-        with _Parquet(plan, staging) as files:
-            for block in _blocks(org, plan, done.before, scratch):
-                _take(plan, block, done, files)
-                progress(plan.table.name, done.read, done.before)
-        done.after = count_rows(org, plan.count_soql)
-        _check_counts(plan, done)
-    except DataError as fault:
-        if last or (isinstance(fault, Refused) and fault.code not in AGAIN_CODES):
-            raise
-        raise _Again from fault
-    return done
-
-
-def _blocks(org: Org, plan: TablePlan, rows: int, scratch: Path) -> Iterator[Mapping[str, pa.Array]]:
-    if rows <= BULK_ABOVE and len(quote(plan.soql)) <= URI_LENGTH_MAX:
-        try:
-            return rest_blocks(org, org.query(plan.soql), plan.object, plan.paths)
-        except Refused as refusal:
-            if refusal.status != URI_TOO_LONG:
-                raise
-    return bulk_blocks(org, plan.soql, plan.object, plan.paths, scratch)
-
-
-def _check_counts(plan: TablePlan, done: TableRead) -> None:
-    if not done.before == done.read == done.after:
-        raise DataError(
-            f"{plan.object} (table {plan.table.name}): {done.read:,} rows were read, but Salesforce counts "
-            f"{done.before:,} before and {done.after:,} after; nothing was kept. "
-            "Run again when these records are not being changed"
-        )
-
-
-def _take(plan: TablePlan, block: Mapping[str, pa.Array], done: TableRead, files: _Parquet) -> None:
+def _take(
+    plan: TablePlan, block: Mapping[str, pa.Array], done: TableRead, files: _Parquet, named: NamedElsewhere | None
+) -> None:
     columns = [*plan.columns, *_credit_columns(plan)]
     typed = typed_block(block, columns, plan.time_zone, plan.object)
-    done.read += len(block[ID])
     done.rejected += typed.rejected
     if typed.left_out is not None and plan.table.name == PARTNERS:
         done.rejected_partners |= _rejected_partners(plan, block, typed)
     if plan.current:
         files.current(_current_values(plan, block, typed.kept, typed.rows))
-    rows = _credited_rows(plan, typed.rows) if plan.credited else _of_somebody(plan, typed.rows)
-    done.direct += typed.rows.num_rows - _records(plan, typed.rows)
+    if plan.credited:
+        ids = block[ID] if typed.kept is None else block[ID].filter(typed.kept)
+        rows, repeats, nobody = credited_rows(plan, typed.rows, ids, named)
+        done.repeats += repeats
+    else:
+        rows = _of_somebody(plan, typed.rows)
+        nobody = typed.rows.num_rows - rows.num_rows
+    done.direct += nobody
     done.rows += rows.num_rows
     files.rows(rows)
 
@@ -130,32 +94,19 @@ def _rejected_partners(plan: TablePlan, block: Mapping[str, pa.Array], typed: Bl
 # --- credited partners
 
 
-def _partner_columns(plan: TablePlan) -> list[str]:
-    """The columns that say whose a row is; none where rows are of nobody in particular."""
-    if plan.credited:
-        return [f"partner {number}" for number in range(len(plan.credited))]
-    return ["partner_id"] if "partner_id" in plan.output and plan.table.name not in WITHOUT_DIRECT else []
-
-
-def _records(plan: TablePlan, rows: pa.Table) -> int:
-    """How many records name a partner; the others are direct deals, which nobody is levelled by."""
-    names = _partner_columns(plan)
-    if not names:
-        return int(rows.num_rows)
-    named = pc.is_valid(pc.coalesce(*(rows.column(name) for name in names)))
-    return int(pc.sum(named).as_py() or 0)
-
-
 def _of_somebody(plan: TablePlan, rows: pa.Table) -> pa.Table:
-    for name in _partner_columns(plan):
-        rows = rows.filter(pc.is_valid(rows.column(name)))
-    return rows
+    """The rows that name a partner; the others are direct deals, which nobody is levelled by."""
+    if "partner_id" not in plan.output or plan.table.name in WITHOUT_DIRECT:
+        return rows
+    return rows.filter(pc.is_valid(rows.column("partner_id")))
 
 
 def _credit_columns(plan: TablePlan) -> list[ReadColumn]:
     """Partner and share columns of each credited partner, under names of their own."""
     columns = []
     for number, one in enumerate(plan.credited):
+        if one.part is not None:
+            continue
         columns.append(_renamed(one.partner, f"partner {number}"))
         if isinstance(one.share, ReadColumn):
             columns.append(_renamed(one.share, f"share {number}"))
@@ -164,31 +115,6 @@ def _credit_columns(plan: TablePlan) -> list[ReadColumn]:
 
 def _renamed(column: ReadColumn, name: str) -> ReadColumn:
     return ReadColumn(name, column.path, column.kind, column.source, column.is_id, column.hundredths)
-
-
-def _credited_rows(plan: TablePlan, rows: pa.Table) -> pa.Table:
-    """One row per opportunity and credited partner."""
-    parts = []
-    for number, one in enumerate(plan.credited):
-        filled = pc.is_valid(rows.column(f"partner {number}"))
-        parts.append(_with_credit(plan, rows.filter(filled), number, one))
-    return pa.concat_tables(parts)
-
-
-def _with_credit(plan: TablePlan, rows: pa.Table, number: int, one: CreditRead) -> pa.Table:
-    arrays = {name: rows.column(name) for name in plan.output if name in rows.column_names}
-    arrays["partner_id"] = rows.column(f"partner {number}")
-    if plan.with_role:
-        arrays["role"] = pa.repeat(pa.scalar(one.role, pa.string()), rows.num_rows)
-    if plan.with_share:
-        arrays["share"] = _share(rows, number, one)
-    return pa.table({name: arrays[name] for name in plan.output})
-
-
-def _share(rows: pa.Table, number: int, one: CreditRead) -> pa.Array | pa.ChunkedArray:
-    if isinstance(one.share, ReadColumn):
-        return rows.column(f"share {number}")
-    return pa.repeat(pa.scalar(one.share, pa.float64()), rows.num_rows)
 
 
 # --- what write-back finds there now
@@ -239,7 +165,7 @@ class _Parquet:
 
 
 class _GroupWriter:
-    """Collects blocks until they make a row group worth writing."""
+    """Writes row groups of one size, so that the same rows give the same bytes however they came."""
 
     def __init__(self, path: Path, columns: Mapping[str, ColumnType]) -> None:
         self._schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns.items()])
@@ -251,16 +177,18 @@ class _GroupWriter:
         self._waiting.append(rows.cast(self._schema))
         self._rows += rows.num_rows
         if self._rows >= GROUP_ROWS:
-            self._flush()
+            self._flush(self._rows - self._rows % GROUP_ROWS)
 
     def close(self) -> None:
-        self._flush()
+        self._flush(self._rows)
         self._writer.close()
 
-    def _flush(self) -> None:
-        if self._rows:
-            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=2 * GROUP_ROWS)
-        self._waiting, self._rows = [], 0
+    def _flush(self, count: int) -> None:
+        if not count:
+            return
+        waiting = pa.concat_tables(self._waiting)
+        self._writer.write_table(waiting.slice(0, count).combine_chunks(), row_group_size=GROUP_ROWS)
+        self._waiting, self._rows = [waiting.slice(count)], self._rows - count
 
 
 def _add(plan: TablePlan, staging: Staging, done: TableRead) -> None:

@@ -128,7 +128,7 @@ def _cell_by_cell(text: pa.Array, read: Cell, target: pa.DataType) -> tuple[pa.A
 
 def _text(text: pa.Array, column: ReadColumn) -> pa.Array:
     if column.is_id:
-        return _long_ids(text)
+        return long_ids(text)
     if column.source in ("double", "currency", "percent", "int", "long"):
         return distinct(text, canonical_number)
     return text
@@ -206,7 +206,8 @@ def long_id(short: str) -> str:
     return short + signs
 
 
-def _long_ids(text: pa.Array) -> pa.Array:
+def long_ids(text: pa.Array) -> pa.Array:
+    """Record ids in their 18-character form; other texts stay as they are."""
     if not pc.any(pc.equal(pc.binary_length(text), 15)).as_py():
         return text
     return distinct(text, long_id)

@@ -61,6 +61,17 @@ def count_filled(sobject: str, fields: Sequence[Field], condition: str = "") -> 
     return f"SELECT {columns} FROM {sobject}{_where(condition)}"
 
 
+def either(paths: Sequence[FieldPath], operator: str, moment: str) -> str:
+    """A condition that one of several described date-times compares so with a moment."""
+    compared = " OR ".join(f"{path.path} {operator} {moment}" for path in paths)
+    return f"({compared})" if len(paths) > 1 else compared
+
+
+def both(first: str, second: str) -> str:
+    """Two conditions that must both hold; either may be empty."""
+    return f"({first}) AND {second}" if first and second else first or second
+
+
 def _where(condition: str) -> str:
     return f" WHERE {condition}" if condition else ""
 
@@ -82,10 +93,27 @@ class FilterError(ConfigError):
     """A filter of the field map that cannot be used; the message says which part."""
 
 
+@dataclass(frozen=True)
+class Condition:
+    """A filter as we render it. `paths`: the fields it asks; `moves`: whether it asks a date word such as TODAY, so
+    that records come and go without being changed."""
+
+    text: str
+    paths: tuple[FieldPath, ...] = ()
+    moves: bool = False
+
+
 def checked_filter(text: str, describe: Describe, sobject: str, file: str, line: int) -> str:
     """The condition as we render it. Errors: ConfigError with file and line."""
+    return condition_of(text, describe, sobject, file, line).text
+
+
+def condition_of(text: str, describe: Describe, sobject: str, file: str, line: int) -> Condition:
+    """The condition of a filter, with what it asks. Errors: ConfigError with file and line."""
     try:
-        return _Filter(text, describe, sobject).condition()
+        reading = _Filter(text, describe, sobject)
+        rendered = reading.condition()
+        return Condition(rendered, tuple(reading.paths), reading.moves)
     except FilterError as error:
         raise ConfigError(f"filter `{text}`: {error.message}", file=file, line=line) from None
     except AccessError as error:
@@ -100,6 +128,8 @@ class _Filter:
         self._object = sobject
         self._tokens = list(_tokens(text))
         self._at = 0
+        self.paths: list[FieldPath] = []
+        self.moves = any(token.kind == "name" and _DATE_WORD.fullmatch(token.text.upper()) for token in self._tokens)
 
     def condition(self) -> str:
         rendered = self._junction(0)

@@ -8,9 +8,18 @@ from decimal import Decimal
 from urllib.parse import quote
 
 from crmsync.connectors.mapping import Credited, Place, SalesforceMapping, TableMap, WriteMap
-from crmsync.connectors.salesforce.describe import COMPOUND, NUMBERS, Describe, FieldPath, located
+from crmsync.connectors.salesforce.describe import (
+    COMPOUND,
+    NUMBERS,
+    Describe,
+    FieldPath,
+    SObject,
+    is_identifier,
+    located,
+)  # fmt: skip
+from crmsync.connectors.salesforce.parts import Part, part_of
 from crmsync.connectors.salesforce.rows import ID, ReadColumn
-from crmsync.connectors.salesforce.soql import checked_filter, count, select
+from crmsync.connectors.salesforce.soql import Condition, condition_of
 from crmsync.errors import AccessError, ConfigError
 from crmsync.tables import CANONICAL, ColumnType
 
@@ -43,11 +52,16 @@ _FROM_SALESFORCE: Mapping[str, ColumnType] = {
 
 @dataclass(frozen=True)
 class CreditRead:
-    """One credited partner: where its id stands, its role, and its share (a number or a column)."""
+    """Credited partners: where their id stands, their role (a word or a column), their share (a number or a column).
+
+    `part`: the query of an object of its own, whose `opportunity` says of which; None: lookups of the opportunity.
+    """
 
     partner: ReadColumn
-    role: str | None
+    role: str | ReadColumn | None
     share: float | ReadColumn
+    part: Part | None = None
+    opportunity: ReadColumn | None = None
 
 
 @dataclass(frozen=True)
@@ -63,16 +77,28 @@ class TablePlan:
     """Everything that reading one table needs. `output`: the columns of the finished table and their types."""
 
     table: TableMap
-    object: str
-    soql: str
-    count_soql: str
-    paths: tuple[str, ...]  # in the order of the query; `Id` first
+    part: Part
     columns: tuple[ReadColumn, ...]
     credited: tuple[CreditRead, ...]
     output: Mapping[str, ColumnType]
     time_zone: str
     current: tuple[CurrentField, ...] = ()
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def object(self) -> str:
+        """The object that a row is a record of."""
+        return self.part.object
+
+    @property
+    def count_soql(self) -> str:
+        """How many records there are."""
+        return self.part.count_soql
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its queries: that of the table, and those of the objects that credit partners."""
+        return (self.part, *(one.part for one in self.credited if one.part is not None))
 
     @property
     def with_role(self) -> bool:
@@ -112,15 +138,12 @@ class _Planning:
             return None
         self.paths.append(self.describe.resolve(sobject, ID))
         columns = [column for name, place in self.table.columns.items() if (column := self.column(name, place))]
-        credited = tuple(self.credit(one) for one in self.table.partners)
+        credited = tuple(self.credit(number, one) for number, one in enumerate(self.table.partners))
         current = self.current_fields(sobject) if with_current else ()
-        condition = self.condition(sobject)
+        condition = self.condition(self.table.filter, sobject)
         return TablePlan(
             table=self.table,
-            object=sobject,
-            soql=select(self.paths, sobject, condition),
-            count_soql=count(sobject, condition),
-            paths=tuple(dict.fromkeys(path.path for path in self.paths)),
+            part=part_of(self.table.name, self.describe.object(sobject), self.paths, condition, self.describe),
             columns=tuple(columns),
             credited=credited,
             output=_output(columns, credited),
@@ -142,16 +165,27 @@ class _Planning:
             raise located(error, self.mapping.file, place.line) from None
 
     def resolve(self, place: Place) -> FieldPath:
+        path = self.resolved(place, self.table.object.text)
+        self.paths.append(path)
+        return path
+
+    def resolved(self, place: Place, sobject: str) -> FieldPath:
         try:
-            path = self.describe.resolve(self.table.object.text, place.text)
+            path = self.describe.resolve(sobject, place.text)
         except AccessError as error:
             raise located(error, self.mapping.file, place.line) from None
         if path.field.type in COMPOUND or path.field.type == "base64":
             raise self.wrong(
-                place, f"{path.owner}.{path.field.name} is a compound field ({path.field.type}); map its parts"
+                place, f"{path.owner}.{path.field.name} is a compound field ({path.field.type}); {self.parts_of(path)}"
             )
-        self.paths.append(path)
         return path
+
+    def parts_of(self, path: FieldPath) -> str:
+        """`map its parts, for example BillingCountryCode`"""
+        whole = path.field.name.lower()
+        parts = [one.name for one in self.describe.object(path.owner).fields.values() if one.compound.lower() == whole]
+        named = next((name for name in parts if name.endswith("CountryCode")), parts[0] if parts else "")
+        return f"map its parts, for example {named}" if named else "map its parts"
 
     def column(self, name: str, place: Place) -> ReadColumn | None:
         if place.text.lower().split(".")[-1] in MULTI_CURRENCY_FIELDS and not self.multi_currency(place):
@@ -175,31 +209,62 @@ class _Planning:
             return False
         return True
 
-    def credit(self, one: Credited) -> CreditRead:
-        partner = self.resolve(one.partner)
-        if partner.field.type not in ("reference", "id", "string"):
-            raise self.wrong(one.partner, f"{partner.owner}.{partner.field.name} is {partner.field.type}, not a lookup")
-        partner_column = ReadColumn("partner_id", partner.path, ColumnType.TEXT, partner.field.type, is_id=True)
-        return CreditRead(partner_column, one.role, self.share(one.share))
+    def credit(self, number: int, one: Credited) -> CreditRead:
+        if one.object is not None:
+            return self.credit_by_object(number, one, one.object)
+        partner = self.lookup("partner_id", one.partner, self.resolve(one.partner))
+        path = self.resolve(one.share) if isinstance(one.share, Place) else None
+        return CreditRead(partner, one.role.text if one.role else None, self.share(one.share, path))
 
-    def share(self, share: Decimal | Place | None) -> float | ReadColumn:
+    def credit_by_object(self, number: int, one: Credited, place: Place) -> CreditRead:
+        """The credited partners that records of another object name."""
+        assert one.opportunity is not None
+        try:
+            sobject = self.describe.object(place.text)
+        except AccessError as error:
+            raise located(error, self.mapping.file, place.line) from None
+        paths = [FieldPath(ID, self.resolved(Place(ID, place.line), sobject.name).field, sobject.name, sobject.name)]
+
+        def asked(wanted: Place) -> FieldPath:
+            paths.append(self.resolved(wanted, sobject.name))
+            return paths[-1]
+
+        opportunity = self.lookup("opportunity_id", one.opportunity, asked(one.opportunity))
+        partner = self.lookup("partner_id", one.partner, asked(one.partner))
+        role: str | ReadColumn | None = one.role.text if one.role else None
+        if one.role is not None and _names_field(one.role.text, sobject):
+            path = asked(path_of(one.role, self.mapping.file))
+            role = ReadColumn("role", path.path, ColumnType.TEXT, path.field.type)
+        share = self.share(one.share, asked(one.share) if isinstance(one.share, Place) else None)
+        condition = self.condition(one.filter, sobject.name)
+        key = f"{self.table.name}-partners-{number + 1}"
+        return CreditRead(
+            partner, role, share, part_of(key, sobject, paths, condition, self.describe), opportunity
+        )  # fmt: skip
+
+    def lookup(self, name: str, place: Place, path: FieldPath) -> ReadColumn:
+        if path.field.type not in ("reference", "id", "string"):
+            raise self.wrong(place, f"{path.owner}.{path.field.name} is {path.field.type}, not a lookup")
+        return ReadColumn(name, path.path, ColumnType.TEXT, path.field.type, is_id=True)
+
+    def share(self, share: Decimal | Place | None, path: FieldPath | None) -> float | ReadColumn:
         if not isinstance(share, Place):
             return 1.0 if share is None else float(share)
-        path = self.resolve(share)
+        assert path is not None
         if path.field.type not in NUMBERS:
             raise self.wrong(share, f"{path.owner}.{path.field.name} is {path.field.type}, not a number")
         return ReadColumn(
             "share", path.path, ColumnType.NUMBER, path.field.type, hundredths=path.field.type == "percent"
         )
 
-    def condition(self, sobject: str) -> str:
-        place = self.table.filter
+    def condition(self, place: Place | None, sobject: str) -> Condition:
         if place is None:
-            return ""
-        condition = checked_filter(place.text, self.describe, sobject, self.mapping.file, place.line)
-        if len(quote(condition)) > CONDITION_MAX:
+            return Condition("")
+        condition = condition_of(place.text, self.describe, sobject, self.mapping.file, place.line)
+        if len(quote(condition.text)) > CONDITION_MAX:
             raise self.wrong(
-                place, f"the filter is too long to be counted by Salesforce ({len(condition):,} characters); shorten it"
+                place,
+                f"the filter is too long to be counted by Salesforce ({len(condition.text):,} characters); shorten it",
             )
         return condition
 
@@ -227,6 +292,18 @@ class _Planning:
 
     def wrong(self, place: Place, message: str) -> ConfigError:
         return ConfigError(message, file=self.mapping.file, line=place.line)
+
+
+def _names_field(word: str, sobject: SObject) -> bool:
+    """Whether a role is a field: it has the shape of a custom one or of a path, or the object has it."""
+    return "." in word or word.lower().endswith("__c") or sobject.field(word) is not None
+
+
+def path_of(role: Place, file: str) -> Place:
+    """A role that is meant as a field. Errors: ConfigError where it has not the shape of one."""
+    if not all(is_identifier(step) for step in role.text.split(".")):
+        raise ConfigError(f"`{role.text}` is not a field path", file=file, line=role.line)
+    return role
 
 
 def _output(columns: list[ReadColumn], credited: tuple[CreditRead, ...]) -> dict[str, ColumnType]:

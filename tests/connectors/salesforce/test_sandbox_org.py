@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from crmsync.connectors.base import ExtractReport, Write
 from crmsync.connectors.mapping import read_mapping
 from crmsync.connectors.retries import Retries
-from crmsync.connectors.salesforce import reading
+from crmsync.connectors.salesforce import fetching
 from crmsync.connectors.salesforce.connector import SalesforceConnector
 from crmsync.errors import AccessError
 from crmsync.sandbox.process import Org, start_org
@@ -93,7 +93,7 @@ def test_every_mapped_table_is_read_and_counted(connector: SalesforceConnector, 
     staging, report = extract(connector, tmp_path)
     assert report.rows["partners"] == PARTNERS
     assert report.rows == dict(report.counts_before) == dict(report.counts_after)
-    assert report.rows["opportunities"] > reading.BULK_ABOVE
+    assert report.rows["opportunities"] > fetching.BULK_ABOVE
     assert report.rejected == ()
     snapshot = staging.seal()
     assert set(snapshot.tables) == {*connector.mapping.tables, "current_values"}
@@ -104,9 +104,9 @@ def test_bulk_and_rest_give_the_same_rows(
     connector: SalesforceConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = ("partners", "opportunities", "certifications", "current_values")
-    monkeypatch.setattr(reading, "BULK_ABOVE", 10**9)
+    monkeypatch.setattr(fetching, "BULK_ABOVE", 10**9)
     by_rest, _ = extract(connector, tmp_path / "rest", *tables)
-    monkeypatch.setattr(reading, "BULK_ABOVE", -1)
+    monkeypatch.setattr(fetching, "BULK_ABOVE", -1)
     by_bulk, _ = extract(connector, tmp_path / "bulk", *tables)
     for table in tables:
         ours, theirs = (str(staging.path(table)) for staging in (by_rest, by_bulk))

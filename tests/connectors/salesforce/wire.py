@@ -75,6 +75,8 @@ class Wire:
             self.mock.add_callback(method, re.compile(".*"), callback=self._answer)
         self.on("GET", "/services/data/?", ok([{"label": "x", "url": DATA, "version": "67.0"}]))
         self.on("DELETE", ".*/jobs/query/.*", (204, {}, ""))
+        org = {"Id": "00D000000000001AAA", "TimeZoneSidKey": "UTC"}
+        self.on("GET", ".*FROM Organization", ok({"totalSize": 1, "done": True, "records": [org]}))
 
     def on(self, method: str, target: str, *answers: Answer) -> None:
         """Answer calls whose `path?query` (decoded) matches; a later script goes before an earlier one."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from crmsync.connectors.salesforce.bulk_query import PAGE_ROWS
 from crmsync.connectors.salesforce.checks.findings import Finding, cannot, look, told
-from crmsync.connectors.salesforce.reading import BULK_ABOVE
+from crmsync.connectors.salesforce.fetching import BULK_ABOVE
 
 LOGIN = 3  # token, versions, organization
 COUNTS = 2  # before and after

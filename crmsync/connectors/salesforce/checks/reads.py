@@ -36,8 +36,8 @@ def check_table(mapping: SalesforceMapping, name: str, describe: Describe, made:
     if describe.find(table.object.text) is None and not _optional(table):
         found.findings.append(_no_object(mapping, table, describe, made))
         return found
-    for column, place in _places(table):
-        _check_place(found, mapping, table, column, place, describe)
+    for column, owner, place in _places(table):
+        _check_place(found, mapping, column, owner, place, describe)
     _plan(found, mapping, describe)
     return found
 
@@ -54,40 +54,41 @@ def _no_object(mapping: SalesforceMapping, table: TableMap, describe: Describe, 
     return cannot(place.text, what, way, mapping.file, place.line)
 
 
-def _places(table: TableMap) -> Iterator[tuple[str, Place]]:
-    yield from table.columns.items()
+def _places(table: TableMap) -> Iterator[tuple[str, str, Place]]:
+    """(column, object, path) of everything that a table reads."""
+    own = table.object.text
+    yield from ((column, own, place) for column, place in table.columns.items())
     for one in table.partners:
-        if getattr(one, "object", None) is not None:
-            continue  # of another object; the plan of the table looks at it
-        yield "partner_id", one.partner
+        owner = one.object.text if one.object is not None else own
+        yield "partner_id", owner, one.partner
         if isinstance(one.share, Place):
-            yield "share", one.share
+            yield "share", owner, one.share
+        if one.opportunity is not None:
+            yield "opportunity", owner, one.opportunity
 
 
 def _check_place(
-    found: TableCheck, mapping: SalesforceMapping, table: TableMap, column: str, place: Place, describe: Describe
+    found: TableCheck, mapping: SalesforceMapping, column: str, owner: str, place: Place, describe: Describe
 ) -> None:
-    if place.text.lower().rpartition(".")[2] in MULTI_CURRENCY_FIELDS and not _there(table, place, describe):
+    if place.text.lower().rpartition(".")[2] in MULTI_CURRENCY_FIELDS and _resolved(describe, owner, place) is None:
         return  # an org with one currency has no such field, and a run knows it
     try:
-        path = describe.resolve(table.object.text, place.text)
+        path = describe.resolve(owner, place.text)
     except AccessError as error:
         found.missing += 1
-        about = f"{table.object.text}.{place.text}"
-        found.findings.append(cannot(about, str(error), GRANT, mapping.file, place.line))
+        found.findings.append(cannot(f"{owner}.{place.text}", str(error), GRANT, mapping.file, place.line))
         return
     found.seen += 1
-    found.findings += _about(path, f"{table.name}.{column}", mapping.file, place)
+    found.findings += _about(path, f"{found.name}.{column}", mapping.file, place)
     if path.field.values and path.field.type in ("picklist", "multipicklist"):
         found.texts[column] = frozenset((*path.field.values, *path.field.inactive))
 
 
-def _there(table: TableMap, place: Place, describe: Describe) -> bool:
+def _resolved(describe: Describe, owner: str, place: Place) -> FieldPath | None:
     try:
-        describe.resolve(table.object.text, place.text)
+        return describe.resolve(owner, place.text)
     except AccessError:
-        return False
-    return True
+        return None
 
 
 def _about(path: FieldPath, column: str, file: str, place: Place) -> Iterator[Finding]:
@@ -112,14 +113,25 @@ def _plan(found: TableCheck, mapping: SalesforceMapping, describe: Describe) -> 
         return
     if found.plan is not None:
         found.columns = dict(found.plan.output)
-        _roles(found, mapping.tables[found.name])
+        _roles(found, mapping.tables[found.name], describe)
 
 
-def _roles(found: TableCheck, table: TableMap) -> None:
-    """The roles of credited partners that are words of the field map are all that there are."""
-    roles = [one.role for one in table.partners]
-    if roles and all(isinstance(role, str) for role in roles):
-        found.texts.setdefault("role", frozenset(str(role) for role in roles))
+def _roles(found: TableCheck, table: TableMap, describe: Describe) -> None:
+    """The roles that there are: words of the field map, and the values of a picklist that says the role."""
+    roles: set[str] = set()
+    for one in table.partners:
+        if one.role is None:
+            return
+        owner = one.object.text if one.object is not None else table.object.text
+        path = _resolved(describe, owner, one.role) if one.object is not None else None
+        if path is None:
+            roles.add(one.role.text)
+        elif path.field.values:
+            roles.update((*path.field.values, *path.field.inactive))
+        else:
+            return  # any text may come
+    if roles:
+        found.texts["role"] = frozenset(roles)
 
 
 def texts_of(checks: Sequence[TableCheck]) -> Mapping[tuple[str, str], frozenset[str]]:
