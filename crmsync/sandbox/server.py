@@ -196,15 +196,17 @@ async def _streamed(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
 class _Server(uvicorn.Server):
     """A server that says where it is once it answers, and stops when the process that started it is gone."""
 
-    def __init__(self, config: uvicorn.Config, line: str, parent: int | None) -> None:
+    def __init__(self, config: uvicorn.Config, line: str, page: str, parent: int | None) -> None:
         super().__init__(config)
         self.line = line
+        self.page = page
         self.parent = parent
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             print(self.line, flush=True)
+            print(f"the org for people: {self.page}", file=sys.stderr, flush=True)
 
     async def on_tick(self, counter: int) -> bool:
         if self.parent is not None and counter % 10 == 0 and not _alive(self.parent):
@@ -311,7 +313,7 @@ def _run(
         timeout_keep_alive=75,
         ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip
-    server = _Server(config, line, parent)
+    server = _Server(config, line, f"{org.base_url}/", parent)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_until_signal(server, listening))
 

@@ -203,7 +203,7 @@ def _override() -> dict[str, Definition]:
 def _object(label: str, fields: Mapping[str, Definition]) -> Definition:
     return {
         "label": label,
-        "pluralLabel": f"{label}s",
+        "pluralLabel": f"{label[:-1]}ies" if label.endswith("y") else f"{label}s",
         "nameField": {"label": f"{label} Number", "type": "AutoNumber", "displayFormat": f"{label[0]}-{{000000}}"},
         "deploymentStatus": "Deployed",
         "sharingModel": "ReadWrite",

@@ -159,7 +159,7 @@ def edit(visit: Visit) -> Answer:
 def _asked(sobject: SObject, group: str, new: bool) -> list[Field]:
     fields = forms.asked_fields(sobject, new)
     chosen = [field for field in readable(sobject) if group and records.group_of(sobject, field) == group]
-    return chosen or fields
+    return chosen or records.in_order(fields, sobject)
 
 
 def new(visit: Visit) -> Answer:

@@ -9,7 +9,7 @@ from typing import Any
 
 from crmsync.sandbox.answers import not_found
 from crmsync.sandbox.org import Org
-from crmsync.sandbox.page.shown import NOTHING, Cell, cell, parent_name, readable
+from crmsync.sandbox.page.shown import NOTHING, Cell, cell, label, parent_name, readable
 from crmsync.sandbox.page.tables import Order, Table, everything, literal, table
 from crmsync.sandbox.permissions import SETUP
 from crmsync.sandbox.queries import first_page
@@ -114,6 +114,8 @@ def groups(org: Org, sobject: SObject, record: dict[str, Any]) -> list[Group]:
     """The fields of a record; empty standard fields that nobody may fill are left out."""
     found: dict[str, list[Item]] = {}
     for field in readable(sobject):
+        if field.name == "IsDeleted":
+            continue  # deleted records have no page
         value = record.get(field.name)
         item = Item(
             field, cell(field, value, org.clock.zone, linked(org, field, record), record.get("CurrencyIsoCode")),
@@ -122,8 +124,18 @@ def groups(org: Org, sobject: SObject, record: dict[str, Any]) -> list[Group]:
         key = group_of(sobject, field)
         if field.custom or item.cell.text != NOTHING or (item.editable and key != "details"):
             found.setdefault(key, []).append(item)
-    order = (*_SHOWN_GROUPS, "own", "details", "audit") if sobject.name == "Account" else ("details", "own", "audit")
+    order = _order(sobject)
     return [Group(key, _TITLES.get(key, sobject.label), found[key]) for key in order if key in found]
+
+
+def in_order(fields: Iterable[Field], sobject: SObject) -> list[Field]:
+    """Fields in the order of their groups, as the record's page shows them."""
+    order = {key: place for place, key in enumerate(_order(sobject))}
+    return sorted(fields, key=lambda field: order[group_of(sobject, field)])
+
+
+def _order(sobject: SObject) -> tuple[str, ...]:
+    return (*_SHOWN_GROUPS, "own", "details", "audit") if sobject.name == "Account" else ("details", "own", "audit")
 
 
 def group_of(sobject: SObject, field: Field) -> str:
@@ -178,7 +190,7 @@ def _related(org: Org, child: Child, record_id: str) -> Related | None:
     if not part.total and not (sobject.custom or (sobject.name in _ALWAYS and not child.field.custom)):
         return None
     several = sum(1 for field in sobject.fields if field.reference_to == child.field.reference_to) > 1
-    heading = f"{sobject.plural} ({child.field.label})" if several else sobject.plural
+    heading = f"{sobject.plural} ({label(child.field)})" if several else sobject.plural
     new = f"/lightning/o/{sobject.name}/new?link={link}&of={record_id}"
     makes = sobject.createable and child.field.createable
     return Related(heading, sobject, link, part, f"{address}?link={link}&of={record_id}", new if makes else None)

@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from crmsync.sandbox.answers import Answer
+from crmsync.sandbox.page.shown import label
 
 HTML = "text/html;charset=UTF-8"
 HEADERS = {
@@ -24,10 +25,12 @@ HEADERS = {
 
 @cache
 def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
+    found = jinja2.Environment(
         loader=jinja2.PackageLoader("crmsync.sandbox.page"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    found.filters["label"] = label
+    return found
 
 
 def page(template: str, status: int, context: dict[str, Any]) -> Answer:

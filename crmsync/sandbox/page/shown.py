@@ -84,6 +84,11 @@ def parent_name(schema: Schema, field: Field) -> str | None:
     return f"{field.relationship}.{named.name}" if named is not None else None
 
 
+def label(field: Field) -> str:
+    """What people read: a reference by what it names, as Lightning pages do."""
+    return field.label.removesuffix(" ID") if field.type == "reference" else field.label
+
+
 def readable(sobject: SObject) -> list[Field]:
     """The fields that a page may show, one by one."""
     return [field for field in sobject.fields if not field.hidden and field.kind != "compound"]

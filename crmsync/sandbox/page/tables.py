@@ -12,7 +12,7 @@ from crmsync.sandbox import listviews
 from crmsync.sandbox.answers import Call
 from crmsync.sandbox.list_columns import path_field
 from crmsync.sandbox.org import Org
-from crmsync.sandbox.page.shown import Cell, cell, parent_name, readable
+from crmsync.sandbox.page.shown import Cell, cell, label, parent_name, readable
 from crmsync.sandbox.queries import compiled, first_page, rows_of
 from crmsync.sandbox.schema import Field, SObject
 
@@ -168,7 +168,7 @@ def _heading(
     href = _link(address, kept | {"sort": path, "dir": turned}) if sortable else None
     way = ("descending" if order.descending else "ascending") if mine else "none"
     style = "number" if known.kind in ("decimal", "whole") else ""
-    return Heading(known.label, path, href, way, style)
+    return Heading(label(known), path, href, way, style)
 
 
 def _link(address: str, query: dict[str, str]) -> str:
