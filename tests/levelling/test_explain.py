@@ -172,3 +172,16 @@ def test_who_has_no_value_has_no_numbers(every_kind: Path) -> None:
     assert any(line.endswith(", without a record that has a product_line") for line in found.lines)
     assert any("undecided points = unknown, required 20" in line for line in found.lines)
     assert not any("points = 5" in line for line in found.lines), "what it has in total decides nothing"
+
+
+def test_positions_are_told_as_tiers(every_kind: Path) -> None:
+    text = (
+        "program: p\nmetrics: {skill: {tier_of: {ladder: skills}}}\nladders:\n"
+        "  skills: {tiers: [{key: t1, label: Trained}, {key: t2, label: Advanced, requires: {skill_points: 9}}]}\n"
+        "  main: {tiers: [low, {key: high, requires: {skill: t2}}]}\n"
+    ).replace("metrics: {", "metrics: {skill_points: {count: certifications}, ")
+    (every_kind / "p.yaml").write_text(text, encoding="utf-8")
+    told = [one.strip("│ ├└─") for one in explained(every_kind, "high").lines]
+    assert "missing skill = Trained, required Advanced or higher [all/1]" in told
+    assert "why not high: skill = Trained, required Advanced or higher" in told
+    assert any(one.startswith("skill = Trained: position of the calculated tier") for one in told)
