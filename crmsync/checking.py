@@ -109,8 +109,8 @@ def check(config: Path | None) -> Checked:
     return checked
 
 
-def _wrong(about: str, error: ConfigError) -> Finding:
-    return cannot(about, error.message, _WAY, error.file, error.line)
+def _wrong(about: str, error: ConfigError, way: str = _WAY) -> Finding:
+    return cannot(about, error.message, way, error.file, error.line)
 
 
 def _exposed(settings: Settings) -> Iterator[Finding]:
@@ -154,7 +154,8 @@ def _read(checked: Checked, settings: Settings, configuration: Configuration) ->
         try:
             files = read_files(settings.config_dir)
         except ConfigError as error:
-            checked.add([_wrong("configuration", error)])
+            way = "make the files agree: map what is asked for, or take its line out"
+            checked.add([_wrong("configuration", error, way)])
     return _Read(settings, configuration, mapping, programs, files)
 
 
@@ -224,11 +225,12 @@ def _program(read: _Read, tables: Sequence[TableCheck], mapping: SalesforceMappi
     from crmsync.connectors.salesforce.checks.reads import texts_of
 
     columns = _columns(read, tables, mapping)
-    try:
-        programs = programs_of(read.configuration, columns)
-    except ConfigError as error:
-        yield _wrong("program", error)
-        programs = read.programs or []
+    programs = read.programs or []
+    if all(one.plan is not None or not one.findings for one in tables):  # else types are not known, and are no fault
+        try:
+            programs = programs_of(read.configuration, columns)
+        except ConfigError as error:
+            yield _wrong("program", error)
     for program in programs:
         for one in beside_tables(program, Delivered(columns, texts_of(tables))):
             kind = cannot if one.kind in _STOPS else look

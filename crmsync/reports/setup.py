@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crmsync.configuration import FILE
 from crmsync.logs import safe_text
 from crmsync.reports.text import command, json_text, table
 
@@ -43,7 +46,9 @@ def _discovery(found: Discovery) -> Iterator[str]:
         yield from (f"  {found.file}:{number}: {_short(text)}" for number, text in found.marked[:MARKED_SHOWN])
     yield f"API calls used: {found.facts.calls}"
     yield ""
-    yield f"next: look at the marked lines, then {command('check')}"
+    folder = found.file.parent.parent if found.file else Path()
+    own = folder if (folder / FILE).is_file() else None
+    yield f"next: look at the marked lines, then {command('check', config=own)}"
 
 
 def _row(found: Discovery, one: Any) -> tuple[object, ...]:
@@ -109,8 +114,8 @@ def _check(found: Checked) -> Iterator[str]:
         chosen = [one for one in found.findings if one.severity.value == severity]
         if chosen:
             yield f"{heading}:"
-            for one in chosen:
-                yield from _finding(one)
+            for alike in _alike(chosen):
+                yield from _findings(alike)
             yield ""
     yield _verdict(found)
 
@@ -132,9 +137,25 @@ def _object(one: Seen) -> tuple[object, ...]:
     return (one.name, rows, words[one.read], words[one.edit], words[one.create], one.fields, one.missing)
 
 
-def _finding(one: Finding) -> Iterator[str]:
-    where = f"{one.file}:{one.line}: " if one.file and one.line else f"{one.file}: " if one.file else ""
-    yield f"  {where}{one.about}: {one.what}"
+def _alike(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
+    """Findings that say the same of several places, together; in the order of the first of each."""
+    found: dict[tuple[str, str, str | None], list[Finding]] = {}
+    for one in findings:
+        found.setdefault((one.what, one.way_out, one.file), []).append(one)
+    yield from found.values()
+
+
+def _findings(alike: Sequence[Finding]) -> Iterator[str]:
+    one = alike[0]
+    if len(alike) == 1:
+        where = f"{one.file}:{one.line}: " if one.file and one.line else f"{one.file}: " if one.file else ""
+        yield f"  {where}{one.about}: {one.what}"
+    else:
+        yield f"  {one.file or 'several'}: {one.what}:"
+        named = ", ".join(f"{each.about}:{each.line}" if each.line else each.about for each in alike)
+        yield from textwrap.wrap(
+            named, 110, initial_indent="      ", subsequent_indent="      ", break_on_hyphens=False
+        )
     if one.way_out:
         yield f"      way out: {one.way_out}"
 

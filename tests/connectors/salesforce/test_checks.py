@@ -96,7 +96,7 @@ def test_what_a_deploy_makes_is_all_a_run_needs(made: World, deployed: Deployed)
 
 def test_an_org_where_nothing_was_deployed_names_every_field_with_its_line(made: World) -> None:
     found = list(check_writes(made.mapping, made.dictionary, Described(ORG)))
-    needed = {f"Account.{need.name}" for need in made.needs.of("Account")} | {"Stand__c", "Wechsel__c", "Ausnahme__c"}
+    needed = {f"Account.{need.name}" for need in made.needs.of("Account")} | {"Stand__c", "Wechsel__c"}
     assert {one.about for one in found} == needed
     assert all("crmsync deploy apply" in one.way_out and one.line and one.file for one in found)
 

@@ -12,7 +12,7 @@ from crmsync.connectors.salesforce.checks.findings import Finding, cannot, look,
 from crmsync.connectors.salesforce.describe import Describe, Field, SObject
 from crmsync.connectors.salesforce.metadata.components import Body
 from crmsync.connectors.salesforce.metadata.fields import FieldNeed, compare_field
-from crmsync.connectors.salesforce.metadata.needs import Needs, needs_of
+from crmsync.connectors.salesforce.metadata.needs import OVERRIDES, Needs, needs_of
 
 ASSIGN = "`crmsync deploy apply --assign USERNAME` makes what is missing and grants it to the run user"
 EDIT = "give the run user the permission set Crmsync_Run: `crmsync deploy apply --assign USERNAME`"
@@ -35,8 +35,8 @@ def check_writes(mapping: SalesforceMapping, dictionary: Dictionary, describe: D
         what = "records cannot be edited by this login"
         yield cannot(account.name, what, EDIT, mapping.file, mapping.writes.object.line if mapping.writes else None)
     for one in needs.objects:
-        if describe.find(one.name) is None:
-            what = f"the object of {one.role} does not exist, or is hidden from this login"
+        if one.role != OVERRIDES and describe.find(one.name) is None:  # exceptions are a table, and told there
+            what = "the object does not exist, or is hidden from this login"
             yield cannot(one.name, what, ASSIGN, mapping.file, one.line)
     for need in needs.fields:
         sobject = describe.find(need.object)
