@@ -54,12 +54,23 @@ def test_ranks_within_columns_and_category(tmp_path: Path) -> None:
 
 
 def test_tiers_as_numbers(tmp_path: Path) -> None:
-    assert metric(tmp_path, "{tier_of: {ladder: service}}").source == FromTier(ladder="service")
-    assert metric(tmp_path, "{tier_of: {category: msp}}").source == FromTier(category="msp")
+    names = ("base", "silver", "gold")
+    assert metric(tmp_path, "{tier_of: {ladder: service}}").source == FromTier(ladder="service", names=names)
+    assert metric(tmp_path, "{tier_of: {category: msp}}").source == FromTier(category="msp", names=names)
     other(tmp_path, "training")
-    assert metric(tmp_path, "{tier_of: {program: training}}").source == FromTier(program="training")
+    names = ("base", "top")
+    assert metric(tmp_path, "{tier_of: {program: training}}").source == FromTier(program="training", names=names)
     found = metric(tmp_path, "{tier_of: {program: training, category: all}}").source
-    assert found == FromTier(program="training", category="all")
+    assert found == FromTier(program="training", category="all", names=names)
+
+
+def test_positions_that_versions_call_differently_have_no_name(tmp_path: Path) -> None:
+    other(tmp_path, "training")
+    newer = (tmp_path / "training.yaml").read_text(encoding="utf-8").replace("key: top", "key: top, label: Summit")
+    (tmp_path / "training2.yaml").write_text(f"{newer}effective_from: 2027-01-01\n", encoding="utf-8")
+    source = metric(tmp_path, "{tier_of: {program: training}}").source
+    assert isinstance(source, FromTier)
+    assert source.names == ("base", None)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +169,8 @@ def test_programs_that_read_each_other_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_program_without_categories_has_the_category_all(tmp_path: Path) -> None:
-    assert metric(tmp_path, "{tier_of: {category: all}}", LADDER).source == FromTier(category="all")
+    assert metric(tmp_path, "{tier_of: {category: all}}", LADDER).source == FromTier(
+        category="all", names=("registered", "gold")
+    )
     with pytest.raises(ConfigError, match="unknown category `msp`"):
         metric(tmp_path, "{tier_of: {category: msp}}", LADDER)
