@@ -112,12 +112,30 @@ class Catalog:
     def read_by(self, mapping: SalesforceMapping) -> Iterator[tuple[Place, Entry | Missing]]:
         """Every field that the field map reads, or why it cannot be read, with the place that asks for it."""
         for table in mapping.tables.values():
-            for place in _places(table):
+            for owner, place in self._places(table):
                 try:
-                    yield from ((place, entry) for entry in self.path(table.object.text, place.text))
+                    yield from ((place, entry) for entry in self.path(owner, place.text))
                 except Missing as missing:
                     yield place, missing
             yield from self._filtered(mapping, table)
+
+    def _places(self, table: TableMap) -> Iterator[tuple[str, Place]]:
+        """(object, path) of everything that a table reads; who is credited may stand on records of another object."""
+        own = table.object.text
+        yield from ((own, place) for place in table.columns.values())
+        for credited in table.partners:
+            owner = credited.object.text if credited.object is not None else own
+            yield owner, credited.partner
+            if isinstance(credited.share, Place):
+                yield owner, credited.share
+            if credited.opportunity is not None:
+                yield owner, credited.opportunity
+            if credited.object is not None and credited.role is not None and self._is_field(owner, credited.role.text):
+                yield owner, credited.role
+
+    def _is_field(self, owner: str, role: str) -> bool:
+        """Whether a role is a field of these records, and no word."""
+        return role.lower() in self.entries(owner)
 
     def _filtered(self, mapping: SalesforceMapping, table: TableMap) -> Iterator[tuple[Place, Entry | Missing]]:
         if table.filter is None:
@@ -143,14 +161,6 @@ class _Noted(Describe):
         found = self._inner.resolve(start, path)
         self.paths.append(found.path)
         return found
-
-
-def _places(table: TableMap) -> Iterator[Place]:
-    yield from table.columns.values()
-    for credited in table.partners:
-        yield credited.partner
-        if isinstance(credited.share, Place):
-            yield credited.share
 
 
 def _custom(owner: str, name: str, body: Body) -> Entry:
