@@ -11,6 +11,7 @@ from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, GroupsAtom, atoms_needed, bounds_of
 from crmsync.levelling.criteria import LIMITS
 from crmsync.levelling.explain_nodes import Node, names_of, with_inputs
+from crmsync.levelling.gap import tiers_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.measures import Measures
 from crmsync.levelling.reach import head_of, reach_of, subtrees
@@ -59,7 +60,8 @@ def told_metrics(
     levelling: Levelling, names: Measures, nodes: Iterable[Node], partner_id: str
 ) -> dict[str, dict[str, Any]]:
     """Metrics with what they are built on, by name. `records`: those that count, of a metric counted from rows;
-    `groups`: the values and their conditions; `given_by`: the account whose value it is, where the best counts."""
+    `groups`: the values and their conditions; `given_by`: the account whose value it is, where the best counts;
+    `tiers`: what the positions are called that are its values."""
     found = with_inputs(levelling, nodes)
     named = names_of(found)
     shown = {}
@@ -98,9 +100,11 @@ def of_partner(levelling: Levelling, values: Mapping[str, sql.Sql], partner_id: 
 
 
 def _counted(levelling: Levelling, names: Measures, node: Node, partner_id: str) -> dict[str, Any]:
-    """Where a metric comes from, as far as records or other accounts give it."""
+    """Where a metric comes from, as far as records, other accounts or tiers give it."""
     metric = node.metric(levelling)
     told: dict[str, Any] = {}
+    if tiers_of(metric):
+        told["tiers"] = list(tiers_of(metric))
     if metric.rolls_up in GIVEN and not levelling.flat:
         told["given_by"] = _giver(levelling, node.value(names).sql, metric, partner_id)
     if isinstance(metric.source, FromRows):

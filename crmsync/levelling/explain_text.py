@@ -7,7 +7,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from crmsync.levelling.explain_tiers import waiting_words
-from crmsync.levelling.gap import NEEDS
+from crmsync.levelling.gap import NEEDS, OF_TIERS
 from crmsync.programs.program import Comparison
 
 SHOWN_RECORDS = 20
@@ -85,7 +85,7 @@ def _part(tree: Mapping[str, Any], metrics: Metrics, seen: set[str]) -> Branch:
         entry = tree["entry"]
         below = [_metric(entry["comes_from"], metrics, seen)] if entry["comes_from"] in metrics else []
         word = "undecided" if entry["undecided"] else "met    " if tree["held"] else "missing"
-        return f"{word} {_entry(entry, _unit(entry, metrics))}", below
+        return f"{word} {_entry(entry, _of(entry, metrics))}", below
     name = JUNCTIONS.get(tree["junction"]) or f"at least {tree['count']} of"
     must = [_short(part) for part in tree["parts"] if part["path"] in tree["including"]]
     name += f", with {' and '.join(must)} among them" if must else ""
@@ -97,36 +97,42 @@ def _short(tree: Mapping[str, Any]) -> str:
     return str(tree["entry"]["metric"]) if "entry" in tree else f"[{tree['path']}]"
 
 
-def _unit(entry: Mapping[str, Any], metrics: Metrics) -> str:
-    metric = metrics.get(entry["comes_from"]) if entry["comes_from"] else None
-    return str(metric["unit"]) if metric is not None else ""
+def _of(entry: Mapping[str, Any], metrics: Metrics) -> Mapping[str, Any]:
+    """The metric of an entry, where it is told."""
+    return metrics.get(entry["comes_from"], {}) if entry["comes_from"] else {}
 
 
-def _entry(entry: Mapping[str, Any], unit: str) -> str:
+def _entry(entry: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
     exempt = ", exempt" if entry.get("exempt") else ""
-    return f"{entry['metric']} = {_told(entry['value'], unit)}, {_required(entry, unit)}{exempt} [{entry['path']}]"
+    return f"{entry['metric']} = {_told(entry['value'], metric)}, {_required(entry, metric)}{exempt} [{entry['path']}]"
 
 
-def _required(entry: Mapping[str, Any], unit: str) -> str:
+def _required(entry: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
     """What a criterion asks; inside `none` it must not hold."""
     comparison = Comparison(entry["comparison"])
+    value = _told(entry["required"], metric)
+    if metric.get("tiers"):
+        before, after = OF_TIERS[comparison]
+        return f"required {'not ' if entry['turned'] else ''}{before}{value}{after}"
     word = "" if comparison is Comparison.EQ and not entry["turned"] else NEEDS[comparison]
     if entry["turned"]:
         word = f"not {word or 'at least '}"
-    return f"required {word}{_told(entry['required'], unit)}"
+    return f"required {word}{value}"
 
 
 def _held(held: bool | None) -> str:
     return "undecided" if held is None else "holds" if held else "does not hold"
 
 
-def _told(value: object, unit: str = "") -> str:
-    """A value in words; percents in hundredths, cut so that 34.999 never reads as 35."""
+def _told(value: object, metric: Mapping[str, Any]) -> str:
+    """A value in words; percents in hundredths, cut so that 34.999 never reads as 35, and positions as tiers."""
     if value is None:
         return "unknown"
-    if unit == "percent":
-        return f"{(Decimal(str(value)) * 100).quantize(Decimal('0.01'), ROUND_DOWN).normalize():f} %"
     text = str(value)
+    if metric.get("tiers"):
+        return {str(at): name or text for at, name in enumerate(("none", *metric["tiers"]))}.get(text, text)
+    if metric.get("unit") == "percent":
+        return f"{(Decimal(text) * 100).quantize(Decimal('0.01'), ROUND_DOWN).normalize():f} %"
     return {"true": "yes", "false": "no"}.get(text.lower(), text)
 
 
@@ -151,9 +157,10 @@ def _why_not(told: Mapping[str, Any], metrics: Metrics) -> Branch:
 def _missing(path: Mapping[str, Any], metrics: Metrics) -> str:
     lines = []
     for entry in path["missing"]:
-        unit = _unit(entry, metrics)
-        distance = f", {_told(entry['missing'], unit)} missing" if entry["missing"] is not None else ""
-        lines.append(f"{entry['metric']} = {_told(entry['value'], unit)}, {_required(entry, unit)}{distance}")
+        metric = _of(entry, metrics)
+        is_distance = entry["missing"] is not None and not metric.get("tiers")
+        distance = f", {_told(entry['missing'], metric)} missing" if is_distance else ""
+        lines.append(f"{entry['metric']} = {_told(entry['value'], metric)}, {_required(entry, metric)}{distance}")
     return "; ".join(lines) or "nothing is missing"
 
 
@@ -174,12 +181,10 @@ def _action(action: Mapping[str, Any]) -> Branch:
 def _metric(key: str, metrics: Metrics, seen: set[str]) -> Branch:
     metric = metrics[key]
     if key in seen:
-        return f"{key} = {_told(metric['value'], metric['unit'])} (see above)", ()
+        return f"{key} = {_told(metric['value'], metric)} (see above)", ()
     seen.add(key)
     given = f", given by {metric['given_by']}" if metric.get("given_by") else ""
-    head = (
-        f"{key} = {_told(metric['value'], metric['unit'])}: {metric['how']}{given}{_window_words(metric.get('window'))}"
-    )
+    head = f"{key} = {_told(metric['value'], metric)}: {metric['how']}{given}{_window_words(metric.get('window'))}"
     below = [_metric(other, metrics, seen) for other in metric["built_on"] if other in metrics]
     below += list(_records(metric.get("records", ())))
     below += [_group(group) for group in metric.get("groups", ())]

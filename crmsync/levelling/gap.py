@@ -15,8 +15,18 @@ from decimal import Decimal
 from crmsync.levelling import sql
 from crmsync.levelling.criteria import Criteria
 from crmsync.levelling.sql import Sql
-from crmsync.levelling.values import COUNT, MONEY, NUMBER, Value, show
-from crmsync.programs.program import Comparison, Criterion, FromRank, Group, Junction, Metric, Requirement, Unit
+from crmsync.levelling.values import COUNT, MONEY, NUMBER, Value, as_double, show
+from crmsync.programs.program import (
+    Comparison,
+    Criterion,
+    FromRank,
+    FromTier,
+    Group,
+    Junction,
+    Metric,
+    Requirement,
+    Unit,
+)
 
 NEEDS = {
     Comparison.GE: "",
@@ -26,6 +36,15 @@ NEEDS = {
     Comparison.EQ: "exactly ",
 }
 """How a text names a comparison; `at least` goes without saying."""
+
+OF_TIERS = {
+    Comparison.GE: ("", " or higher"),
+    Comparison.GT: ("higher than ", ""),
+    Comparison.LE: ("", " or lower"),
+    Comparison.LT: ("lower than ", ""),
+    Comparison.EQ: ("exactly ", ""),
+}
+"""The same before and after the name of a tier."""
 
 ENTRY = "STRUCT<metric TEXT, value TEXT, required TEXT, missing TEXT, met BOOLEAN, path TEXT, exhausted BOOLEAN>"
 
@@ -199,7 +218,15 @@ def progress(total: Sql, size: Sql) -> Sql:
 
 
 def said(metric: Metric, value: Value) -> Sql:
-    """A value as a text says it: percents in hundredths, cut to two decimals so that 34.999 never reads as 35."""
+    """A value as a text says it: percents in hundredths, cut to two decimals so that 34.999 never reads as 35.
+
+    A position on a ladder is the tier of that position.
+    """
+    names = tiers_of(metric)
+    if names:
+        positions = [(at, name) for at, name in enumerate(("none", *names)) if name is not None]
+        is_at = [(sql.eq(as_double(value).sql, sql.double(at)), sql.text(name)) for at, name in positions]
+        return sql.case(is_at, show(value))
     if metric.unit is Unit.YES_NO:
         return sql.case([(value.sql, sql.text("yes")), (sql.not_(value.sql), sql.text("no"))], sql.null(sql.TEXT))
     if metric.unit is not Unit.PERCENT or value.kind not in (NUMBER, COUNT):
@@ -212,14 +239,28 @@ def said(metric: Metric, value: Value) -> Sql:
     return sql.concat(sql.without_zeros(shown), sql.text(" %"))
 
 
+def tiers_of(metric: Metric) -> tuple[str | None, ...]:
+    """What the positions are called that a metric has as its values, from the lowest."""
+    return metric.source.names if isinstance(metric.source, FromTier) else ()
+
+
+def asked_words(leaf: Leaf, metric: Metric, required: Value) -> Sql:
+    """What a criterion asks: `more than 5`, `Advanced or higher`."""
+    comparison, word = leaf.criterion.comparison, "not " if leaf.turned else ""
+    needs = sql.coalesce(said(metric, required), sql.text("unknown"))
+    before, after = OF_TIERS[comparison] if tiers_of(metric) else (NEEDS[comparison], "")
+    return sql.concat(sql.text(f"{word}{before}"), needs, *([sql.text(after)] if after else []))
+
+
 def sentence(leaf: Leaf, metric: Metric, currency: str | None, columns: LeafColumns) -> Sql:
     """One line of the summary: what it has, what it needs, what is missing."""
     suffix = {Unit.MONEY: f" {currency}", Unit.PEOPLE: " people", Unit.POINTS: " points", Unit.DAYS: " days"}
     has = sql.coalesce(said(metric, columns.value), sql.text("unknown"))
-    needs = sql.coalesce(said(metric, columns.required), sql.text("unknown"))
-    word = ("not " if leaf.turned else "") + NEEDS[leaf.criterion.comparison]
+    needs = asked_words(leaf, metric, columns.required)
+    if tiers_of(metric):
+        return sql.concat(sql.text(f"{metric.label}: "), has, sql.text(", needs "), needs)
     unit = sql.text(suffix.get(metric.unit, ""))
-    plain = sql.concat(sql.text(f"{metric.label}: "), has, sql.text(f" of {word}"), needs, unit)
+    plain = sql.concat(sql.text(f"{metric.label}: "), has, sql.text(" of "), needs, unit)
     if columns.missing is None:
         return plain
     missing = sql.concat(sql.text(", "), said(metric, columns.missing), sql.text(" missing"))

@@ -14,7 +14,7 @@ from sqlglot import exp
 from crmsync.levelling import sql
 from crmsync.levelling.criteria import Criteria
 from crmsync.levelling.demands import Aim, Demand, Demands, by_aim
-from crmsync.levelling.gap import NEEDS, Leaf, paths_of, said
+from crmsync.levelling.gap import Leaf, asked_words, paths_of, said
 from crmsync.levelling.holding import met, surely, surely_holds
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.tiers import highest_position, keeps_of
@@ -176,11 +176,9 @@ class Held:
         seen[THIN] = sql.col(self._thin(demand))
         missed = sql.not_(sql.coalesce(_by_why(seen), sql.false()))
         told = sql.or_(sql.col("every"), held_now)
-        needs = ("not " if leaf.turned else "") + NEEDS[leaf.criterion.comparison]
-        required = sql.coalesce(said(metric, self._required[demand.number]), sql.text("unknown"))
         sentence = sql.concat(
             sql.text(f"{metric.label} "), sql.col("why_words"), sql.text(": "), self._seen(metric, values, texts),
-            sql.text(f" (needs {needs}"), required, sql.text(")"),
+            sql.text(" (needs "), asked_words(leaf, metric, self._required[demand.number]), sql.text(")"),
         )  # fmt: skip
         at_risk = sql.gt(sql.col("why"), sql.number(0))
         return sql.case([(sql.and_(at_risk, self._demands.asked(demand), missed, told), sentence)], sql.null(sql.TEXT))

@@ -19,6 +19,7 @@ from crmsync.programs.tier_names import (
     positions,
     programs_read,
     read_tier_names,
+    same_names,
     same_positions,
 )
 from crmsync.programs.vocabulary import Vocabulary, column_kind
@@ -72,9 +73,11 @@ def read_tier_of(node: Node, tiers: TierNames) -> FromTier:
     if "program" in parts:
         return _of_program(parts)
     if "ladder" in parts:
-        return FromTier(ladder=_known(parts["ladder"], "ladder", tiers.ladders))
+        ladder = _known(parts["ladder"], "ladder", tiers.ladders)
+        return FromTier(ladder=ladder, names=tiers.labels[ladder])
     if "category" in parts:
-        return FromTier(category=_known(parts["category"], "category", tiers.categories))
+        category = _known(parts["category"], "category", tiers.categories)
+        return FromTier(category=category, names=tiers.labels_of_category(category))
     raise node.fail("`tier_of` needs one of ladder, category, program")
 
 
@@ -89,9 +92,11 @@ def _of_program(parts: Mapping[str, Node]) -> FromTier:
     node, key = parts["program"], parts["program"].text()
     versions = [read_tier_names(top) for top in other_program(node, key)]
     if "category" not in parts:
-        return FromTier(program=key)
+        return FromTier(program=key, names=same_names(one for all_ in versions for one in all_.labels.values()))
     known = {name: None for version in versions for name in version.categories}
-    return FromTier(program=key, category=_known(parts["category"], "category", known))
+    category = _known(parts["category"], "category", known)
+    names = same_names(version.labels_of_category(category) for version in versions)
+    return FromTier(program=key, category=category, names=names)
 
 
 def check_programs(top: Mapping[str, Node]) -> None:

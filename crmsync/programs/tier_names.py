@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from crmsync.errors import ConfigError
@@ -20,9 +21,11 @@ _PROGRAM = re.compile(r"^program:[ ]*[\"']?([A-Za-z][A-Za-z0-9_-]*)", re.MULTILI
 
 @dataclass(frozen=True)
 class TierNames:
-    """`ladders`: tier keys of each, lowest first. `categories`: the ladder of each, None where none is known."""
+    """`ladders`: tier keys of each, lowest first; `labels`: their labels. `categories`: the ladder of each, None where
+    none is known."""
 
     ladders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     categories: Mapping[str, str | None] = field(default_factory=dict)
 
     def tiers(self) -> frozenset[str]:
@@ -33,15 +36,21 @@ class TierNames:
         """The tier keys that a category climbs."""
         return self.ladders.get(self.categories.get(category) or "", ())
 
+    def labels_of_category(self, category: str) -> tuple[str, ...]:
+        """The labels of the tiers that a category climbs."""
+        return self.labels.get(self.categories.get(category) or "", ())
+
 
 def read_tier_names(top: Mapping[str, Node]) -> TierNames:
     """The names in the top level of a program."""
-    ladders = {key: tuple(_tier_keys(entry)) for key, entry in _entries(top.get("ladders")).items()}
+    tiers = {key: list(_tiers(entry)) for key, entry in _entries(top.get("ladders")).items()}
+    ladders = {key: tuple(one for one, _ in of) for key, of in tiers.items()}
+    labels = {key: tuple(label for _, label in of) for key, of in tiers.items()}
     usual = usual_ladder(list(ladders), set(_ladders_read(top)))
     if "categories" not in top:
-        return TierNames(ladders, {ALONE: usual})
+        return TierNames(ladders, labels, {ALONE: usual})
     categories = {key: _ladder(entry) or usual for key, entry in _entries(top["categories"]).items()}
-    return TierNames(ladders, categories)
+    return TierNames(ladders, labels, categories)
 
 
 def usual_ladder(ladders: Sequence[str], read: Collection[str]) -> str | None:
@@ -63,12 +72,15 @@ def _entries(node: Node | None) -> Mapping[str, Node]:
     return node.mapping() if node is not None and node.is_mapping else {}
 
 
-def _tier_keys(ladder: Node) -> Iterable[str]:
+def _tiers(ladder: Node) -> Iterable[tuple[str, str]]:
+    """Key and label of each tier."""
     tiers = _entries(ladder).get("tiers")
     for item in tiers.sequence() if tiers is not None and tiers.is_sequence else ():
-        key = _entries(item).get("key", item)
+        parts = _entries(item)
+        key = parts.get("key", item)
+        label = parts.get("label", key)
         if key.is_text:
-            yield key.text()
+            yield key.text(), label.text() if label.is_text else key.text()
 
 
 def _ladder(category: Node) -> str | None:
@@ -90,6 +102,12 @@ def same_positions(ladders: Iterable[tuple[str, ...]]) -> dict[str, int]:
             if found.setdefault(key, place) != place:
                 differing.add(key)
     return {key: place for key, place in found.items() if key not in differing}
+
+
+def same_names(ladders: Iterable[tuple[str, ...]]) -> tuple[str | None, ...]:
+    """What the positions are called, lowest first; None where several ladders call them differently."""
+    called = [set(names) - {None} for names in zip_longest(*ladders)]
+    return tuple(names.pop() if len(names) == 1 else None for names in called)
 
 
 def own_key(top: Mapping[str, Node]) -> str | None:

@@ -159,12 +159,14 @@ class FromRank:
 class FromTier:
     """`tier_of:` position of a calculated tier (lowest 1, no tier 0) on a ladder, in a category, or in another program.
 
-    Exactly one of `ladder`, `category` is set, or `program` with an optional `category` of that program.
+    Exactly one of `ladder`, `category` is set, or `program` with an optional `category` of that program. `names`: what
+    the positions are called, from the lowest; None where ladders or versions differ.
     """
 
     ladder: str | None = None
     category: str | None = None
     program: str | None = None
+    names: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
