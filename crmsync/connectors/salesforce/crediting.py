@@ -62,7 +62,7 @@ class NamedElsewhere:
         path = self._files[number]
         try:
             values = [str(path), ids[0].as_py(), ids[-1].as_py()]
-            found: pa.Table = self._session.execute(_OF, values).to_arrow_table()
+            found: pa.Table = self._session.sql(_OF, params=values).to_arrow_table()
         except duckdb.Error as error:
             raise StoreError(f"{path}: cannot be read: {str(error)[:300]}") from error
         rows = pc.index_in(found.column("opportunity_id"), value_set=ids).cast(pa.int64())
