@@ -1,7 +1,7 @@
 """The Spark form of a query: what SQLGlot's Spark dialect leaves different from DuckDB, said once here.
 
 Every rule below was measured on Apache Spark 4.2 and on Sail 0.7; the tests of tests/engines run all of them. A query
-is not changed: the rules work on a copy. Beside sql.py this is the only place that builds SQLGlot nodes.
+is not changed: the rules work on a copy. Beside the folder sql this is the only place that builds SQLGlot nodes.
 """
 
 from __future__ import annotations
