@@ -19,7 +19,8 @@ from crmsync.configuration import FILE, Configuration, TableSource, config_folde
 from crmsync.connectors.base import Progress, Source
 from crmsync.connectors.catalogue import OPENERS, Connector
 from crmsync.connectors.files import FilesConnector, FilesMapping, read_files_mapping
-from crmsync.connectors.mapping import MANAGED, SalesforceMapping, read_mapping
+from crmsync.connectors.mapping import MANAGED, SalesforceMapping, WriteMap, read_mapping
+from crmsync.connectors.mapping_writes import children_of
 from crmsync.errors import ConfigError, StoreError
 from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.ledger import Ledger
@@ -29,7 +30,7 @@ from crmsync.programs.loading import load_programs, money_columns
 from crmsync.programs.program import Program
 from crmsync.progress import progress_bars
 from crmsync.settings import SalesforceSettings, Settings, load_settings, secrets_of
-from crmsync.writeback.fields import FieldMap
+from crmsync.writeback.fields import FieldMap, Sink
 
 FIELD_MAP = Path("connectors/salesforce.yaml")
 FILES_MAP = Path("connectors/files.yaml")
@@ -272,7 +273,14 @@ def _fields(configuration: Configuration, mapping: SalesforceMapping | None) -> 
         )
     writes = mapping.writes
     fields = {name: place.text for name, place in writes.fields.items()}
-    return FieldMap(writes.object.text, MappingProxyType(fields), writes.token.text)
+    fields |= {f"partner_safe.{name}": place.text for name, place in writes.partner_safe.items()}
+    return FieldMap(writes.object.text, MappingProxyType(fields), writes.token.text, tuple(_sinks(writes)))
+
+
+def _sinks(writes: WriteMap) -> Iterator[Sink]:
+    for name, child in children_of(writes):
+        fields = {what: place.text for what, place in child.fields.items()}
+        yield Sink(name, child.object.text, child.key.text, child.partner.text, MappingProxyType(fields))
 
 
 def check_starts_from(program: Program, configuration: Configuration, mapping: SalesforceMapping | None) -> None:

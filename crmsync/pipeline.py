@@ -29,9 +29,16 @@ from crmsync.past import written_example
 from crmsync.programs.program import Program
 from crmsync.retention import forget_old
 from crmsync.stages import StageClock, StageFigures
-from crmsync.writeback.apply import Outcomes, accept_plan, apply_plan, check_open, settle_open_intents
+from crmsync.writeback.apply import (
+    Outcomes,
+    accept_plan,
+    apply_plan,
+    check_open,
+    settle_open_intents,
+    waiting_changes,
+)
 from crmsync.writeback.guards import Limits
-from crmsync.writeback.plan import Drafting, Plan, draft_plan
+from crmsync.writeback.plan import FIRST, Drafting, Plan, draft_plan
 from crmsync.writeback.planfile import load_plan, save_plan
 from crmsync.writeback.shadow import Comparison, compare, save_comparison
 
@@ -77,7 +84,7 @@ class Result:
             return BLOCKED
         if self.state == "compared":
             return DONE
-        if self.state == "planned" and self.plan and self.plan.changes:
+        if self.state == "planned" and self.plan and self.plan.writes:
             return PLAN_WAITS
         return PARKED if self.assessed.rejected or self.state == "partial" else DONE
 
@@ -133,7 +140,7 @@ def apply(belt: Belt, wanted: str) -> Result:
 def _written(outcomes: Outcomes) -> str:
     if not outcomes.clean:
         return "partial"
-    return "applied" if outcomes.applied > outcomes.before else "unchanged"
+    return "applied" if outcomes.written else "unchanged"
 
 
 class _Run:
@@ -205,6 +212,7 @@ class _Run:
         """
         belt, limits = self.belt, self.belt.configuration.guards
         accepted = newest_standings(belt.ledger)
+        counted_from = accepted.run_id if accepted else FIRST
         with self.clock.stage("draft"):
             drafting = Drafting(
                 config_digest=belt.config_digest,
@@ -212,6 +220,8 @@ class _Run:
                 previous=read_standings(accepted.path) if accepted else None,
                 previous_rows=accepted.table_rows if accepted else {},
                 limits=Limits(limits.at_least, limits.share),
+                counted_from=counted_from,
+                waiting=waiting_changes(belt.ledger, belt.fields, counted_from),
             )
             drafted = draft_plan(
                 assessed.program,

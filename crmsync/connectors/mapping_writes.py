@@ -72,7 +72,7 @@ class WriteMap:
     @property
     def all_fields(self) -> tuple[Place, ...]:
         """Every field of the account that a run writes by its key, the token last."""
-        return (*self.fields.values(), self.token)
+        return (*self.fields.values(), *self.partner_safe.values(), self.token)
 
 
 def read_writes(node: Node) -> WriteMap:
@@ -100,6 +100,12 @@ def children_of(written: WriteMap) -> Iterator[tuple[str, ChildMap]]:
     for name, child in (("standings", written.standings), ("history", written.history)):
         if child is not None:
             yield name, child
+
+
+def held_of(written: WriteMap) -> Iterator[tuple[str, ChildMap]]:
+    """Those of the child records that are changed later, so that what they hold must be known. A change of tier is
+    written once."""
+    yield from ((name, child) for name, child in children_of(written) if name != "history")
 
 
 def _child(node: Node, keys: tuple[str, ...]) -> ChildMap:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from crmsync.logs import safe_text
+from crmsync.reports.beside import beside_content, beside_lines
 from crmsync.reports.text import NO_TIER, command, json_text, table
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def run_report(result: Result, as_json: bool) -> str:
         "",
         *_movers(result),
         *_risk(result),
+        *beside_lines(result.plan, result.outcomes),
         *_left_out(result),
     ]
     return "\n".join([*lines, "", *_cost(result), *_next_step(result)])
@@ -44,6 +46,7 @@ def plan_report(result: Result, as_json: bool) -> str:
         return "\n".join([_headline(result), "", *_comparison(result), "", *_cost(result)])
     assert result.plan is not None
     lines = [_headline(result), "", *_movers(result, len(result.plan.movers), 10_000)]
+    lines += beside_lines(result.plan, None)
     return "\n".join([*lines, *_left_out(result), "", *_cost(result), *_next_step(result)])
 
 
@@ -56,12 +59,14 @@ def _headline(result: Result) -> str:
     written = result.outcomes.applied if result.outcomes else 0
     before = result.outcomes.before if result.outcomes else 0
     earlier = f", {before} had been written before" if before else ""
+    more = f" and {len(result.plan.beside)} records beside them" if result.plan and result.plan.beside else ""
+    also = f"; {_beside_written(result)} records beside them" if more and result.outcomes else ""
     said = {
-        "applied": f"{written - before} accounts written{earlier}",
+        "applied": f"{written - before} accounts written{earlier}{also}",
         "unchanged": f"nothing to write{earlier}",
-        "partial": f"{written - before} accounts written{earlier}, {changes - written} not (see below)",
-        "planned": f"{changes} accounts would be written" if changes else "nothing to write",
-        "blocked": f"blocked by a guard; {changes} accounts would be written, none was",
+        "partial": f"{written - before} accounts written{earlier}, {changes - written} not{also} (see below)",
+        "planned": f"{changes} accounts{more} would be written" if changes or more else "nothing to write",
+        "blocked": f"blocked by a guard; {changes} accounts{more} would be written, none was",
         "compared": "compared with the tiers kept by hand; nothing was written",
     }
     program, as_of = result.assessed.program, result.assessed.as_of
@@ -70,6 +75,11 @@ def _headline(result: Result) -> str:
         f"\n{result.settled} writes of an interrupted run were read back and settled first" if result.settled else ""
     )
     return told + settled
+
+
+def _beside_written(result: Result) -> int:
+    assert result.outcomes is not None
+    return sum(one.applied - one.before for one in result.outcomes.beside.values())
 
 
 def tier_counts(result: Result) -> list[tuple[str, str, int]]:
@@ -181,7 +191,7 @@ def _next_step(result: Result) -> list[str]:
     if result.state == "blocked" and plan:
         open_it = command("approve", plan.digest[:12])
         return ["", *_guards(plan), f"open it: {open_it}", f"then: {command('apply', plan.digest[:12], config=config)}"]
-    if result.state == "planned" and plan and plan.changes:
+    if result.state == "planned" and plan and plan.writes:
         return ["", f"apply it: {command('apply', plan.digest[:12], config=config)}"]
     if result.example:
         partner, run_id = result.example
@@ -252,12 +262,15 @@ def _plan_content(plan: Plan) -> dict[str, Any]:
         "changes": len(plan.changes),
         "movers": [vars(mover) for mover in plan.movers],
         "guards": [vars(guard) for guard in plan.guards],
+        "beside": beside_content(plan),
     }
 
 
 def _outcome_content(result: Result) -> dict[str, Any]:
     assert result.outcomes is not None
-    return {**vars(result.outcomes), "problems": [vars(problem) for problem in result.outcomes.problems]}
+    outcomes = result.outcomes
+    beside = {sink: vars(one) for sink, one in outcomes.beside.items()}
+    return {**vars(outcomes), "problems": [vars(problem) for problem in outcomes.problems], "beside": beside}
 
 
 def _comparison_content(result: Result) -> dict[str, Any]:

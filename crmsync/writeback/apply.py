@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -16,11 +17,13 @@ from crmsync.errors import Conflict, UnsafePlan
 from crmsync.failpoints import hit
 from crmsync.ledger.accepted import TierStep, accept_standings, newest_standings
 from crmsync.ledger.approvals import approval_of, set_plan_state
-from crmsync.ledger.intents import Intent, intents_of, record_intents
+from crmsync.ledger.intents import Intent, intents_of, open_intents, record_intents
 from crmsync.ledger.ledger import Ledger, canonical
-from crmsync.writeback.fields import FieldMap
-from crmsync.writeback.outbox import Sending, send_as_jobs, send_singly, settle_open_intents
-from crmsync.writeback.plan import Change, Plan
+from crmsync.writeback.beside import HISTORY
+from crmsync.writeback.changes import Change
+from crmsync.writeback.fields import FieldMap, Sink
+from crmsync.writeback.outbox import Sending, by_object, send, settle_open_intents
+from crmsync.writeback.plan import Plan
 
 __all__ = ["Outcomes", "Problem", "accept_plan", "apply_plan", "check_open", "settle_open_intents", "token_of"]
 
@@ -36,29 +39,53 @@ class ChecksWrites(Protocol):
 
 @dataclass(frozen=True)
 class Problem:
-    """One record that was not written. `state`: parked (the CRM refused it) or conflict (somebody changed it)."""
+    """One record that was not written. `state`: parked (the CRM refused it) or conflict (somebody changed it).
+    `sink`: empty for an account."""
 
     record_id: str
     partner_id: str
     state: str
     code: str | None
     message: str | None
+    sink: str = ""
+
+
+@dataclass(frozen=True)
+class SinkOutcomes:
+    """What became of the records beside the accounts, of one sink. `waiting`: their account was not written."""
+
+    applied: int = 0
+    parked: int = 0
+    conflicts: int = 0
+    waiting: int = 0
+    before: int = 0  # of the applied ones, by an earlier apply of the same plan
+
+    @property
+    def clean(self) -> bool:
+        """Whether all of them are written."""
+        return not (self.parked or self.conflicts or self.waiting)
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of a plan's changes: `applied` + `parked` + `conflicts` are all of them."""
+    """What became of a plan's changes: `applied` + `parked` + `conflicts` are all accounts; `beside`: by sink."""
 
     applied: int
     parked: int
     conflicts: int
     problems: tuple[Problem, ...] = ()
     before: int = 0  # of the applied ones, those that an earlier apply of the same plan had already written
+    beside: Mapping[str, SinkOutcomes] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
         """Whether nothing is left open (exit code 0 rather than 3)."""
-        return not (self.parked or self.conflicts)
+        return not (self.parked or self.conflicts) and all(one.clean for one in self.beside.values())
+
+    @property
+    def written(self) -> int:
+        """Records that this apply has written, accounts and others."""
+        return self.applied - self.before + sum(one.applied - one.before for one in self.beside.values())
 
 
 def check_open(
@@ -104,35 +131,57 @@ def apply_plan(
     ledger.bind_org(target.identity())
     settle_open_intents(ledger, target, pause=pause)
     org = ledger.org() or ""
-    record_intents(ledger, plan.digest, plan.run_id, [_intent(plan, change, org) for change in plan.changes])
+    record_intents(
+        ledger, plan.digest, plan.run_id, [_intent(plan, change, org) for change in (*plan.changes, *plan.beside)]
+    )
     hit("intents_recorded")
-    before = len(intents_of(ledger, plan.digest, plan.run_id, "applied"))
+    before = intents_of(ledger, plan.digest, plan.run_id, "applied")
     set_plan_state(ledger, plan.digest, plan.run_id, "applying")
     waiting = intents_of(ledger, plan.digest, plan.run_id, "pending")
-    _send(Sending(ledger, target, _stamps(plan.fields), progress, pause), waiting)
+    _send_all(Sending(ledger, target, _stamps(plan.fields), progress, pause), plan, waiting)
     set_plan_state(ledger, plan.digest, plan.run_id, "applied")
     return _outcomes(intents_of(ledger, plan.digest, plan.run_id), before)
 
 
-def _send(sending: Sending, waiting: Sequence[Intent]) -> None:
-    if waiting and isinstance(sending.target, ChecksWrites):
-        sending.target.check_writes([Write(each.record_id, each.wanted, each.pre_image) for each in waiting])
-    bulk_from = sending.target.bulk_from
-    if bulk_from is not None and len(waiting) >= bulk_from:
-        send_as_jobs(sending, waiting)
-        return
-    send_singly(sending, waiting)
+def _send_all(sending: Sending, plan: Plan, waiting: Sequence[Intent]) -> None:
+    """Accounts first; then what stands beside them, of the accounts that are written, in the order of the plan."""
+    groups = [(sending.of(some), some) for some in by_object(waiting)]
+    for of_object, some in groups:
+        if isinstance(of_object.target, ChecksWrites):
+            of_object.target.check_writes([Write(each.record_id, each.wanted, each.pre_image) for each in some])
+    for of_object, some in groups:
+        ready = some if not some[0].sink else _with_account(sending.ledger, plan, some)
+        if ready:
+            sink = plan.fields.sink(some[0].sink)
+            send(of_object if sink is None else replace(of_object, stamps=_sink_stamps(sink)), ready)
 
 
-def _outcomes(intents: Sequence[Intent], before: int) -> Outcomes:
+def _with_account(ledger: Ledger, plan: Plan, intents: Sequence[Intent]) -> list[Intent]:
+    """Those whose account has nothing left to be written; the others wait for a later run."""
+    of_accounts = (one for one in intents_of(ledger, plan.digest, plan.run_id) if not one.sink)
+    held_up = {one.partner_id for one in of_accounts if one.state != "applied"}
+    return [intent for intent in intents if intent.partner_id not in held_up]
+
+
+def _outcomes(intents: Sequence[Intent], before: Sequence[Intent]) -> Outcomes:
     problems = tuple(
-        Problem(intent.record_id, intent.partner_id, intent.state, intent.code, intent.message)
+        Problem(intent.record_id, intent.partner_id, intent.state, intent.code, intent.message, intent.sink)
         for intent in intents
         if intent.state in ("parked", "conflict")
     )
-    parked = sum(1 for problem in problems if problem.state == "parked")
-    applied = sum(1 for intent in intents if intent.state == "applied")
-    return Outcomes(applied, parked, len(problems) - parked, problems, before)
+    earlier = Counter(intent.sink for intent in before)
+    of_sink = {
+        sink: _sink_outcomes(Counter(one.state for one in intents if one.sink == sink), earlier[sink])
+        for sink in dict.fromkeys(["", *(intent.sink for intent in intents)])
+    }
+    accounts = of_sink.pop("")
+    return Outcomes(accounts.applied, accounts.parked, accounts.conflicts, problems, accounts.before, of_sink)
+
+
+def _sink_outcomes(states: Mapping[str, int], before: int) -> SinkOutcomes:
+    return SinkOutcomes(
+        states.get("applied", 0), states.get("parked", 0), states.get("conflict", 0), states.get("pending", 0), before
+    )
 
 
 # --- intents
@@ -146,23 +195,48 @@ def token_of(run_id: str, record_id: str, values: Mapping[str, str | None]) -> s
 
 def _intent(plan: Plan, change: Change, org: str) -> Intent:
     token = token_of(plan.run_id, change.record_id, change.values)
-    wanted = {**change.values, **_stamped(plan, token)}
-    name = canonical([org, plan.run_id, plan.digest, change.record_id, sorted(change.values)])
-    intent_id = hashlib.sha256(name.encode()).hexdigest()[:32]
+    wanted = {**_stamped(plan, change, token), **change.values}
+    name = canonical([org, plan.run_id, plan.digest, change.sink, change.record_id, sorted(change.values)])
+    intent_id = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return Intent(
-        intent_id, plan.run_id, plan.digest, change.record_id, change.partner_id, wanted, change.expected, token
+        intent_id, plan.run_id, plan.digest, change.record_id, change.partner_id, wanted, change.expected, token,
+        sink=change.sink, object=change.object, key_field=change.key_field,
     )  # fmt: skip
 
 
-def _stamped(plan: Plan, token: str) -> dict[str, str | None]:
-    stamps = {"changed_on": plan.as_of.isoformat(), "run_id": plan.run_id}
-    stamped: dict[str, str | None] = {plan.fields.fields[k]: v for k, v in stamps.items() if k in plan.fields.fields}
-    return {**stamped, plan.fields.token: token} if plan.fields.token else stamped
+def _stamped(plan: Plan, change: Change, token: str) -> dict[str, str | None]:
+    """When and by which run; a change that waited since an earlier run keeps the stamps of that one."""
+    stamps = {"changed_on": plan.as_of.isoformat(), "as_of": plan.as_of.isoformat(), "run_id": plan.run_id}
+    sink = plan.fields.sink(change.sink)
+    fields = plan.fields.fields if sink is None else sink.fields
+    stamped: dict[str, str | None] = {fields[key]: value for key, value in stamps.items() if key in fields}
+    return {**stamped, plan.fields.token: token} if plan.fields.token and not change.sink else stamped
 
 
 def _stamps(fields: FieldMap) -> frozenset[str]:
     names = (fields.fields.get("changed_on"), fields.fields.get("run_id"), fields.token)
     return frozenset(name for name in names if name is not None)
+
+
+def _sink_stamps(sink: Sink) -> frozenset[str]:
+    return frozenset(sink.fields[key] for key in ("as_of", "run_id") if key in sink.fields)
+
+
+def waiting_changes(ledger: Ledger, fields: FieldMap, counted_from: str) -> tuple[Change, ...]:
+    """Changes of tier that were accepted, but whose record is not written yet: their account could not be written then.
+
+    What is counted from the same standings as the plan in hand is drafted anew by it, or not wanted any more.
+    """
+    sink = fields.sink(HISTORY)
+    if sink is None:
+        return ()
+    return tuple(
+        Change(
+            one.record_id, one.partner_id, one.wanted, {}, "waited for its account", HISTORY, sink.object, sink.key
+        )
+        for one in open_intents(ledger, "pending", "parked", "conflict")
+        if one.sink == HISTORY and not one.record_id.startswith(f"{counted_from}|")
+    )  # fmt: skip
 
 
 # --- acceptance

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -222,21 +221,3 @@ def _of(
     sink: Sink, key: str, partner: str, values: Mapping[str, str | None], expected: Mapping[str, str | None], why: str
 ) -> Change:
     return Change(key, partner, dict(values), dict(expected), why, sink.name, sink.object, sink.key)
-
-
-def counts(changes: Iterable[Change]) -> dict[str, dict[str, int]]:
-    """How many records a plan makes and changes, by sink in their order."""
-    found: dict[str, dict[str, int]] = {}
-    for change in changes:
-        one = found.setdefault(change.sink, {"new": 0, "changed": 0})
-        one["changed" if change.expected else "new"] += 1
-    return found
-
-
-def as_rows(changes: Iterable[Change]) -> list[dict[str, Any]]:
-    """The first changes as a plan shows them."""
-    return [
-        {"sink": one.sink, "key": one.record_id, "partner_id": one.partner_id, "why": one.why,
-         "values": dict(one.values)}
-        for one in changes
-    ]  # fmt: skip

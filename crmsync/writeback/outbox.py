@@ -10,10 +10,21 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
-from crmsync.connectors.base import JobState, Progress, Target, Write, Written, no_progress
-from crmsync.errors import Retriable
+from crmsync.connectors.base import (
+    Into,
+    JobState,
+    ManyObjects,
+    Progress,
+    Target,
+    Write,
+    WritesSeveral,
+    Written,
+    no_progress,
+)
+from crmsync.errors import ConfigError, Retriable
 from crmsync.failpoints import hit
 from crmsync.ledger.intents import (
     Intent,
@@ -28,6 +39,7 @@ from crmsync.ledger.intents import (
     record_outcomes,
 )
 from crmsync.ledger.ledger import Ledger, canonical
+from crmsync.writeback.fields import same
 
 JOB_ROWS = 10_000  # the platform's own batch; a failed batch then is a failed job, not part of one
 JOB_BYTES = 40_000_000  # an upload may hold 100 MB
@@ -42,13 +54,46 @@ FINAL = frozenset({"done", "failed", "aborted", "gone"})
 
 @dataclass(frozen=True)
 class Sending:
-    """Where intents are sent and recorded. `stamps`: fields that say when and by which run, not what."""
+    """Where intents are sent and recorded. `stamps`: fields that say when and by which run, not what; `keyed`: records
+    are named by a key of ours, and a missing one is made."""
 
     ledger: Ledger
     target: Target
     stamps: frozenset[str] = frozenset()
     progress: Progress = no_progress
     pause: Callable[[float], None] = time.sleep
+    keyed: bool = False
+
+    def of(self, intents: Sequence[Intent]) -> Sending:
+        """The same for the object of these intents, which is one and the same.
+
+        Errors: ConfigError when the target writes accounts only.
+        """
+        first = intents[0]
+        if not first.sink:
+            return self
+        if not isinstance(self.target, ManyObjects):
+            raise ConfigError(f"{first.object}: only accounts are written here; take `{first.sink}:` out of `writes:`")
+        return replace(
+            self, target=self.target.into(Into(first.object, first.key_field)), keyed=first.key_field is not None
+        )
+
+
+def by_object(intents: Iterable[Intent]) -> Iterator[list[Intent]]:
+    """The intents of each object, in the order of the sinks as they come."""
+    for _, some in groupby(intents, key=lambda one: (one.sink, one.object, one.key_field)):
+        yield list(some)
+
+
+def send(sending: Sending, intents: Sequence[Intent]) -> None:
+    """Write the records of one object: many by jobs, few by calls."""
+    bulk_from = sending.target.bulk_from
+    if bulk_from is not None and len(intents) >= bulk_from:
+        send_as_jobs(sending, intents)
+    elif isinstance(sending.target, WritesSeveral):
+        send_together(sending, sending.target.several, intents)
+    else:
+        send_singly(sending, intents)
 
 
 # --- one by one
@@ -64,18 +109,47 @@ def send_singly(sending: Sending, intents: Sequence[Intent]) -> None:
 
 
 def _send_few(sending: Sending, few: Sequence[Intent]) -> None:
-    waiting = few
-    for _ in range(TRIES):
+    waiting, unsent = few, list[Settled]()
+    for attempt in range(TRIES):
         if not waiting:
             return
         claim_single(sending.ledger, waiting)
         hit("one_claimed")
-        settled = _judged(sending, waiting, [_write_one(sending, intent) for intent in waiting])
+        settled = _judged(sending, waiting, _write_several(sending, waiting))
+        settled = _again_if_locked(settled) if attempt == 0 else settled
         record_outcomes(sending.ledger, settled)
         hit("one_recorded")
         unsent = [each for each in settled if each.state == "pending"]
         waiting = [each.intent for each in unsent]
     _give_up(sending, unsent)
+
+
+def send_together(sending: Sending, several: int, intents: Sequence[Intent]) -> None:
+    """Write several records per call, with one commit before and after each call. What changed since the plan is not
+    sent."""
+    done = 0
+    for few in _parts(intents, several):
+        _send_few(sending, _unchanged(sending, few))
+        done += len(few)
+        sending.progress(f"apply {few[0].sink}".rstrip(), done, len(intents))
+
+
+def _unchanged(sending: Sending, intents: Sequence[Intent]) -> list[Intent]:
+    """Those that still hold what the plan saw; the others are settled."""
+    settled = settle_by_reading(sending, intents)
+    record_outcomes(sending.ledger, [each for each in settled if each.state != "pending"])
+    return [each.intent for each in settled if each.state == "pending"]
+
+
+def _write_several(sending: Sending, intents: Sequence[Intent]) -> list[Written]:
+    if not isinstance(sending.target, WritesSeveral):
+        return [_write_one(sending, intent) for intent in intents]
+    try:
+        written = sending.target.write_several([_write(intent) for intent in intents])
+    except Retriable as fault:
+        written = [Written(intent.record_id, "unknown", message=str(fault)) for intent in intents]
+    hit("one_written")
+    return written
 
 
 def _write_one(sending: Sending, intent: Intent) -> Written:
@@ -104,15 +178,20 @@ def send_as_jobs(sending: Sending, intents: Sequence[Intent]) -> None:
 
 
 def _send_part(sending: Sending, intents: Sequence[Intent]) -> None:
-    settled = settle_by_reading(sending, intents)
-    record_outcomes(sending.ledger, [each for each in settled if each.state != "pending"])
-    unsent = [each for each in settled if each.state == "pending"]
-    idle = 0
+    unsent = [Settled(intent, "pending") for intent in _unchanged(sending, intents)]
+    idle, again = 0, True
     while unsent and idle < TRIES:
-        left = [each for each in _run_job(sending, [each.intent for each in unsent]) if each.state == "pending"]
+        ended = _run_job(sending, [each.intent for each in unsent], again_if_locked=again)
+        again = False  # a locked row goes into one second, smaller job
+        left = [each for each in ended if each.state == "pending"]
         idle = idle + 1 if len(left) == len(unsent) else 0  # a job that stopped half-way has still moved things on
         unsent = left
     _give_up(sending, unsent)
+
+
+def _again_if_locked(settled: Sequence[Settled]) -> list[Settled]:
+    """Records that another write held at that moment are tried once more."""
+    return [replace(each, state="pending") if each.code in LOCKED else each for each in settled]
 
 
 def _give_up(sending: Sending, settled: Sequence[Settled]) -> None:
@@ -123,7 +202,7 @@ def _give_up(sending: Sending, settled: Sequence[Settled]) -> None:
     record_outcomes(sending.ledger, parked)
 
 
-def _run_job(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
+def _run_job(sending: Sending, intents: Sequence[Intent], *, again_if_locked: bool) -> list[Settled]:
     """One job from its creation to its outcomes."""
     job = _claimed_job(sending, intents)
     try:
@@ -136,7 +215,7 @@ def _run_job(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
     hit("job_uploaded")
     record_job_phase(sending.ledger, job.job_ref, "uploaded")
     hit("upload_recorded")
-    return _start_and_finish(sending, job, intents)
+    return _start_and_finish(sending, job, intents, again_if_locked=again_if_locked)
 
 
 def _claimed_job(sending: Sending, intents: Sequence[Intent]) -> Job:
@@ -150,7 +229,9 @@ def _claimed_job(sending: Sending, intents: Sequence[Intent]) -> Job:
     return job
 
 
-def _start_and_finish(sending: Sending, job: Job, intents: Sequence[Intent]) -> list[Settled]:
+def _start_and_finish(
+    sending: Sending, job: Job, intents: Sequence[Intent], *, again_if_locked: bool = False
+) -> list[Settled]:
     # From here on the job may have an effect: a later start must look at it before it believes anything else.
     record_job_phase(sending.ledger, job.job_ref, "starting")
     hit("start_recorded")
@@ -158,7 +239,7 @@ def _start_and_finish(sending: Sending, job: Job, intents: Sequence[Intent]) -> 
     hit("job_started")
     record_job_phase(sending.ledger, job.job_ref, "started")
     hit("started_recorded")
-    return _finish(sending, job, intents)
+    return _finish(sending, job, intents, again_if_locked=again_if_locked)
 
 
 def _start(sending: Sending, job: Job) -> None:
@@ -173,12 +254,13 @@ def _start(sending: Sending, job: Job) -> None:
     raise Retriable(f"bulk job {job.crm_job_id} could not be started in {TRIES} tries; run again")
 
 
-def _finish(sending: Sending, job: Job, intents: Sequence[Intent]) -> list[Settled]:
+def _finish(sending: Sending, job: Job, intents: Sequence[Intent], *, again_if_locked: bool = False) -> list[Settled]:
     end = _await_end(sending, job)
     hit("job_done")
     written = _results(sending, job) if end.state in ("done", "failed") else []
     hit("results_read")
     settled = _judged(sending, intents, written, end.message)
+    settled = _again_if_locked(settled) if again_if_locked else settled
     record_outcomes(sending.ledger, settled, job_ref=job.job_ref)
     hit("outcomes_recorded")
     return settled
@@ -250,6 +332,7 @@ def _said(seen: Mapping[str, Written], settled: Settled, job_said: str | None) -
 
 
 STATES: Mapping[str, IntentState] = {"applied": "applied", "failed": "parked"}
+LOCKED = frozenset({"UNABLE_TO_LOCK_ROW"})
 UNPROCESSED = "UNPROCESSED"  # the job ended before this row: not refused, only not reached
 
 
@@ -264,25 +347,23 @@ def settle_by_reading(sending: Sending, intents: Sequence[Intent]) -> list[Settl
     fields = sorted({name for intent in intents for name in (*intent.wanted, *intent.pre_image)})
     found = sending.target.read([intent.record_id for intent in intents], fields)
     hit("settle_read")
-    return [_compared(intent, found.get(intent.record_id), sending.stamps) for intent in intents]
+    return [_compared(intent, found.get(intent.record_id), sending) for intent in intents]
 
 
-def _compared(intent: Intent, found: Mapping[str, str | None] | None, stamps: frozenset[str]) -> Settled:
+def _compared(intent: Intent, found: Mapping[str, str | None] | None, sending: Sending) -> Settled:
+    if found is None and sending.keyed and not intent.pre_image:
+        return Settled(intent, "pending")  # it is still to be made
     if found is None:
         return Settled(intent, "conflict", "ENTITY_IS_DELETED", "the record is no longer there")
     if any(value == intent.token == found.get(name) for name, value in intent.wanted.items()):
         return Settled(intent, "applied")  # a record is written whole: with our token came our values
-    if all(_same(found.get(name), value) for name, value in intent.wanted.items() if name not in stamps):
+    if all(same(found.get(name), value) for name, value in intent.wanted.items() if name not in sending.stamps):
         return Settled(intent, "applied")
-    changed = sorted(name for name, value in intent.pre_image.items() if not _same(found.get(name), value))
+    changed = sorted(name for name, value in intent.pre_image.items() if not same(found.get(name), value))
     if not changed:
         return Settled(intent, "pending")
     words = ", ".join(f"{name} is {found.get(name)!r}, was {intent.pre_image[name]!r}" for name in changed[:3])
     return Settled(intent, "conflict", "CHANGED_SINCE_PLAN", f"changed since the plan was drafted: {words}")
-
-
-def _same(found: str | None, text: str | None) -> bool:
-    return (found or None) == (text or None)
 
 
 # --- the next start
@@ -296,14 +377,15 @@ def settle_open_intents(ledger: Ledger, target: Target, *, pause: Callable[[floa
     sending = Sending(ledger, target, pause=pause)
     count = sum(_settle_job(sending, job) for job in live_jobs(ledger))
     lost = claimed_intents(ledger, None)
-    if lost:
-        record_outcomes(ledger, settle_by_reading(sending, lost))
+    for some in by_object(lost):
+        record_outcomes(ledger, settle_by_reading(sending.of(some), some))
         hit("settled")
     return count + len(lost)
 
 
 def _settle_job(sending: Sending, job: Job) -> int:
     intents = claimed_intents(sending.ledger, job.job_ref)
+    sending = sending.of(intents) if intents else sending
     if job.state in ("created", "uploaded"):
         _abandon(sending, job, intents)  # it was never asked to start
         return len(intents)

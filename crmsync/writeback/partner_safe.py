@@ -6,11 +6,11 @@ Left out: risk, why a tier was granted or refused, exceptions, people, and value
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from crmsync.programs.program import Headline, Program, Unit
-from crmsync.writeback.wording import Standing, label_of_tier, number_entry, shown, tier_of
+from crmsync.writeback.wording import Standing, label_of_tier, number_entry, shown, tier_of, unmet
 
 INTERNAL = re.compile(r"\brisk|\bchurn|\bhealth score|\binternal", re.IGNORECASE)
 """Words of metrics that are not for partners; such a requirement is left out of the text."""
@@ -27,25 +27,13 @@ def partner_texts(program: Program, row: Standing) -> dict[str, str | None]:
     return {
         "partner_safe.tier": label_of_tier(program, category, held),
         "partner_safe.next_tier": label_of_tier(program, category, following),
-        "partner_safe.gap": "; ".join(_open(program, row)) if following else None,
+        "partner_safe.gap": unmet(program, row, _told) or None if following else None,
     }
 
 
 def _place(program: Program, category: str, key: str | None) -> int:
     tier = tier_of(program, category, key)
     return -1 if tier is None else program.ladder_of(category.partition("/")[0]).tiers.index(tier)
-
-
-def _open(program: Program, row: Standing) -> Iterator[str]:
-    """What is not met yet: label, what the partner has, what is needed."""
-    told: set[str] = set()
-    for entry in row.get("gap") or ():
-        if entry.get("met"):
-            continue
-        text = _told(program, entry)
-        if text and text not in told:
-            told.add(text)
-            yield text
 
 
 def _told(program: Program, entry: Mapping[str, Any]) -> str:
@@ -57,4 +45,4 @@ def _told(program: Program, entry: Mapping[str, Any]) -> str:
     if metric.unit is Unit.TEXT or not number_entry(entry):
         return metric.label
     has, needs = (shown(program, key, entry.get(which)) for which in ("value", "required"))
-    return f"{metric.label}: {has} of {needs}"
+    return f"{metric.label} {has} (needs {needs})"

@@ -93,6 +93,13 @@ class Plan:
         """How many records would be written, accounts and the records beside them."""
         return len(self.changes) + len(self.beside)
 
+    def count_beside(self) -> dict[str, dict[str, int]]:
+        """How many records beside the accounts are new and how many changed, by sink in their order."""
+        found: dict[str, dict[str, int]] = {}
+        for change in self.beside:
+            found.setdefault(change.sink, {"new": 0, "changed": 0})["changed" if change.expected else "new"] += 1
+        return found
+
     @property
     def blocked(self) -> bool:
         """Whether a guard tripped: then an approval of the digest is needed."""
@@ -273,7 +280,8 @@ class _Draft:
         sink = self.fields.sink(HISTORY)
         if sink is None:
             return
-        yield from (change for change in drafting.waiting if change.sink == HISTORY)
+        accounts = self.beside.accounts  # of a partner who is gone there is nothing to hang a record on
+        yield from (change for change in drafting.waiting if change.partner_id in accounts)
         for step in steps:
             if step.moves or (step.row.get("movement") and not first_fill):
                 change = history_change(self.beside, sink, drafting.counted_from, step.row, step.from_tier, step.why)

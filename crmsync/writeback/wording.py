@@ -147,15 +147,21 @@ def measured(program: Program, standing: Standing, tier: Tier, attributes: Attri
     )
 
 
-def unmet(program: Program, standing: Standing) -> str:
+Telling = Callable[[Program, Mapping[str, Any]], str]
+"""How one entry of a gap is told; empty where it is not."""
+
+
+def unmet(program: Program, standing: Standing, tell: Telling | None = None) -> str:
     """What is missing towards the next tier: `Certified people 4 (needs 5)`. Groups that are met are left out; of
-    several ways that would each do, all are named."""
+    several ways that would each do, all are named. `tell`: other words for an entry."""
     tier = tier_of(program, standing["category"], standing.get("next_tier"))
     if tier is None:
         return ""
     entries = {entry["path"]: entry for entry in standing.get("gap") or ()}
     requirement = tier.keeps if tier.keeps is not None and _is_way_back(program, standing, tier) else tier.requires
-    return ", ".join(_open(program, requirement, "", entries)) if requirement is not None else ""
+    if requirement is None:
+        return ""
+    return ", ".join(_open(program, requirement, "", entries, tell or _missing))
 
 
 def _is_way_back(program: Program, standing: Standing, tier: Tier) -> bool:
@@ -167,13 +173,16 @@ def _is_way_back(program: Program, standing: Standing, tier: Tier) -> bool:
     return earned in keys and keys.index(earned) >= keys.index(tier.key)
 
 
-def _open(program: Program, part: Requirement, path: str, entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _open(
+    program: Program, part: Requirement, path: str, entries: Mapping[str, Mapping[str, Any]], tell: Telling
+) -> list[str]:
     """Phrases for what is missing of one part of a requirement; none when it is met."""
     if isinstance(part, Criterion):
         entry = entries.get(path)
-        return [] if entry is None or entry.get("met") else [_missing(program, entry)]
+        told = "" if entry is None or entry.get("met") else tell(program, entry)
+        return [told] if told else []
     inner = [
-        _open(program, each, f"{path}/{part.junction.value}/{at}".lstrip("/"), entries)
+        _open(program, each, f"{path}/{part.junction.value}/{at}".lstrip("/"), entries, tell)
         for at, each in enumerate(part.parts, 1)
     ]
     missing = [" and ".join(phrases) for phrases in inner if phrases]

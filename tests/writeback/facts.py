@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -29,8 +30,9 @@ from crmsync.programs.program import (
 )
 from crmsync.snapshots import Snapshot, Staging, TableFile, write_table
 from crmsync.tables import ColumnType
-from crmsync.writeback.fields import COMPUTED, PARTNER_SAFE, FieldMap
-from crmsync.writeback.plan import Basis, Change, Plan, sealed
+from crmsync.writeback.changes import Change
+from crmsync.writeback.fields import COMPUTED, PARTNER_SAFE, FieldMap, Sink
+from crmsync.writeback.plan import Basis, Plan, sealed
 
 AS_OF = date(2026, 11, 21)
 FIELDS = FieldMap(
@@ -156,8 +158,23 @@ def _add(staging: Staging, name: str, rows: list[Any], columns: list[str]) -> No
     staging.add(TableFile(name, staging.path(name), written, typed))
 
 
+STANDINGS = Sink("standings", "Standing", "Key", "Account", {"granted_tier": "Tier", "run_id": "Run"})
+HISTORY = Sink("history", "History", "Key", "Account", {"to_tier": "To", "run_id": "Run"})
+WITH_SINKS = replace(FIELDS, sinks=(STANDINGS, HISTORY))
+
+
+def beside(sink: Sink, key: str, account: str, values: Mapping[str, str | None], held: bool = False) -> Change:
+    """A record beside an account, which is there already (`held`: its tier is Silver) or made."""
+    expected = {"Tier": "Silver"} if held else {}
+    whole = dict(values) if held else {"Account": account, **values}
+    return Change(key, account, whole, expected, "test", sink.name, sink.object, sink.key)
+
+
 def a_plan(
-    run_id: str, wanted: Mapping[str, Mapping[str, str | None]], now: Mapping[str, Mapping[str, str | None]]
+    run_id: str,
+    wanted: Mapping[str, Mapping[str, str | None]],
+    now: Mapping[str, Mapping[str, str | None]],
+    beside: Iterable[Change] = (),
 ) -> Plan:
     """A plan that gives each record the wanted values, made by hand."""
     changes = tuple(
@@ -171,4 +188,4 @@ def a_plan(
         for record_id, values in wanted.items()
     )
     basis = Basis("channel", "p" * 64, "c" * 64, "s" * 64, "d" * 64, {"partners": len(wanted)})
-    return sealed(Plan("", run_id, "", AS_OF, basis, FIELDS, len(wanted), changes, (), ()))
+    return sealed(Plan("", run_id, "", AS_OF, basis, WITH_SINKS, len(wanted), changes, (), (), (), tuple(beside)))

@@ -18,17 +18,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crmsync import failpoints
+from crmsync.connectors.base import Into
 from crmsync.ledger.accepted import accept_standings, newest_standings
 from crmsync.ledger.intents import last_written, live_jobs, open_intents
 from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.apply import apply_plan, settle_open_intents
+from crmsync.writeback.changes import Change
 from crmsync.writeback.plan import Plan
 from crmsync.writeback.planfile import load_plan, save_plan
-from tests.writeback.facts import AS_OF, a_plan
+from tests.writeback.facts import AS_OF, HISTORY, STANDINGS, a_plan, beside
 from tests.writeback.org import Org
 
 TIER = "granted_tier__c"
 RECORDS = [f"001{n:03}" for n in range(25)]  # more than one small batch of single writes
+BESIDE = [name for record in RECORDS for name in (f"Standing/{record}", f"History/first|{record}")]
 BEFORE: dict[str, str | None] = {TIER: "Silver", "token__c": None}
 
 
@@ -74,9 +77,22 @@ def work(trial: Trial, digest: str | None) -> None:
 def drafted(org: Org, ledger: Ledger) -> Plan:
     now = {record: org.held(record) for record in RECORDS}
     wanted = {record: {TIER: "Gold"} for record, held in now.items() if held[TIER] != "Gold"}
-    plan = a_plan(f"run-{os.getpid()}", wanted, {record: now[record] for record in wanted})
+    seen = {record: now[record] for record in wanted}
+    plan = a_plan(f"run-{os.getpid()}", wanted, seen, beside_of(org, newest_standings(ledger) is None))
     save_plan(plan, ledger)
     return plan
+
+
+def beside_of(org: Org, new: bool) -> list[Change]:
+    """The records beside the accounts that differ: half of the standings are there already. Changes of tier are drafted
+    until the standings are accepted, always with the same key."""
+    standings = org.into(Into(STANDINGS.object, STANDINGS.key)).read(RECORDS, ["Tier"])
+    drafts = [
+        beside(STANDINGS, record, record, {"Tier": "Gold"}, held=record in standings)
+        for record in RECORDS
+        if standings.get(record, {}).get("Tier") != "Gold"
+    ]
+    return drafts + [beside(HISTORY, f"first|{record}", record, {"To": "Gold"}) for record in RECORDS if new]
 
 
 def child(trial: Trial, digest: str | None, death: str | None) -> int:
@@ -104,6 +120,8 @@ def run(trial: Trial, tally: Tally) -> None:
     org = org_of(trial)
     for record in RECORDS:
         org.put(record, BEFORE)
+    for record in RECORDS[::2]:
+        org.put(f"Standing/{record}", {"Tier": "Silver", "Account": record})
     with Ledger.open(trial.folder / "state") as ledger:
         plan = drafted(org, ledger)
     org.store.close()
@@ -125,9 +143,22 @@ def faults_of(trial: Trial) -> list[str]:
     org = org_of(trial)
     found = [f"{record}: {count} effects" for record, count in org.effects().items() if count != 1]
     found += [f"{record}: lost" for record in RECORDS if org.held(record)[TIER] != "Gold"]
+    found += [f"{name}: lost" for name in BESIDE if name not in org.effects()]
+    found += [f"{name}: {org.held(name)}" for name in BESIDE if org.held(name).get("Account") != name[-6:]]
+    if found:
+        return found
+    place = {name: at for at, name in enumerate(org.order())}
+    steps = [(record, f"Standing/{record}", f"History/first|{record}") for record in RECORDS]
+    found += [
+        f"{step}: out of order" for step in steps if sorted(step, key=lambda name: place.get(name, -1)) != list(step)
+    ]
     with Ledger.open(trial.folder / "state", exclusive=False) as ledger:
-        applied = Counter(intent.record_id for intent in open_intents(ledger, "applied"))
+        intents = open_intents(ledger, "applied")
+        applied = Counter(intent.record_id for intent in intents if not intent.sink)
         found += [] if applied == Counter(RECORDS) else [f"applied intents {dict(applied)}"]
+        told = {(intent.sink, intent.record_id) for intent in intents if intent.sink}
+        wanted = {(STANDINGS.name, one) for one in RECORDS} | {(HISTORY.name, f"first|{one}") for one in RECORDS}
+        found += [] if told == wanted else [f"applied beside {sorted(told ^ wanted)[:4]}"]
         left = open_intents(ledger, "pending", "claimed", "parked", "conflict")
         found += [f"{len(left)} intents left"] if left else []
         found += ["a job is still live"] if live_jobs(ledger) else []
@@ -150,6 +181,11 @@ def trials(root: Path, random_trials: int, seed: int) -> list[Trial]:
             for nth in (1, 2) if name in TWICE else (1,):
                 deaths = (f"{name}:{nth}",)
                 planned.append(Trial(root / f"t{len(planned)}", bulk, 10 if nth == 2 else None, deaths, nth == 2))
+    for name in ("job_claimed", "job_uploaded", "start_recorded", "job_started", "results_read", "outcomes_recorded"):
+        for nth in (2, 3):  # the job of the standings, that of the changes of tier
+            planned.append(Trial(root / f"t{len(planned)}", True, None, (f"{name}:{nth}",), nth == 2))
+    for death in ("one_claimed:3", "one_written:27", "one_recorded:4", "one_written:32", "settle_read:3"):
+        planned.append(Trial(root / f"t{len(planned)}", False, None, (death,), death.endswith("3")))
     for first, second in (
         ("job_claimed:1", "settled:1"),
         ("one_written:3", "settle_read:1"),
@@ -158,7 +194,7 @@ def trials(root: Path, random_trials: int, seed: int) -> list[Trial]:
         planned.append(Trial(root / f"t{len(planned)}", first.startswith("job"), None, (first, second), False))
     chance = random.Random(seed)
     for _ in range(random_trials):
-        deaths = tuple(f"any:{chance.randint(1, 40)}" for _ in range(chance.randint(1, 3)))
+        deaths = tuple(f"any:{chance.randint(1, 90)}" for _ in range(chance.randint(1, 3)))
         folder = root / f"t{len(planned)}"
         planned.append(
             Trial(folder, chance.random() < 0.6, chance.choice([None, 4, 10]), deaths, chance.random() < 0.5)

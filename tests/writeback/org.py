@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from crmsync.connectors.base import JobState, Write, Written
+from crmsync.connectors.base import Into, JobState, Write, Written
 from crmsync.errors import Retriable
 
 Fault = str | None
@@ -22,11 +22,15 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (id TEXT PRIMARY KEY, held TEXT NOT NULL, effects INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS job (id INTEGER PRIMARY KEY, state TEXT NOT NULL, upload TEXT, results TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS call (name TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS effect (place INTEGER PRIMARY KEY, id TEXT NOT NULL);
 """
 
 
 def no_fault(call: str) -> Fault:  # noqa: ARG001
     return None
+
+
+JOB_CALLS = ("create_job", "upload_job", "start_job")
 
 
 class Org:
@@ -51,6 +55,7 @@ class Org:
         self.refuses = dict(refuses or {})
         self.hides = hides  # records that results do not list
         self.name = name
+        self.locks: dict[str, int] = {}  # record id -> how often it is locked by another write
         self.store = sqlite3.connect(path or ":memory:", isolation_level=None)
         self.store.execute("PRAGMA synchronous=OFF")
         self.store.executescript(SCHEMA)
@@ -77,21 +82,28 @@ class Org:
         """How often each record was really written."""
         return dict(self.store.execute("SELECT id, effects FROM record ORDER BY id"))
 
+    def order(self) -> list[str]:
+        """The records as they were written."""
+        return [row[0] for row in self.store.execute("SELECT id FROM effect ORDER BY place")]
+
     def calls(self, name: str) -> int:
         """How often a call was made."""
         return int(self.store.execute("SELECT count(*) FROM call WHERE name = ?", (name,)).fetchone()[0])
 
     def write_calls(self) -> int:
         """Calls that may change something."""
-        return sum(self.calls(name) for name in ("write_one", "create_job", "upload_job", "start_job"))
+        return sum(self.calls(name) for name in ("write_one", "write_several", *JOB_CALLS))
 
     # The worker's side
+
+    def into(self, into: Into) -> Beside:
+        return Beside(self, into)
 
     def identity(self) -> str:
         return self.name
 
     def read(self, record_ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, str | None]]:
-        self._call("read")
+        self.call("read")
         found = {}
         for record_id in record_ids:
             row = self.store.execute("SELECT held FROM record WHERE id = ?", (record_id,)).fetchone()
@@ -101,25 +113,25 @@ class Org:
         return found
 
     def write_one(self, write: Write) -> Written:
-        fault = self._call("write_one", raises_after=False)
+        fault = self.call("write_one", raises_after=False)
         held = self.store.execute("SELECT held FROM record WHERE id = ?", (write.record_id,)).fetchone()
         if held is None:
             return Written(write.record_id, "failed", "ENTITY_IS_DELETED", "entity is deleted")
         now = json.loads(held[0])
         if any(now.get(name) != value for name, value in write.expected.items()):
             return Written(write.record_id, "conflict")
-        written = self._effect(write.record_id, write.values)
+        written = self.effect(write.record_id, write.values)
         return Written(write.record_id, "unknown", message="timeout") if fault == "after" else written
 
     def create_job(self) -> str:
-        fault = self._call("create_job", raises_after=False)
+        fault = self.call("create_job", raises_after=False)
         cursor = self.store.execute("INSERT INTO job (state, results) VALUES ('open', '[]')")
         if fault == "after":
             raise Retriable("create_job: answer lost")
         return str(cursor.lastrowid)
 
     def upload_job(self, job_id: str, writes: Sequence[Write]) -> None:
-        fault = self._call("upload_job", raises_after=False)
+        fault = self.call("upload_job", raises_after=False)
         rows = json.dumps([[write.record_id, dict(write.values)] for write in writes])
         done = self.store.execute(
             "UPDATE job SET upload = ? WHERE id = ? AND state = 'open' AND upload IS NULL", (rows, job_id)
@@ -129,14 +141,14 @@ class Org:
             raise Retriable("upload_job: answer lost")
 
     def start_job(self, job_id: str) -> None:
-        fault = self._call("start_job", raises_after=False)
+        fault = self.call("start_job", raises_after=False)
         done = self.store.execute("UPDATE job SET state = 'running' WHERE id = ? AND state = 'open'", (job_id,))
         assert done.rowcount == 1, "a job is started once"
         if fault == "after":
             raise Retriable("start_job: answer lost")
 
     def job_state(self, job_id: str) -> JobState:
-        self._call("job_state")
+        self.call("job_state")
         row = self.store.execute("SELECT state, upload, results FROM job WHERE id = ?", (job_id,)).fetchone()
         if row is None:
             return JobState("gone")
@@ -146,7 +158,7 @@ class Org:
         return JobState(state, len(results), 0, "job stopped by the platform" if state == "failed" else None)
 
     def job_results(self, job_id: str) -> Iterator[Written]:
-        self._call("job_results")
+        self.call("job_results")
         (text,) = self.store.execute("SELECT results FROM job WHERE id = ?", (job_id,)).fetchone()
         for record_id, state, code, message in json.loads(text):
             if record_id not in self.hides:
@@ -159,7 +171,7 @@ class Org:
             if self.stops_after is not None and len(results) >= self.stops_after:
                 state = "failed"
                 break
-            written = self._effect(str(record_id), values)  # type: ignore[arg-type]
+            written = self.effect(str(record_id), values)  # type: ignore[arg-type]
             results.append([written.record_id, written.state, written.code, written.message])
         if state == "running" and len(results) == len(upload):
             state = "done"
@@ -167,19 +179,57 @@ class Org:
         self.store.execute("COMMIT")
         return state
 
-    def _effect(self, record_id: str, values: Mapping[str, str | None]) -> Written:
+    def effect(self, record_id: str, values: Mapping[str, str | None]) -> Written:
+        """Write one record; each write counts."""
         row = self.store.execute("SELECT held FROM record WHERE id = ?", (record_id,)).fetchone()
         if row is None:
             return Written(record_id, "failed", "ENTITY_IS_DELETED", "entity is deleted")
+        if self.locks.get(record_id):
+            self.locks[record_id] -= 1
+            return Written(record_id, "failed", "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access")
         if record_id in self.refuses:
             return Written(record_id, "failed", "FIELD_CUSTOM_VALIDATION_EXCEPTION", self.refuses[record_id])
         held = json.dumps({**json.loads(row[0]), **values})
         self.store.execute("UPDATE record SET held = ?, effects = effects + 1 WHERE id = ?", (held, record_id))
+        self.store.execute("INSERT INTO effect (id) VALUES (?)", (record_id,))
         return Written(record_id, "applied")
 
-    def _call(self, name: str, *, raises_after: bool = True) -> Fault:
+    def call(self, name: str, *, raises_after: bool = True) -> Fault:
+        """Note a call; raises where the script lets it fail."""
         self.store.execute("INSERT INTO call VALUES (?)", (name,))
         fault = self.fault(name)
         if fault == "before" or (fault == "after" and raises_after):
             raise Retriable(f"{name}: no answer")
         return fault
+
+
+class Beside(Org):
+    """The records of another object of the same org: they stand in its store as `Object/key`."""
+
+    several = 5
+
+    def __init__(self, org: Org, into: Into) -> None:
+        super().__init__(bulk_from=org.bulk_from, chunk=org.chunk, stops_after=org.stops_after, fault=org.fault)
+        self.store, self.refuses, self.name, self.object = org.store, org.refuses, org.name, into.object
+        self.locks = org.locks
+        self.keyed = into.key is not None
+
+    def named(self, key: str) -> str:
+        return f"{self.object}/{key}"
+
+    def read(self, record_ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, str | None]]:
+        found = super().read([self.named(key) for key in record_ids], fields)
+        return {key: found[self.named(key)] for key in record_ids if self.named(key) in found}
+
+    def write_several(self, writes: Sequence[Write]) -> list[Written]:
+        fault = self.call("write_several", raises_after=False)
+        written = [self.effect(write.record_id, write.values) for write in writes]
+        if fault == "after":
+            raise Retriable("write_several: answer lost")
+        return written
+
+    def effect(self, record_id: str, values: Mapping[str, str | None]) -> Written:
+        if self.keyed:
+            self.store.execute("INSERT OR IGNORE INTO record (id, held) VALUES (?, '{}')", (self.named(record_id),))
+        written = super().effect(self.named(record_id), values)
+        return Written(record_id, written.state, written.code, written.message)

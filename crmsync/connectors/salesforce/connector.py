@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from crmsync.connectors.base import ExtractReport, JobState, Progress, Write, Written, no_progress
+from crmsync.connectors.base import ExtractReport, Into, JobState, Progress, Write, Written, no_progress
 from crmsync.connectors.mapping import ORG_TIME_ZONE, SalesforceMapping
 from crmsync.connectors.retries import Retries
 from crmsync.connectors.salesforce import ingest
+from crmsync.connectors.salesforce.beside import FieldsBeside, RecordsBeside
 from crmsync.connectors.salesforce.describe import Describe
 from crmsync.connectors.salesforce.fetching import Fetching
 from crmsync.connectors.salesforce.held import Held, opened_held
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.reading import CURRENT_VALUES, PARTNERS, TableRead, make_table
+from crmsync.connectors.salesforce.reading_beside import BesidePlan, plans_beside, write_beside
 from crmsync.connectors.salesforce.records import read_records, write_record
 from crmsync.connectors.salesforce.table_plan import TablePlan, plan_table
 from crmsync.connectors.salesforce.written_fields import WrittenFields
@@ -23,7 +26,10 @@ from crmsync.settings import SalesforceSettings
 from crmsync.snapshots import Staging
 
 BULK_FROM = 200
-"""Below this many writes each record is written by itself, conditionally on what it still holds."""
+"""Below this many writes each account is written by itself, conditionally on what it still holds."""
+
+BESIDE_BULK_FROM = 1_000
+"""Below this many, records beside the accounts go in calls of up to 200."""
 
 
 class SalesforceConnector:
@@ -33,6 +39,7 @@ class SalesforceConnector:
     """
 
     bulk_from: int | None = BULK_FROM
+    beside_bulk_from: int | None = BESIDE_BULK_FROM
 
     def __init__(
         self,
@@ -61,25 +68,32 @@ class SalesforceConnector:
         """
         with_current = CURRENT_VALUES in tables
         plans = {name: self._plan(name, with_current) for name in tables if name != CURRENT_VALUES}
+        beside, notes = plans_beside(self.mapping, self.describe) if with_current else ([], [])
         try:
-            reads = self._read(plans, staging, progress)
+            reads = self._read(plans, beside, staging, progress)
         except OSError as error:
             raise StoreError(
                 f"{error.filename or self._state}: the extract cannot be kept: {error.strerror or error}"
             ) from error
-        return _report(plans, reads)
+        report = _report(plans, reads)
+        return replace(report, notes=(*report.notes, *notes))
 
     def _read(
-        self, plans: Mapping[str, TablePlan | None], staging: Staging, progress: Progress
+        self,
+        plans: Mapping[str, TablePlan | None],
+        beside: Sequence[BesidePlan],
+        staging: Staging,
+        progress: Progress,
     ) -> dict[str, TableRead]:
         self._state.mkdir(parents=True, exist_ok=True)
         there = {name: plan for name, plan in plans.items() if plan is not None}
-        parts = [part for plan in there.values() for part in plan.parts]
+        parts = [*(part for plan in there.values() for part in plan.parts), *(plan.part for plan in beside)]
         with tempfile.TemporaryDirectory(prefix="extract-", dir=self._state) as folder:
             scratch = Path(folder)
             fetching = Fetching(self.org, staging, scratch, progress, self._held(staging), staging.overlap_s)
             reads = fetching.read(parts)
             tables = {name: make_table(plan, reads, staging, scratch) for name, plan in there.items()}
+            write_beside(beside, reads, staging)
         staging.held = Held(
             self.identity(),
             {key: one.held for key, one in reads.items()},
@@ -134,6 +148,10 @@ class SalesforceConnector:
         """Write one record only if it still holds what the plan saw."""
         self.fields.check([write])
         return write_record(self.org, self.fields, write)
+
+    def into(self, into: Into) -> RecordsBeside:
+        """The target of records beside the accounts."""
+        return RecordsBeside(self.org, FieldsBeside(self.mapping, self.describe, into), self.beside_bulk_from)
 
     def create_job(self) -> str:
         """Open a bulk update job and return its id; changes no record."""

@@ -36,11 +36,13 @@ ID_COLUMN, SF_ID, SF_ERROR = "Id", "sf__Id", "sf__Error"
 RESULTS = (("successfulResults", "applied"), ("failedResults", "failed"), ("unprocessedrecords", "unprocessed"))
 
 
-def create_job(org: Org, sobject: str) -> str:
-    """The id of a new, empty update job. A lost answer leaves an empty job behind, which does nothing."""
+def create_job(org: Org, sobject: str, key: str | None = None) -> str:
+    """The id of a new, empty job: an update, or an upsert by the field `key`. A lost answer leaves an empty job behind,
+    which does nothing."""
     body = {
         "object": sobject,
-        "operation": "update",
+        "operation": "upsert" if key else "update",
+        **({"externalIdFieldName": key} if key else {}),
         "contentType": "CSV",
         "columnDelimiter": "COMMA",
         "lineEnding": "LF",
@@ -51,10 +53,11 @@ def create_job(org: Org, sobject: str) -> str:
     return str(job["id"])
 
 
-def upload_job(org: Org, fields: WrittenFields, job_id: str, writes: Sequence[Write]) -> None:
-    """Upload the rows, sorted by id and column, so that the same plan gives the same bytes."""
+def upload_job(org: Org, fields: WrittenFields, job_id: str, writes: Sequence[Write], key: str | None = None) -> None:
+    """Upload the rows, sorted by id or key and by column: the same plan gives the same bytes, and records of one
+    account, which would lock each other out, stand together."""
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
-        size = _write_csv(file, fields, writes)
+        size = _write_csv(file, fields, writes, key)
         if size > UPLOAD_MAX_BYTES:
             raise DataError(
                 f"{len(writes):,} rows are {size:,} bytes, more than the {UPLOAD_MAX_BYTES:,} of one bulk job"
@@ -71,24 +74,26 @@ def _put(org: Org, job_id: str, file: IO[bytes]) -> None:
     org.call(send)  # may be repeated: an upload to an open job changes no record
 
 
-def _write_csv(file: IO[bytes], fields: WrittenFields, writes: Sequence[Write]) -> int:
+def _write_csv(file: IO[bytes], fields: WrittenFields, writes: Sequence[Write], key: str | None) -> int:
     columns = sorted_columns(writes)
     spelled = [fields.field(name).name for name in columns]
-    file.write(_line([ID_COLUMN, *spelled]))
+    file.write(_line([key or ID_COLUMN, *spelled]))
     seen: set[str] = set()
-    for write in sorted(writes, key=lambda one: long_id(one.record_id)):
-        record_id = long_id(write.record_id)
+    named = (lambda one: one) if key else long_id
+    for write in sorted(writes, key=lambda one: named(one.record_id)):
+        record_id = named(write.record_id)
         if record_id in seen:
             raise DataError(f"{fields.sobject.name} {record_id} stands twice in one bulk job")
         seen.add(record_id)
-        file.write(_line([record_id, *(_cell(write, name, fields.sobject.name) for name in columns)]))
+        file.write(_line([record_id, *(_cell(write, name, fields) for name in columns)]))
     return file.tell()
 
 
-def _cell(write: Write, name: str, sobject: str) -> str:
+def _cell(write: Write, name: str, fields: WrittenFields) -> str:
     if name not in write.values:
         return ""
-    cell = bulk_cell(write.values[name])
+    sobject = fields.sobject.name
+    cell = bulk_cell(write.values[name], fields.field(name))
     if write.values[name] == CLEARED:
         raise DataError(f"{sobject} {write.record_id}: {name} is the text {CLEARED}, which bulk jobs take for empty")
     if len(cell) > CELL_MAX:
@@ -139,13 +144,16 @@ def job_state(org: Org, job_id: str) -> JobState:
     )
 
 
-def job_results(org: Org, job_id: str) -> Iterator[Written]:
-    """Outcome per record by its Id. A list that is cut or gone just ends: what it does not name stays unknown."""
+def job_results(org: Org, job_id: str, key: str | None = None) -> Iterator[Written]:
+    """Outcome per record by its Id, or by the field `key`.
+
+    A list that is cut or gone just ends: what it does not name stays unknown.
+    """
     with tempfile.TemporaryDirectory(prefix="crmsync-results-") as folder:
         for resource, outcome in RESULTS:
             path = Path(folder) / f"{resource}.csv"
             if _fetch(org, f"jobs/ingest/{job_id}/{resource}/", path):
-                yield from _outcomes(path, outcome)
+                yield from _outcomes(path, outcome, key)
 
 
 def _fetch(org: Org, resource: str, path: Path) -> bool:
@@ -164,16 +172,16 @@ def _fetch(org: Org, resource: str, path: Path) -> bool:
     return True
 
 
-def _outcomes(path: Path, outcome: str) -> Iterator[Written]:
+def _outcomes(path: Path, outcome: str, key: str | None) -> Iterator[Written]:
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         rows = csv.reader(_whole_lines(file), strict=True)
         with contextlib.suppress(csv.Error):
             header = next(rows, [])
-            if (ID_COLUMN if outcome == "unprocessed" else SF_ID) not in header:
+            if (key or (ID_COLUMN if outcome == "unprocessed" else SF_ID)) not in header:
                 return
             for row in rows:
                 if len(row) == len(header):
-                    written = _written(dict(zip(header, row, strict=True)), outcome)
+                    written = _written(dict(zip(header, row, strict=True)), outcome, key)
                     if written is not None:
                         yield written
 
@@ -183,8 +191,8 @@ def _whole_lines(file: IO[str]) -> Iterator[str]:
     return (line.replace("\0", "") for line in file if line.endswith(("\n", "\r")))
 
 
-def _written(row: dict[str, str], outcome: str) -> Written | None:
-    record_id = long_id(row.get(SF_ID) or row.get(ID_COLUMN) or "")
+def _written(row: dict[str, str], outcome: str, key: str | None) -> Written | None:
+    record_id = row.get(key) if key else long_id(row.get(SF_ID) or row.get(ID_COLUMN) or "")
     if not record_id:
         return None
     if outcome == "applied":

@@ -16,6 +16,7 @@ CLEARED = "#N/A"
 CELL_MAX = 32_000
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _SHOWN_VALUES = 12
+TEXTS = frozenset({"string", "textarea"})
 
 
 def write_map(mapping: SalesforceMapping) -> WriteMap:
@@ -50,8 +51,9 @@ class WrittenFields:
         return found
 
     def canonical(self, name: str, text: str | None) -> str | None:
-        """A value in the form that is compared."""
-        return canonical(text, self.field(name).type)
+        """A value in the form that is compared, and as long as the field has room for."""
+        field = self.field(name)
+        return fitting(canonical(text, field.type), field)
 
     def canonical_values(self, values: Mapping[str, str | None]) -> dict[str, str | None]:
         """Values in the form that is compared, by the field's own spelling."""
@@ -75,6 +77,8 @@ class WrittenFields:
         return found
 
     def _check_value(self, field: Field, text: str | None, record_id: str) -> None:
+        if text is not None and field.type in NUMBERS:
+            self._check_digits(field, text, record_id)
         if text is None or field.type not in ("picklist", "multipicklist") or not field.restricted:
             return
         parts = text.split(";") if field.type == "multipicklist" else [text]
@@ -86,6 +90,16 @@ class WrittenFields:
                     f"{self.sobject.name} {record_id}){nearest(part, field.values)}; it has: {known}. "
                     "Nothing was written"
                 )
+
+    def _check_digits(self, field: Field, text: str, record_id: str) -> None:
+        """A number that Salesforce would round never equals what was written; one that is too large is refused."""
+        digits, behind = field.digits
+        whole, _, fraction = text.lstrip("-").partition(".")
+        if digits and (len(whole) > digits - behind or len(fraction.rstrip("0")) > behind):
+            raise AccessError(
+                f"{self.sobject.name}.{field.name} holds {digits - behind} digits before the point and {behind} behind "
+                f"it; `{text}` is wanted for {self.sobject.name} {record_id}. Widen the field. Nothing was written"
+            )
 
     def _described(self) -> SObject:
         found = self._find(self._writes.object)
@@ -116,13 +130,27 @@ def _absent(sobject: SObject, name: str) -> str:
     return f"field {sobject.name}.{name} does not exist in this org or is hidden by field-level security{near}"
 
 
+def fitting(text: str | None, field: Field) -> str | None:
+    """A text cut to the length of its field, with an ellipsis; keys and choices are never cut."""
+    if text is None or field.type not in TEXTS or field.unique_key or not field.length:
+        return text
+    cut = text.encode("utf-16-le", "surrogatepass")
+    if len(cut) <= 2 * field.length:
+        return text
+    return cut[: 2 * (field.length - 1)].decode("utf-16-le", "ignore").rstrip() + "…"
+
+
 def json_body(values: Mapping[str, str | None], fields: WrittenFields) -> str:
-    """The body of a PATCH; numbers are written digit by digit as planned, never through a float."""
-    members = [
+    """The body of a PATCH."""
+    return "{" + ", ".join(json_members(values, fields)) + "}"
+
+
+def json_members(values: Mapping[str, str | None], fields: WrittenFields) -> list[str]:
+    """The members of a record; numbers are written digit by digit as planned, never through a float."""
+    return [
         f"{json.dumps(fields.field(name).name)}: {_json_value(text, fields.field(name))}"
         for name, text in values.items()
     ]
-    return "{" + ", ".join(members) + "}"
 
 
 def _json_value(text: str | None, field: Field) -> str:
@@ -132,12 +160,15 @@ def _json_value(text: str | None, field: Field) -> str:
         return text
     if field.type in NUMBERS and _NUMBER.fullmatch(text):
         return text
-    return json.dumps(one_line(text), ensure_ascii=False)
+    return json.dumps(fitting(one_line(text), field), ensure_ascii=False)
 
 
-def bulk_cell(text: str | None) -> str:
+def bulk_cell(text: str | None, field: Field | None = None) -> str:
     """One value as a bulk cell: `#N/A` clears a field, an empty cell would leave it unchanged."""
-    return CLEARED if text is None or text == "" else one_line(text)
+    if text is None or text == "":
+        return CLEARED
+    cell = one_line(text)
+    return cell if field is None else fitting(cell, field) or CLEARED
 
 
 def sorted_columns(writes: Sequence[Write]) -> list[str]:
