@@ -14,7 +14,7 @@ from tests.acceptance.other_words import TODAY, write_org
 from tests.acceptance.rehearsal import EDITS, Rehearsal, Step, rehearse
 from tests.studies.command import ended
 
-pytestmark = pytest.mark.xdist_group("rehearsal")
+pytestmark = [pytest.mark.xdist_group("rehearsal"), pytest.mark.timeout(240)]  # nine commands on one org
 ELIDED = "…"
 
 
@@ -39,7 +39,6 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Step]:
         return rehearse(Rehearsal(folder, org, run_here))
 
 
-@pytest.mark.timeout(240)
 def test_an_org_with_words_of_its_own_is_levelled_and_a_second_run_writes_nothing(
     rehearsed: Mapping[str, Step],
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,13 @@ import pytest
 from crmsync.configuration import packaged_folder
 from crmsync.connectors.mapping import read_mapping
 from crmsync.programs.loading import load_program
+from crmsync.sandbox.company.schema import company_schema
 from crmsync.setting_up import Answers, interview
 from crmsync.studies.cases import run_cases
 from crmsync.studies.template_parts import with_categories
 from crmsync.studies.templates import templates
 from tests.belt.conftest import Crmsync, Ended
-from tests.sandbox.orgs import Client, running
+from tests.sandbox.orgs import Client, running, write_files
 
 pytestmark = pytest.mark.xdist_group("setup-org")
 with_org = pytest.mark.usefixtures("org")
@@ -223,10 +225,61 @@ def test_a_login_without_rights_is_told_object_by_object(
     with running("--sample", "20", "--least-privilege") as bare:
         monkeypatch.setenv("CRMSYNC_SALESFORCE__INSTANCE_URL", bare.org.instance_url)
         monkeypatch.setenv("CRMSYNC_SALESFORCE__ACCESS_TOKEN", bare.org.access_token)
+        hidden = crmsync("discover")
+        assert (hidden.code, "object Account is hidden from this login" in hidden.err) == (4, True)
         done = crmsync("check", "--config", str(config), "--json")
         assert done.code == 4
         assert {one["about"] for one in findings(done)} >= {"Account", "Opportunity", "Partner_Certification__c"}
         assert {one["read"] for one in done.json["objects"] if one["name"] == "Account"} == {False}
+
+
+RULES = {
+    "Account": {
+        "validationRules": {
+            "Gold_Needs_A_Site": {
+                "active": True,
+                "errorConditionFormula": 'ISPICKVAL(Partner_Tier__c, "Gold") && ISBLANK(Site)',
+                "errorMessage": "A gold partner needs a site.",
+            },
+            "Old_Rule": {"active": False, "errorConditionFormula": "ISBLANK(Site)", "errorMessage": "No more."},
+        },
+        "recordTypes": {"Small": {"label": "Small partner", "picklistValues": {"Partner_Tier__c": ["Silver"]}}},
+    },
+    "Partner_Standing__c": {"fields": {"Cost_Centre__c": {"label": "Cost Centre", "type": "Text", "length": 9,
+                                                          "required": True}}},
+    "Opportunity": {"fields": {"Half__c": {"label": "Half", "type": "Currency", "precision": 16, "scale": 2,
+                                           "formula": "Amount / 2"}}},
+}  # fmt: skip
+
+
+def strict_org(folder: Path) -> Path:
+    """An org with the fields of the sample company, and rules and record types that stand in the way."""
+    schema = company_schema()
+    for name, more in RULES.items():
+        for part, content in more.items():
+            schema["objects"][name].setdefault(part, {}).update(content)
+    accounts = "Name,Type\nNordlicht GmbH,Partner\nAcme,Customer\n"
+    return write_files(folder, {"schema.yaml": json.dumps(schema), "Account.csv": accounts})
+
+
+def test_rules_of_the_org_that_stand_in_the_way_are_told(
+    config: Path, crmsync: Crmsync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(config / "connectors/salesforce.yaml", "amount: Amount", "amount: Half__c")
+    with running("--data", str(strict_org(tmp_path / "org"))) as strict:
+        monkeypatch.setenv("CRMSYNC_SALESFORCE__INSTANCE_URL", strict.org.instance_url)
+        monkeypatch.setenv("CRMSYNC_SALESFORCE__ACCESS_TOKEN", strict.org.access_token)
+        done = crmsync("check", "--config", str(config), "--json")
+        assert writes(strict) == 0
+    assert [one["about"] for one in findings(done)] == ["Partner_Standing__c.Cost_Centre__c"]
+    told = {one["about"]: one["what"] for one in findings(done, "look")}
+    assert "A gold partner needs a site." in told["Account validation rule Gold_Needs_A_Site"]
+    assert not [about for about in told if "Old_Rule" in about]
+    narrowed = told["Account record type Small partner"]
+    assert "in Partner_Tier__c: its records refuse these values" in narrowed
+    assert "Gold" in narrowed
+    assert "Silver" not in narrowed
+    assert "SystemModstamp" in told["Opportunity.Half__c"]
 
 
 def test_without_a_login_the_files_are_checked_all_the_same(config: Path, crmsync: Crmsync) -> None:

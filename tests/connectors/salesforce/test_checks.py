@@ -20,7 +20,7 @@ from crmsync.connectors.salesforce.describe import Field, SObject
 from crmsync.connectors.salesforce.metadata.fields import field_body
 from crmsync.connectors.salesforce.metadata.needs import needs_of
 from crmsync.settings import SalesforceSettings
-from tests.connectors.salesforce.deploys import ORG, Described, World, world
+from tests.connectors.salesforce.deploys import MAP, ORG, Described, World, world
 
 TYPES = {
     "Text": "string", "LongTextArea": "textarea", "Picklist": "picklist", "MultiselectPicklist": "multipicklist",
@@ -184,6 +184,12 @@ def test_a_formula_is_an_input_whose_changes_are_not_seen(made: World) -> None:
 def test_an_object_that_a_deploy_makes_says_so(made: World) -> None:
     found = only(check_table(made.mapping, "overrides", Described(ORG), ("ausnahme__c",)).findings)
     assert (found.about, found.way_out) == ("Ausnahme__c", "`crmsync deploy apply` makes it")
+
+
+def test_an_org_with_one_currency_needs_no_rates(tmp_path: Path) -> None:
+    rates = "  rates: {object: DatedConversionRate, columns: {currency: IsoCode, effective_from: StartDate, rate: X}}\n"
+    made = world(tmp_path, MAP.replace("writes:", f"{rates}writes:", 1))
+    assert check_table(made.mapping, "rates", Described(ORG), ()).findings == []
 
 
 def test_picklists_give_the_texts_that_a_program_may_name(made: World) -> None:

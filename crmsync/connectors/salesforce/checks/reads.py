@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from crmsync.connectors.mapping import Place, SalesforceMapping, TableMap
 from crmsync.connectors.salesforce.checks.findings import Finding, cannot, look
 from crmsync.connectors.salesforce.describe import Describe, FieldPath
-from crmsync.connectors.salesforce.table_plan import MULTI_CURRENCY_FIELDS, TablePlan, plan_table
+from crmsync.connectors.salesforce.table_plan import (
+    MULTI_CURRENCY_FIELDS,
+    MULTI_CURRENCY_OBJECTS,
+    TablePlan,
+    plan_table,
+)
 from crmsync.errors import AccessError, ConfigError
 from crmsync.tables import ColumnType
 
@@ -33,17 +38,14 @@ def check_table(mapping: SalesforceMapping, name: str, describe: Describe, made:
     """Every finding of one table. `made`: objects that a deploy makes, in small letters."""
     table = mapping.tables[name]
     found = TableCheck(name)
-    if describe.find(table.object.text) is None and not _optional(table):
-        found.findings.append(_no_object(mapping, table, describe, made))
+    if describe.find(table.object.text) is None:
+        if table.object.text.lower() not in MULTI_CURRENCY_OBJECTS:  # an org with one currency has none, and needs none
+            found.findings.append(_no_object(mapping, table, describe, made))
         return found
     for column, owner, place in _places(table):
         _check_place(found, mapping, column, owner, place, describe)
     _plan(found, mapping, describe)
     return found
-
-
-def _optional(table: TableMap) -> bool:
-    return table.name == "rates"
 
 
 def _no_object(mapping: SalesforceMapping, table: TableMap, describe: Describe, made: Sequence[str]) -> Finding:

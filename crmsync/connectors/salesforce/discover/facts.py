@@ -12,13 +12,14 @@ ACCOUNT, CONTACT, OPPORTUNITY = "account", "contact", "opportunity"
 
 @dataclass(frozen=True)
 class ObjectFacts:
-    """One described object. `rows`: how many records count (None: not counted); `filled`: field in lower case ->
-    records that have a value; `values`: field in lower case -> value -> records."""
+    """One described object. `rows`: its records (None: not counted); `filled`: field in lower case -> records that
+    have a value, of `among` records (None: of all); `values`: field in lower case -> value -> records."""
 
     described: SObject
     rows: int | None = None
     filled: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    among: int | None = None
 
     @property
     def name(self) -> str:
@@ -28,7 +29,8 @@ class ObjectFacts:
     def share(self, name: str) -> float | None:
         """Which part of the records has a value in a field; None where it was not counted or there is no record."""
         counted = self.filled.get(name.lower())
-        return None if counted is None or not self.rows else counted / self.rows
+        of = self.rows if self.among is None else self.among
+        return None if counted is None or not of else counted / of
 
     def lookups(self, target: str) -> Iterator[Field]:
         """The fields that point at records of an object, those made for it first."""

@@ -226,12 +226,10 @@ def _counted(reading: _Reading, facts: Mapping[str, ObjectFacts], condition: str
 
 
 def _completed(one: ObjectFacts, rows: int | None, filled: Mapping[str, int]) -> ObjectFacts:
-    """Of accounts the share is that of partners, and the number of records that of all."""
-    if one.name.lower() != ACCOUNT:
-        return replace(one, rows=rows, filled=filled)
-    part = (one.rows or 0) / rows if rows else 0.0
-    scaled = {name: min(round(number * part), one.rows or 0) or int(number > 0) for name, number in filled.items()}
-    return replace(one, filled=scaled if rows else {})
+    """Of accounts only partners were looked at, and their number of records is known before."""
+    if one.name.lower() == ACCOUNT:
+        return replace(one, filled=filled, among=rows)
+    return replace(one, rows=rows, filled=filled)
 
 
 def _queries(one: ObjectFacts, condition: str) -> Iterator[tuple[Sequence[Field], str]]:
