@@ -12,6 +12,7 @@ import pytest
 
 from crmsync.configuration import packaged_folder
 from crmsync.connectors.mapping import read_mapping
+from crmsync.connectors.salesforce.discover import reading
 from crmsync.programs.loading import load_program
 from crmsync.sandbox.company.schema import company_schema
 from crmsync.setting_up import Answers, interview
@@ -123,6 +124,18 @@ def test_a_count_that_is_refused_leaves_the_rest(org: Client, crmsync: Crmsync) 
     partners = {line["key"]: line for line in done.json["tables"]["partners"]}
     assert (partners["filter"]["value"], partners["filter"]["sure"]) == (None, False)
     assert partners["region"]["value"] == "Region__c"
+
+
+def test_a_large_org_costs_no_more_than_the_calls_that_are_allowed(
+    org: Client, crmsync: Crmsync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CALLS_MAX", 9)
+    done = crmsync("discover", "--to", "made", "--json")
+    assert done.code == 0, done.err
+    assert org.effects()["calls"]["read"] <= 9 + 1  # the organization is asked for its id afterwards
+    assert any("left out after 9 calls" in note for note in done.json["notes"])
+    assert "# Not read: " in done.json["text"]
+    assert "partners" in read_mapping(Path("made/connectors/salesforce.yaml")).tables
 
 
 @with_org
