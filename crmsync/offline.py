@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crmsync.connectors.base import ExtractReport, Progress
 from crmsync.connectors.files import tables_of
@@ -28,6 +29,7 @@ from crmsync.snapshots import Snapshot
 from crmsync.tables import CANONICAL, ColumnType
 
 if TYPE_CHECKING:
+    from crmsync.levelling.assess import Assessment
     from crmsync.levelling.engine import Engine
     from crmsync.levelling.explain import Explanation
     from crmsync.programs.program import Program
@@ -37,10 +39,12 @@ ENGINES = ("duckdb", "spark")
 
 @dataclass(frozen=True)
 class AssessedFolder:
-    """What `assess` gave: where the standings are, what was left out (`direct`: rows of nobody, per table)."""
+    """What `assess` gave: where the standings are, how many of how many partners, what was left out (`direct`: rows of
+    nobody, per table)."""
 
     out: Path
-    standings: pa.Table
+    standings: int
+    partners: int
     rejected: tuple[Rejected, ...]
     rejected_file: Path | None
     direct: Mapping[str, int]
@@ -66,12 +70,38 @@ def assess_folder(
         progress("assess", 0, None)
         with _engine(engine, settings) as chosen:
             found = assess_programs(_programs(program, snapshot), snapshot, as_of, previous, chosen)
-        standings = together([one.standings for one in found])
-        write_standings(standings, out)
-        progress("assess", standings.num_rows, standings.num_rows)
+        count = _Count()
+        write_standings(count.of(_parts(found)), out)
+        progress("assess", count.standings, count.standings)
     rejected = (*report.rejected, *(bad for one in found for bad in one.rejected))
     notes = (*report.notes, *(note for one in found for note in one.notes))
-    return AssessedFolder(out, standings, rejected, record_rejected(out, rejected), report.direct, notes)
+    rejected_file = record_rejected(out, rejected)
+    return AssessedFolder(out, count.standings, count.partners, rejected, rejected_file, report.direct, notes)
+
+
+def _parts(found: Sequence[Assessment]) -> Iterable[pa.Table]:
+    """The standings of all programs, some partners after the others; of several programs in one piece."""
+    return found[0].parts if len(found) == 1 else [together([one.standings for one in found])]
+
+
+class _Count:
+    """Counts standings and partners on their way, in the order of partner_id."""
+
+    def __init__(self) -> None:
+        self.standings = self.partners = 0
+        self._last: pa.Scalar | None = None
+
+    def of(self, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The same tables, counted."""
+        for part in parts:
+            self._add(part.column("partner_id"))
+            yield part
+
+    def _add(self, partners: pa.ChunkedArray) -> None:
+        self.standings += len(partners)
+        if len(partners):
+            self.partners += pc.count_distinct(partners).as_py() - (partners[0] == self._last)
+            self._last = partners[-1]
 
 
 @contextmanager

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import pyarrow as pa
 
 from crmsync.errors import Rejected
 from crmsync.levelling.engine import DuckDbEngine, Engine
+from crmsync.levelling.kept import Parts
 from crmsync.levelling.notes import NOTED, notes_of
 from crmsync.levelling.override_entries import with_entries
 from crmsync.levelling.previous import Previous, unread_partners
@@ -27,9 +29,15 @@ from crmsync.snapshots import Snapshot
 class Assessment:
     """The standings of one day, ordered by partner_id and category, and what was not as it should be."""
 
-    standings: pa.Table
+    parts: Parts
+    """Some partners after the others, so that a large base need not be held in memory."""
     notes: tuple[str, ...] = ()
     rejected: tuple[Rejected, ...] = ()
+
+    @cached_property
+    def standings(self) -> pa.Table:
+        """All in one table, which is held from then on."""
+        return self.parts.table()
 
 
 def assess(
@@ -69,7 +77,8 @@ def assess_programs(
         for key in timeline.order:
             day = timeline.day(key)
             standings = day.light() if light else day.whole()
-            timeline.told(key, standings)
+            if len(timeline.order) > 1:
+                timeline.told(key, standings)
             found[key] = _assessment(timeline.spine, day, standings)
         return [found[key] for key in timeline.keys]
 
@@ -98,10 +107,12 @@ def opened_engine(snapshot: Snapshot, engine: Engine | None = None) -> Iterator[
         own.close()
 
 
-def _assessment(spine: Spine, day: Day, standings: pa.Table) -> Assessment:
+def _assessment(spine: Spine, day: Day, standings: Parts) -> Assessment:
     carried = [
         f"partner {one}: its row was rejected; its standing stays as it was"
         for one in unread_partners(day.before)[:NOTED]
     ]
     notes = (*notes_of(day.levelling), *carried)
-    return Assessment(with_entries(standings, day.overrides, spine.tiers_without(day)), notes, day.overrides.rejected)
+    if day.overrides.entries:
+        standings = standings.then(with_entries(day.overrides, spine.tiers_without(day)))
+    return Assessment(standings, notes, day.overrides.rejected)

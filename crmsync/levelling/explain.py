@@ -22,6 +22,7 @@ from crmsync.levelling.explain_metrics import told_metrics
 from crmsync.levelling.explain_nodes import Node, names_of, with_inputs
 from crmsync.levelling.explain_text import lines_of
 from crmsync.levelling.explain_tiers import category_of, told_tiers, value_lacking, why_not
+from crmsync.levelling.kept import Parts
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.override_entries import with_entries
 from crmsync.levelling.spine import Day, Spine
@@ -120,10 +121,10 @@ def _derived(levelling: Levelling, standings: Sequence[Mapping[str, Any]]) -> li
     return nodes
 
 
-def _rows_of(day: Day, standings: pa.Table, partner_id: str, category: str | None) -> list[dict[str, Any]]:
+def _rows_of(day: Day, standings: Parts, partner_id: str, category: str | None) -> list[dict[str, Any]]:
     """The partner's standings, in the category if one is named. Errors: ConfigError where there are none."""
-    mine = standings.filter(pc.equal(standings.column("partner_id"), partner_id))
-    rows: list[dict[str, Any]] = with_entries(mine, day.overrides, None).to_pylist()
+    mine = pa.concat_tables(part.filter(pc.equal(part.column("partner_id"), partner_id)) for part in standings)
+    rows: list[dict[str, Any]] = with_entries(day.overrides, None)(mine).to_pylist()
     named = [row for row in rows if category is None or category in (row["category"], row["category"].split("/")[0])]
     if not named:
         raise ConfigError(_not_there(day.levelling, partner_id, category))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,19 @@ FIELDS = ("kind", "value", "ends_on", "reason", "tier_without")
 ENTRIES = pa.list_(pa.struct([(name, pa.string()) for name in FIELDS]))
 
 
-def with_entries(standings: pa.Table, overrides: Overrides, without: pa.Table | None) -> pa.Table:
-    """The standings with their overrides. `without`: calculated tiers without those that change them, by place."""
-    if not overrides.entries:
-        return standings
+def with_entries(overrides: Overrides, without: pa.Table | None) -> Callable[[pa.Table], pa.Table]:
+    """Gives standings with their overrides. `without`: calculated tiers without those that change them, by place."""
     mine: dict[tuple[str, str], list[Entry]] = {}
     for entry in overrides.entries:
         mine.setdefault((entry.partner_id, entry.category), []).append(entry)
     bare = _bare_tiers(without)
+    return lambda standings: _into(standings, mine, bare)
+
+
+Bare = Mapping[tuple[str, str], str | None]
+
+
+def _into(standings: pa.Table, mine: Mapping[tuple[str, str], list[Entry]], bare: Bare) -> pa.Table:
     partners = pc.is_in(standings.column("partner_id"), value_set=pa.array({one for one, _ in mine}, pa.string()))
     lengths = np.zeros(len(standings), dtype=np.int32)
     listed: list[dict[str, Any]] = []
@@ -40,7 +45,7 @@ def with_entries(standings: pa.Table, overrides: Overrides, without: pa.Table | 
     return standings.set_column(at, "overrides", values)
 
 
-def _entry(one: Entry, row: Mapping[str, Any], bare: Mapping[tuple[str, str], str | None]) -> dict[str, Any]:
+def _entry(one: Entry, row: Mapping[str, Any], bare: Bare) -> dict[str, Any]:
     """What there would be without it: the earned tier for those that bound it, else the calculated tier."""
     if one.kind in MEASURED:
         without = bare.get((row["partner_id"], row["category"]))

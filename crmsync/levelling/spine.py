@@ -5,7 +5,7 @@ Pure but for the engine: no clock, no files of its own. Rows are never looped ov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -17,6 +17,7 @@ from crmsync.levelling.aside import Aside
 from crmsync.levelling.engine import Engine
 from crmsync.levelling.falling import register_falling
 from crmsync.levelling.held_ahead import lost_places
+from crmsync.levelling.kept import Kept, Parts
 from crmsync.levelling.lapses import told_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.loss import first_days_of_loss
@@ -33,7 +34,7 @@ from crmsync.levelling.shown import metrics_struct, with_names
 from crmsync.levelling.spots import NOW
 from crmsync.levelling.summary import ONE, light_query, rows_query, same_columns, vanished_query
 from crmsync.levelling.tier_of import other_standings, programs_read
-from crmsync.levelling.turns import STANDING, Filled, Kept, Merged, fallen_query, measures_of_fallen, rows_in_turn
+from crmsync.levelling.turns import STANDING, Filled, Merged, fallen_query, measures_of_fallen, rows_in_turn
 from crmsync.programs.program import Horizon, Period, Program
 from crmsync.snapshots import Snapshot
 
@@ -46,9 +47,10 @@ class Other:
     tiers: pa.Table
 
     @staticmethod
-    def of(program: Program, standings: pa.Table) -> Other:
+    def of(program: Program, standings: Iterable[pa.Table]) -> Other:
         """What other programs may ask of these standings."""
-        return Other(program, standings.select(["partner_id", "category", "calculated_tier"]))
+        asked = ["partner_id", "category", "calculated_tier"]
+        return Other(program, pa.concat_tables(rows.select(asked) for rows in standings))
 
 
 @dataclass(frozen=True)
@@ -138,14 +140,16 @@ class Day:
         everything = sql.select([sql.star()], sql.table(STANDING))
         return pa.concat_tables(rows for (rows,) in rows_in_turn(self.levelling, self.names, [everything], light=True))
 
-    def light(self) -> pa.Table:
+    def light(self) -> Parts:
         """The standings without gap, risk, metrics and benefits."""
         self.measure(light=True)
         filled, query = self._filled(light=True), light_query(self.levelling.program)
-        turns = rows_in_turn(self.levelling, self.names, [query], light=True)
-        return pa.concat_tables(filled.whole(in_order(rows, filled="movement")) for (rows,) in turns)
+        kept = Kept()
+        for (rows,) in rows_in_turn(self.levelling, self.names, [query], light=True):
+            kept.add(in_order(rows, filled="movement"))
+        return Parts(kept, filled.whole)
 
-    def whole(self, keep_measures: bool = False) -> pa.Table:
+    def whole(self, keep_measures: bool = False) -> Parts:
         """The standings; their overrides are still to be filled in."""
         self.measure()
         return compute_standings(self.levelling, self.names, self.before, self.looking, self._filled(), keep_measures)
@@ -169,8 +173,8 @@ class Day:
 def compute_standings(
     levelling: Levelling, names: Mapping[str, Measures], before: Previous, looking: Looking, filled: Filled,
     keep_measures: bool = False,
-) -> pa.Table:  # fmt: skip
-    """The standings table from the measures, all categories together; the measures are freed unless kept."""
+) -> Parts:  # fmt: skip
+    """The standings from the measures, all categories together; the measures are freed unless kept."""
     engine, program = levelling.engine, levelling.program
     merged = Merged(_vanished(levelling, names[NOW], before.reviewed) if before.stands else None)
     kept, measured, fallen = Kept(), Kept(), []
@@ -188,9 +192,8 @@ def compute_standings(
     losses = first_days_of_loss(levelling, looking)
     if not keep_measures:
         engine.drop([MEASURES])
-    told = told_of(levelling, losses) if losses is not None else None
-    whole = (filled.whole(with_names(rows, names[NOW])) for rows in kept.taken())
-    return pa.concat_tables(rows if told is None else told.into(rows) for rows in whole)
+    parts = Parts(kept, lambda rows: filled.whole(with_names(rows, names[NOW])))
+    return parts if losses is None else parts.then(told_of(levelling, losses).into)
 
 
 def _vanished(levelling: Levelling, names: Measures, reviewed: bool) -> pa.Table:

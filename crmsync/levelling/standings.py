@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -37,31 +37,40 @@ def check_ending(file: Path, what: str) -> None:
         raise ConfigError(f"{what} {file}: the name ends in {file.suffix or 'nothing'}; use {', '.join(ENDINGS)}")
 
 
-def write_standings(standings: pa.Table, out: Path) -> None:
-    """Write the table in the format that the ending of `out` names, in one move. Errors: ConfigError, StoreError."""
+def write_standings(standings: pa.Table | Iterable[pa.Table], out: Path) -> None:
+    """Write a table, or tables one after the other (at least one), in the format that the ending of `out` names.
+
+    The file appears in one move. Errors: ConfigError, StoreError.
+    """
     check_ending(out, "standings file")
     partial = out.with_name(f".{out.name}.partial")
+    parts = iter([standings] if isinstance(standings, pa.Table) else standings)
     try:
-        if out.suffix == ".parquet":
-            pq.write_table(standings, partial, compression="zstd")
-        elif out.suffix == ".csv":
-            _write_csv(standings, partial)
-        else:
-            _write_lines(standings, partial)
+        _WRITERS[out.suffix](parts, partial)
         partial.replace(out)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise StoreError(f"{out}: cannot be written: {error.strerror or error}") from error
 
 
-def _write_csv(standings: pa.Table, path: Path) -> None:
-    names = standings.column_names
+def _write_parquet(parts: Iterator[pa.Table], path: Path) -> None:
+    part = next(parts)
+    with pq.ParquetWriter(path, part.schema, compression="zstd") as writer:
+        writer.write_table(part)
+        for part in parts:
+            writer.write_table(part)
+
+
+def _write_csv(parts: Iterator[pa.Table], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(names)
-        for batch in standings.to_batches(max_chunksize=10_000):
-            columns = [_csv_column(name, batch) for name in names]
-            writer.writerows(zip(*columns, strict=True))
+        for number, part in enumerate(parts):
+            names = part.column_names
+            if not number:
+                writer.writerow(names)
+            for batch in part.to_batches(max_chunksize=10_000):
+                columns = [_csv_column(name, batch) for name in names]
+                writer.writerows(zip(*columns, strict=True))
 
 
 def _csv_column(name: str, batch: pa.RecordBatch) -> list[Any]:
@@ -74,12 +83,15 @@ def _csv_column(name: str, batch: pa.RecordBatch) -> list[Any]:
     return plain
 
 
-def _write_lines(standings: pa.Table, path: Path) -> None:
+def _write_lines(parts: Iterator[pa.Table], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as stream:
-        for batch in standings.to_batches(max_chunksize=10_000):
+        for batch in (one for part in parts for one in part.to_batches(max_chunksize=10_000)):
             columns = {name: _own_values(name, batch) for name in batch.schema.names}
             rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
             stream.writelines(json_text(row) + "\n" for row in rows)
+
+
+_WRITERS = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_lines}
 
 
 def together(standings: Sequence[pa.Table]) -> pa.Table:

@@ -6,7 +6,7 @@ sections 3 (tier_of), 7 (state) and 11.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TypeAlias
@@ -63,7 +63,7 @@ class Timeline:
             self.told(other, self.day(other).light())
         return self.day(key)
 
-    def told(self, key: str, standings: pa.Table) -> None:
+    def told(self, key: str, standings: Iterable[pa.Table]) -> None:
         """Tell the programs that read this one what it gave at as_of."""
         self._others[key] = Other.of(versions.on_day(self.programs[key], self.as_of), standings)
 
@@ -119,7 +119,7 @@ class Timeline:
             version = versions.on_day(self.programs[key], day)
             before = in_version(self._befores[key], version)
             rows = self.spine.beside(others).turned(version, before, day)
-            others[key] = Other.of(version, rows)
+            others[key] = Other.of(version, [rows])
             if key in reviewed:
                 self._befores[key] = after_review_day(before, rows.filter(rows.column("acts")), day)
 

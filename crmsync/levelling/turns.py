@@ -107,35 +107,6 @@ class Filled:
         return pa.chunked_array([self._empty[column.type].slice(0, count)], column.type)
 
 
-class Kept:
-    """Rows of turn after turn until all are there: all but the last wait compressed, to a fifth or less."""
-
-    def __init__(self) -> None:
-        self._packed: list[pa.Buffer] = []
-        self._last: pa.Table | None = None
-
-    def add(self, rows: pa.Table) -> None:
-        """Keep some rows behind those that are kept."""
-        if self._last is not None:
-            self._packed.append(_packed(self._last))
-        self._last = rows
-        pa.default_memory_pool().release_unused()  # else what the turn took stays with the process
-
-    def taken(self) -> Iterator[pa.Table]:
-        """All that was kept, in its order; each is let go when it has been taken."""
-        while self._packed:
-            yield pa.ipc.open_stream(self._packed.pop(0)).read_all()
-        if self._last is not None:
-            yield self._last
-
-
-def _packed(rows: pa.Table) -> pa.Buffer:
-    stream = pa.BufferOutputStream()
-    with pa.ipc.new_stream(stream, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-        writer.write_table(rows)
-    return stream.getvalue()
-
-
 class Merged:
     """Rows in order into which others (in order as well) are merged, chunk by chunk."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def assess_report(assessed: AssessedFolder, as_json: bool) -> str:
     """One line: how many standings, where, and what was left out."""
-    rows, partners = assessed.standings.num_rows, len(assessed.standings["partner_id"].unique())
+    rows, partners = assessed.standings, assessed.partners
     if as_json:
         content = {
             "out": str(assessed.out), "standings": rows, "partners": partners, "rejected": len(assessed.rejected),

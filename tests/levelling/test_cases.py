@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -82,7 +82,7 @@ def result_of(case: Case, folder: Path) -> Assessment:
         previous = standings_file(folder, program.key, given["as_of"], given["rows"])
     previous = case.get("carried", previous)
     found = assess(program, snapshot, case.get("as_of"), previous)
-    return Assessment(found.standings, found.notes, (*report.rejected, *found.rejected))
+    return replace(found, rejected=(*report.rejected, *found.rejected))
 
 
 CARRIED_AS = ("csv", "jsonl", "parquet")
