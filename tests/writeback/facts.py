@@ -139,8 +139,10 @@ def a_snapshot(
     current: Mapping[str, Mapping[str, str | None]] | None = None,
     partners: Iterable[Mapping[str, str | None]] = (),
     counts: Mapping[str, Mapping[str, int]] | None = None,
+    standings: Mapping[str, Mapping[str, str | None]] | None = None,
 ) -> Snapshot:
-    """A sealed snapshot with partners and, where given, what each account holds now (partner id = record id)."""
+    """A sealed snapshot with partners and, where given, what each account holds now (partner id = record id), and what
+    each record of a category holds, by its key."""
     staging = Staging(folder)
     people = list(partners) or [{"partner_id": key, "name": f"Firm {key}", "region": "EMEA"} for key in current or {}]
     _add(staging, "partners", people, sorted({column for row in people for column in row}) or ["partner_id"])
@@ -148,6 +150,13 @@ def a_snapshot(
         names = sorted({name for held in current.values() for name in held})
         rows = [{"record_id": key, "partner_id": key, **held} for key, held in current.items()]
         _add(staging, "current_values", rows, ["record_id", "partner_id", *names])
+    if standings is not None:
+        names = sorted({name for held in standings.values() for name in held})
+        kept = [
+            {"record_id": f"a0{n}", "key": key, "account": key.partition("|")[0], **held}
+            for n, (key, held) in enumerate(standings.items())
+        ]
+        _add(staging, "current_values.standings", kept, ["record_id", "key", "account", *names])
     return staging.seal(counts)
 
 

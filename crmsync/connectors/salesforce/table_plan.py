@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from crmsync.connectors.salesforce.soql import Condition, condition_of
 from crmsync.errors import AccessError, ConfigError
 from crmsync.tables import CANONICAL, ColumnType
 
+PARTNERS = "partners"
 CONDITION_MAX = 15_000  # encoded; the address line of a count ends at about 16 KB
 MULTI_CURRENCY_FIELDS = frozenset({"currencyisocode"})
 MULTI_CURRENCY_OBJECTS = frozenset({"datedconversionrate", "currencytype"})
@@ -138,6 +139,7 @@ class _Planning:
             return None
         self.paths.append(self.describe.resolve(sobject, ID))
         columns = [column for name, place in self.table.columns.items() if (column := self.column(name, place))]
+        columns += self.people(sobject)
         credited = tuple(self.credit(number, one) for number, one in enumerate(self.table.partners))
         current = self.current_fields(sobject) if with_current else ()
         condition = self.condition(self.table.filter, sobject)
@@ -201,6 +203,19 @@ class _Planning:
             )
         is_id = path.field.type in ("id", "reference") or name in ("partner_id", "parent_id")
         return ReadColumn(name, path.path, kind, path.field.type, is_id and kind is ColumnType.TEXT)
+
+    def people(self, sobject: str) -> Iterator[ReadColumn]:
+        """What people say about a tier, beside its own columns; a field that is not there yet gives a note."""
+        writes = self.mapping.writes
+        if writes is None or self.table.name != PARTNERS or writes.object.text.lower() != sobject.lower():
+            return
+        for name, place in writes.people.items():
+            if name in self.table.columns:
+                continue
+            if self.describe.object(sobject).field(place.text) is None:
+                self.notes.append(f"{sobject}.{place.text} does not exist or is hidden: {name} is not read")
+            elif (column := self.column(name, place)) is not None:
+                yield column
 
     def multi_currency(self, place: Place) -> bool:
         try:

@@ -96,7 +96,8 @@ def test_every_mapped_table_is_read_and_counted(connector: SalesforceConnector, 
     assert report.rows["opportunities"] > fetching.BULK_ABOVE
     assert report.rejected == ()
     snapshot = staging.seal()
-    assert set(snapshot.tables) == {*connector.mapping.tables, "current_values"}
+    assert set(snapshot.tables) == {*connector.mapping.tables, "current_values", "current_values.standings"}
+    assert {"dispute", "dispute_comment"} <= set(snapshot.tables["partners"].columns)
     assert all(table.rows == pq.read_metadata(table.path).num_rows for table in snapshot.tables.values())
 
 
