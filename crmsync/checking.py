@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from crmsync.connectors.salesforce.org import Org
 
 _STOPS = frozenset({"unknown-column"})
+_TEXTS = frozenset({"unknown-text", "declared"})
 _WAY = "correct the file"
 
 
@@ -234,7 +235,11 @@ def _program(read: _Read, tables: Sequence[TableCheck], mapping: SalesforceMappi
     for program in programs:
         for one in beside_tables(program, Delivered(columns, texts_of(tables))):
             kind = cannot if one.kind in _STOPS else look
-            way = "map the column, or change the program" if "column" in one.kind else "correct the text of the program"
+            way = (
+                "correct the text of the program"
+                if one.kind in _TEXTS
+                else "map it in the field map, or change the program"
+            )
             yield kind(f"program {program.key}", one.message, way, one.file, one.line)
 
 
@@ -299,7 +304,9 @@ def _seen(
 ) -> Iterator[Seen]:
     from crmsync.connectors.salesforce.checks.writes import written_objects
 
-    names: dict[str, TableCheck | None] = {mapping.tables[one.name].object.text: one for one in tables}
+    names: dict[str, TableCheck | None] = {
+        mapping.tables[one.name].object.text: one for one in tables if one.plan is not None or one.findings
+    }
     for name in written_objects(mapping):
         names.setdefault(name, None)
     for name, one in names.items():

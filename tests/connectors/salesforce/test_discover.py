@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -189,6 +190,18 @@ def test_a_junction_object_is_found_with_its_role_and_share() -> None:
         "{object: Beteiligung__c, opportunity: Deal__c, partner_id: Firma__c, role: Rolle__c, share: Anteil__c}"
     )
     assert line.sure
+
+
+def test_roles_of_the_platform_are_of_the_account_that_is_pointed_at() -> None:
+    partner = facts("OpportunityPartner", to_deal("OpportunityId"), to_account("AccountFromId"),
+                    to_account("AccountToId"), Field("Role", "Role", "picklist"), filled={"Role": 90})  # fmt: skip
+    (line,) = credited_lines(org(partner))
+    assert line.value == (
+        "{object: OpportunityPartner, opportunity: OpportunityId, partner_id: AccountToId, role: Role}"
+    )
+    assert line.sure
+    (unused,) = [line for line in credited_lines(org(replace(partner, rows=0))) if line.key == "OpportunityPartner"]
+    assert (unused.value, unused.sure) == (None, True)
 
 
 @pytest.mark.parametrize(("own", "value"), [(80, "{partner_id: AccountId}"), (2, None), (None, None)])

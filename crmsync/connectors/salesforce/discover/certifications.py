@@ -27,7 +27,7 @@ KIND = Kind(
 CREDENTIAL = Wanted(
     "credential", TEXTS,
     ("credential", "certification code", "certification", "certificate", "exam", "course", "kurs", "zertifikat", "code",
-     "title", "badge", "name"),
+     "title", "badge"),
     avoid=("status", "level", "account", "number"),
 )  # fmt: skip
 CATALOGUE = (
@@ -89,7 +89,11 @@ def _credential(facts: ObjectFacts, through: tuple[tuple[str, ObjectFacts], ...]
                 what = "its external id" if key.unique_key else "its name"
                 why = f"{what} in “{catalogue.described.label}”"
                 return Line("credential", f"{relation}.{key.name}", True, why)
-    return choose(CREDENTIAL, facts)
+    own = choose(CREDENTIAL, facts)
+    name = facts.described.field("Name")
+    if own.value is None and name is not None and name.updateable:  # one that the org numbers says nothing
+        return Line("credential", name.name, False, "the name of the record", own.others)
+    return own
 
 
 def validity_line(facts: ObjectFacts, lines: list[Line]) -> Line | None:
