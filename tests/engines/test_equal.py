@@ -1,7 +1,7 @@
 """Every column of the standings is the same on DuckDB and on Spark (here: Sail), whatever the program and the tables.
 
 By default a fixed part of the cases of each file is taken; `SOAK_EXAMPLES` (make soak) takes all, and as many random
-programs.
+programs: with threshold sheets, some with a version before, half of them assessed a second time on other tables.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from hypothesis import assume, given, note, seed, settings
 
 from crmsync.errors import ConfigError, CrmsyncError
-from crmsync.programs.loading import load_program
+from crmsync.programs.loading import load_programs
 from crmsync.strict_yaml import read_yaml
 from crmsync.studies import cases as studies
 from tests.conftest import IN_CI, PROJECT
@@ -26,7 +26,8 @@ from tests.levelling import test_cases
 from tests.levelling.facts import snapshot_of
 from tests.levelling.test_cases import Case, steps_of
 from tests.levelling.test_cases import cases as text_cases
-from tests.levelling.worlds import Base, bases, files_of, programs
+from tests.levelling.test_oracle import WITHOUT_SHRINKING
+from tests.levelling.worlds import Base, files_of, worlds
 
 SOAK = "SOAK_EXAMPLES" in os.environ
 OF_EACH_FILE = 10_000 if SOAK else 2
@@ -63,14 +64,15 @@ def test_a_program_of_the_gallery(path: Path, remote: str, monkeypatch: pytest.M
     assert [one.name for one in found] == chosen
 
 
-@pytest.mark.timeout(60 + 4 * RANDOM)
+@pytest.mark.timeout(60 + 10 * RANDOM)
 @pytest.mark.parametrize("part", range(2))
 def test_a_random_program(part: int, remote: str) -> None:
     """Programs and tables that nobody thought of."""
 
-    @settings(max_examples=max(1, RANDOM // 2))
-    @given(text=programs(), base=bases())
-    def same(text: str, base: Base) -> None:
+    @settings(max_examples=max(1, RANDOM // 2), phases=WITHOUT_SHRINKING)
+    @given(world=worlds())
+    def same(world: tuple[str, Base]) -> None:
+        text, base = world
         note(text)
         compare(text, base, remote)
 
@@ -83,11 +85,14 @@ def compare(text: str, base: Base, remote: str) -> None:
         for name, content in files_of(text).items():
             (folder / name).write_text(content, encoding="utf-8")
         try:
-            program = load_program(folder / "program.yaml", base.facts.types)
+            program = load_programs(folder, base.facts.types)[-1]
         except ConfigError:
             assume(False)
-        snapshot, _ = snapshot_of(folder / "snapshot", base.facts)
+        assess = assess_on_both(remote)
         try:
-            assess_on_both(remote)(program, snapshot, base.as_of)
+            first = assess(program, snapshot_of(folder / "first", base.facts)[0], base.as_of)
+            if base.later is not None:
+                facts, day = base.later
+                assess(program, snapshot_of(folder / "later", facts)[0], day, first.standings)
         except CrmsyncError as refused:  # by both
             note(str(refused))
