@@ -20,7 +20,7 @@ from crmsync.connectors.base import Progress, Source
 from crmsync.connectors.catalogue import OPENERS, Connector
 from crmsync.connectors.files import FilesConnector, FilesMapping, read_files_mapping
 from crmsync.connectors.mapping import MANAGED, SalesforceMapping, WriteMap, read_mapping
-from crmsync.connectors.mapping_writes import children_of
+from crmsync.connectors.mapping_writes import ChildMap, children_of
 from crmsync.errors import ConfigError, StoreError
 from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.ledger import Ledger
@@ -274,13 +274,23 @@ def _fields(configuration: Configuration, mapping: SalesforceMapping | None) -> 
     writes = mapping.writes
     fields = {name: place.text for name, place in writes.fields.items()}
     fields |= {f"partner_safe.{name}": place.text for name, place in writes.partner_safe.items()}
-    return FieldMap(writes.object.text, MappingProxyType(fields), writes.token.text, tuple(_sinks(writes)))
+    return FieldMap(writes.object.text, MappingProxyType(fields), writes.token.text, tuple(sinks_of(writes)))
 
 
-def _sinks(writes: WriteMap) -> Iterator[Sink]:
-    for name, child in children_of(writes):
-        fields = {what: place.text for what, place in child.fields.items()}
-        yield Sink(name, child.object.text, child.key.text, child.partner.text, MappingProxyType(fields))
+def sinks_of(writes: WriteMap) -> Iterator[Sink]:
+    """The records beside the account, in the order in which they are written."""
+    beside = dict(children_of(writes))
+    history = beside.pop("history", None)
+    yield from (_sink(name, child) for name, child in beside.items())
+    if writes.risk_task is not None:
+        yield _sink("risk_task", writes.risk_task.child, writes.risk_task.every)
+    if history is not None:
+        yield _sink("history", history)
+
+
+def _sink(name: str, child: ChildMap, every: str = "quarter") -> Sink:
+    fields = {what: place.text for what, place in child.fields.items()}
+    return Sink(name, child.object.text, child.key.text, child.partner.text, MappingProxyType(fields), every)
 
 
 def check_starts_from(program: Program, configuration: Configuration, mapping: SalesforceMapping | None) -> None:

@@ -35,6 +35,9 @@ HISTORY = (
 )  # fmt: skip
 """Columns of a record per change of a granted tier."""
 
+PERIODS = ("month", "quarter", "year")
+TASK_FIELDS = {"subject": "Subject", "due_on": "ActivityDate", "why": "Description", "owner": "OwnerId"}
+
 _NOT_OURS = "only custom fields are written"
 
 
@@ -55,6 +58,14 @@ class ChildMap:
 
 
 @dataclass(frozen=True)
+class TaskMap:
+    """A task for the owner of an account. `every`: month, quarter or year, in which there is one per reason."""
+
+    child: ChildMap
+    every: str
+
+
+@dataclass(frozen=True)
 class WriteMap:
     """What is written: object, the token field, managed value -> field, and what stands beside them.
 
@@ -68,6 +79,7 @@ class WriteMap:
     partner_safe: Mapping[str, Place] = field(default_factory=dict)
     standings: ChildMap | None = None
     history: ChildMap | None = None
+    risk_task: TaskMap | None = None
 
     @property
     def all_fields(self) -> tuple[Place, ...]:
@@ -78,7 +90,7 @@ class WriteMap:
 def read_writes(node: Node) -> WriteMap:
     """The `writes:` of a field map. Errors: ConfigError with file and line."""
     parts = node.mapping(
-        required=("object", "token", "fields"), optional=("people", "partner_safe", "standings", "history")
+        required=("object", "token", "fields"), optional=("people", "partner_safe", "standings", "history", "sinks")
     )
     account = path_place(parts["object"], "an object", single=True)
     token = custom_place(parts["token"], "a field", _NOT_OURS)
@@ -90,6 +102,7 @@ def read_writes(node: Node) -> WriteMap:
         account, token, MappingProxyType(fields), MappingProxyType(people), MappingProxyType(safe),
         _child(parts["standings"], STANDING) if "standings" in parts else None,
         _child(parts["history"], HISTORY) if "history" in parts else None,
+        _risk_task(parts["sinks"]) if "sinks" in parts else None,
     )  # fmt: skip
     _refuse_shared_objects(written, parts)
     return written
@@ -106,6 +119,22 @@ def held_of(written: WriteMap) -> Iterator[tuple[str, ChildMap]]:
     """Those of the child records that are changed later, so that what they hold must be known. A change of tier is
     written once."""
     yield from ((name, child) for name, child in children_of(written) if name != "history")
+    if written.risk_task is not None:
+        yield "risk_task", written.risk_task.child
+
+
+def _risk_task(node: Node) -> TaskMap | None:
+    """`sinks: risk_task: {key, every}`. The key is a custom field of activities, the rest is standard."""
+    parts = node.mapping(optional=("risk_task",))
+    if "risk_task" not in parts:
+        return None
+    task = parts["risk_task"].mapping(required=("key",), optional=("every",))
+    every = task["every"].text() if "every" in task else "quarter"
+    if every not in PERIODS:
+        raise task["every"].fail(f"`{every}` is no period of tasks; write one of {', '.join(PERIODS)}")
+    fields = {what: Place(name, node.line) for what, name in TASK_FIELDS.items()}
+    key = custom_place(task["key"], "a field", _NOT_OURS)
+    return TaskMap(ChildMap(Place("Task", node.line), Place("WhatId", node.line), key, MappingProxyType(fields)), every)
 
 
 def _child(node: Node, keys: tuple[str, ...]) -> ChildMap:

@@ -212,6 +212,11 @@ def _change(
         yield _of(sink, key, partner, values, expected, f"changed: {told}")
 
 
+def new_record(sink: Sink, key: str, partner: str, account: str, wanted: Mapping[str, str | None]) -> Iterator[Change]:
+    """A record that is made and never changed."""
+    yield from _change(sink, key, partner, account, wanted, None)
+
+
 def _holds(sink: Sink, present: Beside | None, what: str, wanted: str | None) -> bool:
     name = sink.fields[what]
     return present is not None and name in present.values and same(normalised(what, present.values[name]), wanted)

@@ -68,7 +68,7 @@ STANDING_HELP: Mapping[str, str] = {
     "calculated_tier": "What the numbers say in this category, before any rule of movement and any exception.",
     "granted_tier": "The tier that the partner has in this category.",
     "previous_tier": "The tier in this category before the last change.",
-    "movement": "What the last assessment did: promoted, in grace, demoted, and so on.",
+    "movement": "What happened when this standing last moved: promoted, in grace, demoted, left, and so on.",
     "overrides": "The exceptions that are in force in this category.",
     "as_of": "The day that the last changed standing was computed for.",
 }

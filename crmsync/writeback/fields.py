@@ -89,6 +89,9 @@ SPECS: Mapping[str, FieldSpec] = MappingProxyType(
         "to_tier": FieldSpec(Kind.TEXT, 255),
         "effective_on": FieldSpec(Kind.DATE),
         "program_version": FieldSpec(Kind.TEXT, 255),
+        "subject": FieldSpec(Kind.TEXT, 255),
+        "due_on": FieldSpec(Kind.DATE),
+        "owner": FieldSpec(Kind.TEXT, 255),
     }
 )
 """Everything that is computed, of the account and of the records beside it."""
@@ -104,13 +107,14 @@ CHECKS = ("over_declared", "undeclared", "unknown", "confirmed")
 @dataclass(frozen=True)
 class Sink:
     """Records beside the account. `key`: the field that names one (None: its own id); `partner`: the field that points
-    at the account; `fields`: what -> field of the CRM."""
+    at the account; `fields`: what -> field of the CRM; `every`: the period in which a task is made once."""
 
     name: str
     object: str
     key: str | None
     partner: str | None
     fields: Mapping[str, str]
+    every: str = "quarter"
 
 
 @dataclass(frozen=True)

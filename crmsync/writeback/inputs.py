@@ -115,6 +115,15 @@ def _facts(row: Mapping[str, Any], asked: Sequence[str]) -> PartnerFacts:
     )
 
 
+def owners_of(snapshot: Snapshot) -> dict[str, str]:
+    """The user who owns each partner's account, where it was delivered."""
+    file = snapshot.tables.get("partners")
+    if file is None or "owner_id" not in file.columns:
+        return {}
+    rows = pq.read_table(file.path, columns=["partner_id", "owner_id"]).to_pylist()
+    return {row["partner_id"]: row["owner_id"] for row in rows if row["owner_id"]}
+
+
 def table_rows(snapshot: Snapshot) -> dict[str, int]:
     """Rows per table that a program reads."""
     read = ((name, table) for name, table in sorted(snapshot.tables.items()) if not is_current(name))

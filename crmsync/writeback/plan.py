@@ -28,10 +28,12 @@ from crmsync.writeback.inputs import (
     by_partner,
     current_values,
     decided_rows,
+    owners_of,
     partner_facts,
     standing_rows,
     table_rows,
 )
+from crmsync.writeback.tasks import RISK_TASK, task_changes
 from crmsync.writeback.wording import Standing, deciding, label_of_tier
 
 __all__ = ["CURRENT_VALUES", "Basis", "Change", "Drafting", "Mover", "Plan", "digest_of", "draft_plan", "sealed"]
@@ -271,9 +273,12 @@ class _Draft:
         )  # fmt: skip
 
     def standings(self, partners: Mapping[str, Sequence[Standing]], snapshot: Snapshot) -> Iterator[Change]:
-        """The records per category that differ, where the CRM takes them."""
+        """The records per category that differ, and tasks for owners, where the CRM takes them."""
         if sink := self.fields.sink(STANDINGS):
             yield from standing_changes(self.beside, sink, partners, held_beside(snapshot, sink))
+        if sink := self.fields.sink(RISK_TASK):
+            held, owners = held_beside(snapshot, sink), owners_of(snapshot)
+            yield from task_changes(self.beside, sink, partners, held, owners)
 
     def history(self, steps: Sequence[Step], first_fill: bool, drafting: Drafting) -> Iterator[Change]:
         """A record per change of tier, where the CRM takes them. At the first fill who enters has changed nothing."""

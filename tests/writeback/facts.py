@@ -140,9 +140,10 @@ def a_snapshot(
     partners: Iterable[Mapping[str, str | None]] = (),
     counts: Mapping[str, Mapping[str, int]] | None = None,
     standings: Mapping[str, Mapping[str, str | None]] | None = None,
+    beside: Mapping[str, Mapping[str, Mapping[str, str | None]]] | None = None,
 ) -> Snapshot:
     """A sealed snapshot with partners and, where given, what each account holds now (partner id = record id), and what
-    each record of a category holds, by its key."""
+    each record of a category (or of another kind, in `beside`) holds, by its key."""
     staging = Staging(folder)
     people = list(partners) or [{"partner_id": key, "name": f"Firm {key}", "region": "EMEA"} for key in current or {}]
     _add(staging, "partners", people, sorted({column for row in people for column in row}) or ["partner_id"])
@@ -150,13 +151,14 @@ def a_snapshot(
         names = sorted({name for held in current.values() for name in held})
         rows = [{"record_id": key, "partner_id": key, **held} for key, held in current.items()]
         _add(staging, "current_values", rows, ["record_id", "partner_id", *names])
-    if standings is not None:
-        names = sorted({name for held in standings.values() for name in held})
+    kinds = {**(beside or {}), **({} if standings is None else {"standings": standings})}
+    for kind, records in kinds.items():
+        names = sorted({name for held in records.values() for name in held})
         kept = [
             {"record_id": f"a0{n}", "key": key, "account": key.partition("|")[0], **held}
-            for n, (key, held) in enumerate(standings.items())
+            for n, (key, held) in enumerate(records.items())
         ]
-        _add(staging, "current_values.standings", kept, ["record_id", "key", "account", *names])
+        _add(staging, f"current_values.{kind}", kept, ["record_id", "key", "account", *names])
     return staging.seal(counts)
 
 

@@ -23,7 +23,7 @@ def connector(url: str, token: str, state: Path, bulk_from: int) -> SalesforceCo
         read_mapping(FIELD_MAP),
         state / "tmp",
     )
-    opened.bulk_from = bulk_from
+    opened.bulk_from = opened.beside_bulk_from = bulk_from
     return opened
 
 
@@ -33,7 +33,8 @@ def main(state: str, url: str, token: str, plan: str, bulk_from: str) -> None:
         target = connector(url, token, Path(state), int(bulk_from))
         settle_open_intents(ledger, target)
         outcomes = apply_plan(load_plan(plan, ledger.state_dir), target, ledger)
-        print(outcomes.applied, outcomes.parked, outcomes.conflicts, flush=True)
+        beside = [f"{one.applied} {one.parked} {one.conflicts} {one.waiting}" for one in outcomes.beside.values()]
+        print(outcomes.applied, outcomes.parked, outcomes.conflicts, *beside, flush=True)
     os._exit(0)
 
 

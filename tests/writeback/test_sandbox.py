@@ -13,14 +13,17 @@ from pathlib import Path
 import pytest
 import requests
 
+from crmsync.belt import sinks_of
+from crmsync.connectors.base import Into
 from crmsync.connectors.mapping import read_mapping
 from crmsync.connectors.salesforce.connector import SalesforceConnector
 from crmsync.failpoints import ENVIRONMENT
 from crmsync.ledger.ledger import Ledger
 from crmsync.sandbox.process import Org, start_org
 from crmsync.writeback.apply import apply_plan
+from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap
-from crmsync.writeback.plan import Change, Plan, sealed
+from crmsync.writeback.plan import Plan, sealed
 from crmsync.writeback.planfile import save_plan
 from tests.writeback.facts import a_plan
 from tests.writeback.sandbox_apply import FIELD_MAP, connector
@@ -34,6 +37,11 @@ POINTS = [
     ("start_recorded:1", BULK),
     ("job_started:1", BULK),
     ("results_read:1", BULK),
+    ("one_written:25", SINGLY),  # the call of the standings
+    ("one_recorded:4", SINGLY),
+    ("job_started:2", BULK),
+    ("job_started:3", BULK),
+    ("results_read:3", BULK),
 ]
 
 
@@ -57,14 +65,30 @@ class Rehearsal:
         field, token = self.fields.fields["main_blocker"], self.fields.token or ""
         now = self.target().read(self.accounts, [field, token])
         changes = tuple(Change(one, one, {field: text}, now[one], "test") for one in self.accounts)
-        return sealed(replace(a_plan(run_id, {}, {}), fields=self.fields, changes=changes))
+        beside = tuple(self.beside("standings", text)) + tuple(self.beside("history", text))
+        return sealed(replace(a_plan(run_id, {}, {}), fields=self.fields, changes=changes, beside=beside))
+
+    def beside(self, name: str, text: str) -> Iterator[Change]:
+        """A record beside each account, by a key that this text makes its own."""
+        sink = self.fields.sink(name)
+        assert sink is not None
+        assert sink.partner is not None
+        for one in self.accounts:
+            values = {sink.partner: one, sink.fields["program"]: "Channel", sink.fields["category"]: text}
+            yield Change(f"{text}|{one}", one, values, {}, "test", name, sink.object, sink.key)
 
     def target(self, bulk_from: int = SINGLY) -> SalesforceConnector:
         return connector(self.org.instance_url, self.org.access_token, self.state, bulk_from)
 
-    def effects(self) -> dict[str, int]:
-        """How often the org wrote each account since the last reset."""
-        return dict(self._door("GET").json()["records"].get("Account", {}))
+    def effects(self, name: str = "Account") -> dict[str, int]:
+        """How often the org wrote each record of an object since the last reset."""
+        return dict(self._door("GET").json()["records"].get(name, {}))
+
+    def inject(self, *faults: dict[str, object]) -> None:
+        """Let the org fail as told; nothing takes the faults away again."""
+        headers = {"Authorization": f"Bearer {self.org.access_token}"}
+        url = f"{self.org.instance_url}/__sandbox/faults"
+        requests.put(url, headers=headers, json=list(faults), timeout=10).raise_for_status()
 
     def write_calls(self) -> int:
         return int(self._door("GET").json()["calls"]["write"])
@@ -93,7 +117,8 @@ class Rehearsal:
 def rehearsal(org: Org, tmp_path: Path) -> Rehearsal:
     writes = read_mapping(FIELD_MAP).writes
     assert writes is not None
-    fields = FieldMap(writes.object.text, {k: place.text for k, place in writes.fields.items()}, writes.token.text)
+    names = {key: place.text for key, place in writes.fields.items()}
+    fields = FieldMap(writes.object.text, names, writes.token.text, tuple(sinks_of(writes))).plain()
     query = f"{org.instance_url}/services/data/v67.0/query?q=SELECT+Id+FROM+Account+ORDER+BY+Id+LIMIT+{ACCOUNTS}"
     rows = requests.get(query, headers={"Authorization": f"Bearer {org.access_token}"}, timeout=10).json()["records"]
     return Rehearsal(org, tmp_path / "state", fields, [row["Id"] for row in rows])
@@ -108,8 +133,11 @@ def test_an_account_is_written_once_though_the_process_was_killed(rehearsal: Reh
     killed = rehearsal.child(plan, bulk_from, death)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     survivor = rehearsal.child(plan, bulk_from, None)
-    assert survivor.stdout == f"{ACCOUNTS} 0 0\n", survivor.stderr
+    assert survivor.stdout == f"{ACCOUNTS} 0 0 {ACCOUNTS} 0 0 0 {ACCOUNTS} 0 0 0\n", survivor.stderr
     assert rehearsal.effects() == dict.fromkeys(rehearsal.accounts, 1)
+    for sink in rehearsal.fields.sinks:
+        written = rehearsal.effects(sink.object)
+        assert (len(written), set(written.values())) == (ACCOUNTS, {1}), sink.name
 
 
 @pytest.mark.parametrize("bulk_from", [SINGLY, BULK])
@@ -120,3 +148,41 @@ def test_applying_again_makes_no_write_call_by_the_orgs_own_count(rehearsal: Reh
         rehearsal.reset()
         assert apply_plan(plan, rehearsal.target(bulk_from), ledger).applied == ACCOUNTS
     assert (rehearsal.write_calls(), rehearsal.effects()) == (0, {})
+
+
+@pytest.mark.parametrize("bulk_from", [SINGLY, BULK])
+def test_records_beside_are_read_back_by_their_keys(rehearsal: Rehearsal, bulk_from: int):
+    plan = rehearsal.plan("run-1", f"it's | ü {bulk_from}")
+    with Ledger.open(rehearsal.state) as ledger:
+        assert apply_plan(plan, rehearsal.target(bulk_from), ledger).clean
+    change = plan.beside[0]
+    found = rehearsal.target().into(Into(change.object, change.key_field)).read([change.record_id], list(change.values))
+    assert found == {change.record_id: dict(change.values)}
+
+
+def test_a_call_whose_answer_is_lost_is_settled_by_reading(rehearsal: Rehearsal):
+    plan = rehearsal.plan("run-1", "lost answer")
+    rehearsal.reset()
+    path = "/composite/sobjects/*"
+    rehearsal.inject({"method": "PATCH", "path": path, "nth": 1, "do": {"cut": True}, "at": "after"})
+    try:
+        with Ledger.open(rehearsal.state) as ledger:
+            assert apply_plan(plan, rehearsal.target(), ledger).clean
+    finally:
+        rehearsal.inject()
+    assert set(rehearsal.effects("Partner_Standing__c").values()) == {1}
+
+
+def test_locked_rows_go_once_more_into_a_second_smaller_job(rehearsal: Rehearsal):
+    plan = rehearsal.plan("run-1", "locked")
+    rehearsal.reset()
+    # the job of the accounts starts first, that of the standings second
+    rehearsal.inject({"method": "PATCH", "path": "/jobs/ingest/{job}", "nth": 2, "do": {"lock": 0.4}})
+    try:
+        with Ledger.open(rehearsal.state) as ledger:
+            outcomes = apply_plan(plan, rehearsal.target(BULK), ledger)
+    finally:
+        rehearsal.inject()
+    assert outcomes.clean, outcomes.problems
+    written = rehearsal.effects("Partner_Standing__c")
+    assert (len(written), set(written.values())) == (ACCOUNTS, {1})

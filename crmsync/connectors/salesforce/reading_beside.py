@@ -15,7 +15,7 @@ from crmsync.connectors.salesforce.fetching import PartRead
 from crmsync.connectors.salesforce.held import batches
 from crmsync.connectors.salesforce.parts import Part, part_of
 from crmsync.connectors.salesforce.rows import ID, canonical, distinct
-from crmsync.connectors.salesforce.soql import Condition
+from crmsync.connectors.salesforce.soql import Condition, filled
 from crmsync.snapshots import Staging, TableFile
 from crmsync.tables import ColumnType
 
@@ -32,7 +32,7 @@ class BesidePlan:
 
 
 def plans_beside(mapping: SalesforceMapping, describe: Describe) -> tuple[list[BesidePlan], list[str]]:
-    """How the records that are changed later are read, `current_values.<name>`; and notes.
+    """How the records that are changed later are read, `current_values.<name>`; and notes. One without a key is people's.
 
     What does not exist gives a note: the write says what is missing, before anything is written.
     """
@@ -46,7 +46,8 @@ def plans_beside(mapping: SalesforceMapping, describe: Describe) -> tuple[list[B
         notes += [_absent(f"{sobject.name}.{one}") for one in missing]
         table = f"{CURRENT_VALUES}.{name}"
         asked = {path.path: path for path in columns.values()}
-        plans.append(BesidePlan(table, part_of(table, sobject, asked.values(), Condition(""), describe), columns))
+        condition = Condition(filled(columns["key"].field), (columns["key"],)) if "key" in columns else Condition("")
+        plans.append(BesidePlan(table, part_of(table, sobject, asked.values(), condition, describe), columns))
     return plans, notes
 
 

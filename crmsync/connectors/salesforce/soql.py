@@ -72,6 +72,11 @@ def both(first: str, second: str) -> str:
     return f"({first}) AND {second}" if first and second else first or second
 
 
+def filled(field: Field) -> str:
+    """The condition that a described field has a value."""
+    return f"{field.name} != null"
+
+
 def _where(condition: str) -> str:
     return f" WHERE {condition}" if condition else ""
 
