@@ -6,6 +6,7 @@ Secrets and addresses never stand here; they are settings (settings.py).
 from __future__ import annotations
 
 import importlib.resources
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -50,6 +51,14 @@ class GuardLimits:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How often all is read anew, and how far before the last read changes are looked for again."""
+
+    full_every_days: int = 7
+    overlap_s: int = 600
+
+
+@dataclass(frozen=True)
 class Configuration:
     """A whole crmsync.yaml. Paths are resolved against its folder."""
 
@@ -63,6 +72,7 @@ class Configuration:
     time_zone: str = "UTC"
     sandbox: SampleOrg = SampleOrg()
     guards: GuardLimits = GuardLimits()
+    reading: Reading = Reading()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -93,7 +103,7 @@ def load_configuration(folder: Path) -> Configuration:
     top = read_yaml(folder / FILE)
     keys = top.mapping(
         required=("org", "program", "tables"),
-        optional=("sandbox", "files", "time_zone", "write_to", "guards"),
+        optional=("sandbox", "files", "time_zone", "write_to", "guards", "reading"),
     )
     tables = _tables(keys["tables"], folder)
     configuration = Configuration(
@@ -107,6 +117,7 @@ def load_configuration(folder: Path) -> Configuration:
         time_zone=_time_zone(keys.get("time_zone")),
         sandbox=_sandbox(keys.get("sandbox")),
         guards=_guards(keys.get("guards")),
+        reading=_reading(keys.get("reading")),
     )
     _check_whole(configuration, keys)
     return configuration
@@ -203,6 +214,26 @@ def _partner_column(node: Node) -> str:
 
 def _write_to(node: Node | None, tables: Mapping[str, TableSource]) -> str:
     return tables["partners"].connector if node is None else _one_of(node, CONNECTORS, "a connector")
+
+
+BIN_DAYS = 14
+"""Salesforce lets go of deleted records after 15 days; a read that far apart would not see them go."""
+
+
+def _reading(node: Node | None) -> Reading:
+    if node is None:
+        return Reading()
+    keys = node.mapping(optional=("full_every", "overlap"))
+    days = _counted(keys["full_every"], "day", BIN_DAYS) if "full_every" in keys else Reading.full_every_days
+    minutes = _counted(keys["overlap"], "minute", 24 * 60) if "overlap" in keys else Reading.overlap_s // 60
+    return Reading(days, minutes * 60)
+
+
+def _counted(node: Node, unit: str, most: int) -> int:
+    found = re.fullmatch(rf"(\d{{1,4}}) {unit}s?", node.text())
+    if found is None or int(found[1]) > most:
+        raise node.fail(f"`{node.text()}` is not a number of {unit}s from 0 to {most}; write `7 {unit}s`, for example")
+    return int(found[1])
 
 
 def _guards(node: Node | None) -> GuardLimits:

@@ -17,6 +17,7 @@ from crmsync.connectors.base import ExtractReport
 from crmsync.connectors.checks import check_rows
 from crmsync.connectors.matching import match_partners
 from crmsync.errors import ConfigError, Rejected
+from crmsync.increments import start_of
 from crmsync.snapshots import Snapshot, Staging
 from crmsync.writeback.plan import CURRENT_VALUES
 
@@ -37,11 +38,15 @@ class Extracted:
 def extract(belt: Belt, folder: Path, as_of: date) -> Extracted:
     """Read all tables into a snapshot at `folder`. Errors: of a source that is unusable; nothing is sealed then."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Staging(folder)
+    start = start_of(belt, folder.parent, as_of)
+    log.info("reading", changes_only=start.since is not None, why=start.why)
+    staging = Staging(folder, start.since, belt.configuration.reading.overlap_s)
     try:
         reports = list(_reports(belt, staging))
         unmatched = _matched(belt, staging)
         checks = check_rows(staging)
+        if staging.held:
+            staging.held = start.kept(staging.held, as_of)
         snapshot = staging.seal(_counts(reports))
     except BaseException:
         staging.discard()

@@ -66,11 +66,14 @@ class SalesforceConnector:
         Errors: ConfigError with file and line; AccessError; Retriable; Deferred; DataError naming object and counts;
         StoreError when the disk does not take it.
         """
+        held = self._held(staging)
+        if held is not None:
+            self.describe.read_together(held.objects)
         with_current = CURRENT_VALUES in tables
         plans = {name: self._plan(name, with_current) for name in tables if name != CURRENT_VALUES}
         beside, notes = plans_beside(self.mapping, self.describe) if with_current else ([], [])
         try:
-            reads = self._read(plans, beside, staging, progress)
+            reads = self._read(plans, beside, staging, held, progress)
         except OSError as error:
             raise StoreError(
                 f"{error.filename or self._state}: the extract cannot be kept: {error.strerror or error}"
@@ -83,6 +86,7 @@ class SalesforceConnector:
         plans: Mapping[str, TablePlan | None],
         beside: Sequence[BesidePlan],
         staging: Staging,
+        held: Held | None,
         progress: Progress,
     ) -> dict[str, TableRead]:
         self._state.mkdir(parents=True, exist_ok=True)
@@ -90,7 +94,7 @@ class SalesforceConnector:
         parts = [*(part for plan in there.values() for part in plan.parts), *(plan.part for plan in beside)]
         with tempfile.TemporaryDirectory(prefix="extract-", dir=self._state) as folder:
             scratch = Path(folder)
-            fetching = Fetching(self.org, staging, scratch, progress, self._held(staging), staging.overlap_s)
+            fetching = Fetching(self.org, staging, scratch, progress, held, staging.overlap_s)
             reads = fetching.read(parts)
             tables = {name: make_table(plan, reads, staging, scratch) for name, plan in there.items()}
             write_beside(beside, reads, staging)
@@ -98,6 +102,7 @@ class SalesforceConnector:
             self.identity(),
             {key: one.held for key, one in reads.items()},
             tuple(sorted(frozenset[str]().union(*(part.objects for part in parts)))),
+            tuple(key for key, one in reads.items() if one.changed is not None),
         ).manifest()
         return tables
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from crmsync.connectors.salesforce.faults import Refused
 from crmsync.connectors.salesforce.org import Org
+from crmsync.connectors.salesforce.together import TOGETHER, get_together
 from crmsync.errors import AccessError, ConfigError, DataError
 
 COMPOUND = frozenset({"address", "location", "complexvalue"})
@@ -107,6 +108,16 @@ class Describe:
             self._objects[key] = self._read(name)
         return self._objects[key]
 
+    def read_together(self, names: Iterable[str]) -> None:
+        """Read the descriptions of several objects in few calls; what is not answered is read by itself later."""
+        wanted = [name for name in dict.fromkeys(names) if name.lower() not in self._objects and is_identifier(name)]
+        for at in range(0, len(wanted), TOGETHER):
+            asked = wanted[at : at + TOGETHER]
+            urls = [self._org.data_path(f"sobjects/{name}/describe") for name in asked]
+            for name, answer in zip(asked, get_together(self._org, urls), strict=True):
+                if answer is not None:
+                    self._objects[name.lower()] = _sobject(answer, name)
+
     def object(self, name: str) -> SObject:
         """The object. Errors: AccessError naming the nearest object that exists."""
         found = self.find(name)
@@ -168,20 +179,25 @@ class Describe:
             if refusal.status == 404 or refusal.code in ("NOT_FOUND", "INVALID_TYPE"):
                 return None
             raise
-        try:
-            by_name = {field.name.lower(): field for field in map(_field, answer["fields"])}
-            return SObject(
-                name=str(answer["name"]),
-                label=str(answer.get("label") or name),
-                fields=MappingProxyType(by_name),
-                record_types=tuple(map(_record_type, answer.get("recordTypeInfos") or ())),
-                children=tuple(map(_child, answer.get("childRelationships") or ())),
-                queryable=bool(answer.get("queryable", True)),
-                createable=bool(answer.get("createable", True)),
-                updateable=bool(answer.get("updateable", True)),
-            )
-        except (TypeError, KeyError, ValueError, AttributeError):
-            raise DataError(f"the description of object {name} is not one (no `name` or `fields`)") from None
+        return _sobject(answer, name)
+
+
+def _sobject(answer: Any, name: str) -> SObject:
+    """The description in an answer. Errors: DataError when it is not one."""
+    try:
+        by_name = {field.name.lower(): field for field in map(_field, answer["fields"])}
+        return SObject(
+            name=str(answer["name"]),
+            label=str(answer.get("label") or name),
+            fields=MappingProxyType(by_name),
+            record_types=tuple(map(_record_type, answer.get("recordTypeInfos") or ())),
+            children=tuple(map(_child, answer.get("childRelationships") or ())),
+            queryable=bool(answer.get("queryable", True)),
+            createable=bool(answer.get("createable", True)),
+            updateable=bool(answer.get("updateable", True)),
+        )
+    except (TypeError, KeyError, ValueError, AttributeError):
+        raise DataError(f"the description of object {name} is not one (no `name` or `fields`)") from None
 
 
 def _object_names(answer: Any) -> tuple[str, ...]:

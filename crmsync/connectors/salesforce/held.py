@@ -46,16 +46,18 @@ class HeldPart:
 
 @dataclass(frozen=True)
 class Held:
-    """All held records of one sealed snapshot. `objects`: whose descriptions were needed."""
+    """All held records of one sealed snapshot. `objects`: whose descriptions were needed;
+    `increments`: those that were not read whole."""
 
     org: str
     parts: Mapping[str, HeldPart]
     objects: tuple[str, ...] = ()
+    increments: tuple[str, ...] = ()
 
     def manifest(self) -> dict[str, Any]:
         """What the sealed snapshot says of them."""
         parts = {key: part.entry() for key, part in sorted(self.parts.items())}
-        return {"org": self.org, "objects": list(self.objects), "parts": parts}
+        return {"org": self.org, "objects": list(self.objects), "increments": list(self.increments), "parts": parts}
 
 
 def opened_held(folder: Path, manifest: Mapping[str, Any]) -> Held | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NoReturn
 
-from crmsync.connectors.salesforce.describe import COMPOUND, NUMBERS, Describe, Field, FieldPath
+from crmsync.connectors.salesforce.describe import COMPOUND, NUMBERS, Describe, Field, FieldPath, nearest
 from crmsync.errors import AccessError, ConfigError
 
 DEPTH_MAX = 20
@@ -173,10 +173,25 @@ class _Filter:
         path = self._describe.resolve(self._object, token.text)
         if path.field.type in COMPOUND or not path.field.filterable:
             _refuse(f"{path.owner}.{path.field.name} ({path.field.type}) cannot be used in a filter")
+        self.paths.append(path)
         operator = self._operator()
-        if operator in ("IN", "NOT IN", "INCLUDES", "EXCLUDES"):
-            return f"{path.path} {operator} {self._literals(path, operator)}"
-        return f"{path.path} {operator} {self._literal(path.field, operator)}"
+        first = self._at
+        several = operator in ("IN", "NOT IN", "INCLUDES", "EXCLUDES")
+        said = self._literals(path, operator) if several else self._literal(path.field, operator)
+        if operator in ("=", "!=", "IN", "NOT IN"):
+            self._check_record_type(path, self._tokens[first : self._at])
+        return f"{path.path} {operator} {said}"
+
+    def _check_record_type(self, path: FieldPath, tokens: Sequence[_Token]) -> None:
+        """A record type by its developer name must be one: a wrong name would just find nothing."""
+        if path.path.lower() != "recordtype.developername":
+            return
+        known = [one.developer_name for one in self._describe.object(self._object).record_types if not one.master]
+        for token in tokens:
+            name = _unescaped(token.text[1:-1], keep_wildcards=False) if token.kind == "text" else None
+            if name is not None and name.lower() not in (one.lower() for one in known):
+                hint = nearest(name, known) or f"; there are: {', '.join(known) or 'none'}"
+                _refuse(f"{self._object} has no record type `{name}`{hint}")
 
     def _operator(self) -> str:
         token = self._next("a comparison")

@@ -61,8 +61,11 @@ def _answered(part: Any) -> Answered:
     return Answered(None, str(first.get("errorCode") or "no answer"))
 
 
+TOGETHER = 25
+"""Addresses in one batch call; the API takes no more."""
+
 IN_ORDER = 24
-"""Queries in one batch call; the API takes 25, and three belong together."""
+"""Queries in one batch call: three belong together."""
 
 
 def ask_in_order(org: Org, queries: Sequence[tuple[str, str]]) -> list[Answered]:
@@ -73,14 +76,16 @@ def ask_in_order(org: Org, queries: Sequence[tuple[str, str]]) -> list[Answered]
     found: list[Answered] = []
     for at in range(0, len(queries), IN_ORDER):
         asked = queries[at : at + IN_ORDER]
-        urls = [f"{_from_version(org)}/{door}?q={quote(query)}" for door, query in asked]
+        urls = [f"{org.data_path(door)}?q={quote(query)}" for door, query in asked]
         found += [Answered(body if isinstance(body, dict) else None) for body in get_together(org, urls)]
     return found
 
 
 def get_together(org: Org, urls: Sequence[str]) -> list[Any]:
-    """The JSON bodies of up to 25 addresses that begin at the version; None for each that is not an answer."""
-    body = {"haltOnError": False, "batchRequests": [{"method": "GET", "url": url} for url in urls]}
+    """The JSON bodies of up to 25 addresses; None for each that is not an answer."""
+    # addresses in a batch begin at the version
+    asked = [{"method": "GET", "url": url.removeprefix("/services/data/")} for url in urls]
+    body = {"haltOnError": False, "batchRequests": asked}
     try:
         answer = org.post("composite/batch", body)
     except Refused:
@@ -89,7 +94,3 @@ def get_together(org: Org, urls: Sequence[str]) -> list[Any]:
     if not isinstance(results, list) or len(results) != len(urls):
         return [None] * len(urls)
     return [one.get("result") if isinstance(one, dict) and one.get("statusCode") == 200 else None for one in results]
-
-
-def _from_version(org: Org) -> str:
-    return org.data_path("").removeprefix("/services/data/").rstrip("/")

@@ -12,6 +12,10 @@ from crmsync.errors import ConfigError
 
 # what stands in the good file, what stands there instead, and what the message must say
 MISTAKES = [
+    ("\nguards:", "\nreading: {full_every: 15 days}\nguards:", "`15 days` is not a number of days from 0 to 14"),
+    ("\nguards:", "\nreading: {full_every: weekly}\nguards:", "`weekly` is not a number of days"),
+    ("\nguards:", "\nreading: {overlap: 10}\nguards:", "`10` is not a number of minutes from 0 to 1440"),
+    ("\nguards:", "\nreading: {overlaps: 10 minutes}\nguards:", "overlaps"),
     ("org: sandbox", "org: sandbx", "`sandbx` is not an org; did you mean `sandbox`?"),
     ("org: sandbox", "orgs: sandbox", "unknown key `orgs`; did you mean `org`?"),
     ("org: sandbox", "org:", "`org:` has no value"),

@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from crmsync.errors import StoreError
+from crmsync.errors import ConfigError, StoreError
+from crmsync.snapshots import Staging
 from crmsync.tables import ColumnType
 from tests.connectors.salesforce.wire import ACCOUNT, MAP, Opened, Wire, account, entry, fault, ok, open_connector, page
 
@@ -223,3 +224,122 @@ def test_further_fields_are_typed_as_salesforce_says(wire: Wire, tmp_path: Path)
         "provisional": "yes_no",
         "kind": "text",
     }
+
+
+# --- credited by objects of their own
+
+ROLE = [
+    entry("Id", "id"),
+    entry("Deal__c", "reference", referenceTo=["Opportunity"], relationshipName="Deal__r"),
+    entry("Partner__c", "reference", referenceTo=["Account"], relationshipName="Partner__r"),
+    entry("Role", "picklist"),
+    entry("Percent__c", "percent"),
+    entry("IsPrimary", "boolean"),
+]
+MIXED = """
+tables:
+  opportunities:
+    object: Opportunity
+    columns: {opportunity_id: Id, amount: Amount}
+    partners:
+      - {partner_id: Reseller__c, role: reseller}
+      - {object: Deal_Share__c, opportunity: Deal__c, partner_id: Partner__c, role: Role, share: Percent__c}
+      - {object: Deal_Share__c, opportunity: Deal__c, partner_id: Partner__c, role: primary, filter: "IsPrimary = true"}
+"""
+
+
+def share(
+    number: int, of: int, partner: str | None, role: str, percent: float, primary: bool = False
+) -> dict[str, Any]:
+    """A record that credits a partner on a deal."""
+    deal_id = f"006{of:012d}"  # 15 characters, as some exports have it
+    record = {"Id": f"a0X{number:012d}AAA", "Deal__c": deal_id, "Partner__c": partner, "Role": role}
+    return record | {"Percent__c": percent, "IsPrimary": primary}
+
+
+def mixed(wire: Wire, tmp_path: Path, deals: list[dict[str, Any]], shares: list[dict[str, Any]]) -> tuple[Opened, Any]:
+    """An extract of opportunities that are credited in three ways."""
+    wire.describe("Deal_Share__c", ROLE)
+    wire.counts("Opportunity", len(deals))
+    wire.page("Opportunity", page(deals))
+    wire.counts("Deal_Share__c", len(shares))
+    wire.page("Deal_Share__c", page(shares))
+    primary = [one for one in shares if one["IsPrimary"]]
+    wire.on(
+        "GET", r".*COUNT\(\) FROM Deal_Share__c WHERE.*", ok({"totalSize": len(primary), "done": True, "records": []})
+    )
+    wire.on("GET", r".*SELECT Id.* FROM Deal_Share__c WHERE IsPrimary = true", page(primary))
+    opened = open_connector(tmp_path, MIXED)
+    return opened, opened.connector.extract(["opportunities"], opened.staging)
+
+
+def credits_of(opened: Opened) -> list[tuple[Any, ...]]:
+    """(deal, partner, role, share) in the order of the table."""
+    rows = opened.rows("opportunities")
+    return [(int(row["opportunity_id"][3:15]), row["partner_id"], row["role"], row["share"]) for row in rows]
+
+
+def test_lookups_and_records_of_another_object_credit_together(wire: Wire, tmp_path: Path) -> None:
+    deals = [deal(1, R), deal(2), deal(3)]
+    shares = [share(1, 1, D, "VAR/Reseller", 40), share(2, 2, D, "Broker", 12.5), share(3, 9, D, "Broker", 1)]
+    opened, report = mixed(wire, tmp_path, deals, shares)
+    assert credits_of(opened) == [(1, R, "reseller", 1.0), (1, D, "VAR/Reseller", 0.4), (2, D, "Broker", 0.125)]
+    assert report.direct == {"opportunities": 1}
+    assert report.notes == ()
+
+
+def test_a_partner_named_twice_counts_once_by_the_first_way(wire: Wire, tmp_path: Path) -> None:
+    shares = [
+        share(1, 1, R, "Broker", 30),
+        share(2, 1, D, "Dealer", 20, primary=True),
+        share(3, 1, D, "Agency", 10),
+        share(4, 1, None, "Agency", 10),
+    ]
+    opened, report = mixed(wire, tmp_path, [deal(1, R[:15])], shares)
+    assert credits_of(opened) == [(1, R, "reseller", 1.0), (1, D, "Dealer", 0.2)]
+    assert report.notes == (
+        "opportunities: 3 times a partner was credited on the same record in several ways; each counts once, by the "
+        "way that the field map names first",
+    )
+
+
+def test_a_share_that_is_no_number_is_rejected_with_its_record(wire: Wire, tmp_path: Path) -> None:
+    opened, report = mixed(wire, tmp_path, [deal(1)], [share(1, 1, R, "Broker", 30) | {"Percent__c": "much"}])
+    assert credits_of(opened) == []
+    assert [(one.file, one.column, one.value) for one in report.rejected] == [
+        ("Deal_Share__c a0X000000000001AAA", "share", "much")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "told"),
+    [
+        (
+            "Deal__c,",
+            "Deel__c,",
+            r"salesforce.yaml:8: field Deal_Share__c.Deel__c does not exist .*did you mean Deal__c",
+        ),
+        ("Deal__c,", "IsPrimary,", "Deal_Share__c.IsPrimary is boolean, not a lookup"),
+        ("role: Role,", "role: Rolle__c,", "Deal_Share__c.Rolle__c does not exist"),
+        ("share: Percent__c", "share: Role", "Deal_Share__c.Role is picklist, not a number"),
+        ("Deal_Share__c, opp", "Deal_Shares__c, opp", "object Deal_Shares__c does not exist"),
+        ("opportunity: Deal__c, ", "", "`opportunity:` is missing"),
+        ("Reseller__c, role: reseller", "Reseller__c", "each credited partner needs a `role:` of its own"),
+        ("role: reseller}", "role: reseller, opportunity: Id}", "`opportunity` belongs to an `object:` of its own"),
+    ],
+)
+def test_a_wrong_way_of_crediting_is_told_before_anything_is_read(
+    wire: Wire, tmp_path: Path, good: str, bad: str, told: str
+) -> None:
+    wire.describe("Deal_Share__c", ROLE)
+    assert good in MIXED
+    with pytest.raises(ConfigError, match=told):
+        open_connector(tmp_path, MIXED.replace(good, bad, 1)).connector.extract(
+            ["opportunities"], Staging(tmp_path / "s")
+        )
+    assert not wire.made("GET", r".*COUNT\(\).*")
+
+
+def test_one_partner_in_both_lookups_counts_once(wire: Wire, tmp_path: Path) -> None:
+    opened = open_connector(tmp_path, TWO % '"0.5"')
+    assert read(wire, opened, deal(1, R, R)) == [("0000001", R, "reseller", 1.0)]

@@ -1,0 +1,75 @@
+"""Whether a read may ask for changes alone, or must be whole: by schedule, by review date, or because rules changed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from crmsync.belt import Belt, programs_of
+from crmsync.errors import DataError
+from crmsync.levelling.movement_dates import between
+from crmsync.levelling.rules import movements_of
+from crmsync.programs.program import Program
+from crmsync.snapshots import MANIFEST, Snapshot, open_snapshot
+
+ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a read starts from. `since`: the snapshot whose records changes are put into; None: all is read, as `why`
+    says. `rules`: digest of configuration and program; `whole_on`: the day of the last whole read."""
+
+    since: Snapshot | None
+    rules: str
+    whole_on: date
+    why: str = ""
+
+    def kept(self, held: dict[str, Any], as_of: date) -> dict[str, Any]:
+        """What the new snapshot says of its own start, beside the held records."""
+        whole = not held.get("increments")
+        return {**held, "rules": self.rules, "whole_on": (as_of if whole else self.whole_on).isoformat()}
+
+
+def start_of(belt: Belt, snapshots: Path, as_of: date) -> Start:
+    """From what the next read starts: a sealed snapshot and nothing else, so a killed read loses nothing."""
+    programs = programs_of(belt.configuration)
+    rules = hashlib.sha256(
+        "\n".join([belt.config_digest, *sorted(one.digest for one in programs)]).encode()
+    ).hexdigest()
+    newest = _newest(snapshots)
+    try:
+        whole_on = date.fromisoformat(newest.held["whole_on"]) if newest else None
+    except (KeyError, TypeError, ValueError):
+        whole_on = None
+    if newest is None or whole_on is None:
+        return Start(None, rules, as_of, "there is no earlier read")
+    why = _why_whole(belt, programs, newest.held.get("rules") == rules, whole_on, as_of)
+    return Start(None if why else newest, rules, whole_on, why)
+
+
+def _why_whole(belt: Belt, programs: list[Program], same_rules: bool, whole_on: date, as_of: date) -> str:
+    if not same_rules:
+        return "the configuration or the program is not that of the last read"
+    every = belt.configuration.reading.full_every_days
+    if not 0 <= (as_of - whole_on).days < every:
+        return f"the last whole read is of {whole_on.isoformat()}, and one is due every {every} days"
+    reviews = [day for one in programs for day in _reviews(one, whole_on, as_of)]
+    return f"{min(reviews).isoformat()} is a review date" if reviews else ""
+
+
+def _reviews(program: Program, after: date, last: date) -> list[date]:
+    """The calendar review dates after a day up to another. Anniversaries of single partners are none of them."""
+    dates = [change.on for one in movements_of(program) for change in (one.promote, one.demote)]
+    return [day for one in dates if one is not None and one.days for day in between(one, after, last + ONE_DAY)]
+
+
+def _newest(snapshots: Path) -> Snapshot | None:
+    sealed = sorted(snapshots.glob(f"*/{MANIFEST}"), key=lambda one: (one.stat().st_mtime_ns, one.parent.name))
+    try:
+        return open_snapshot(sealed[-1].parent) if sealed else None
+    except DataError:
+        return None
