@@ -345,6 +345,25 @@ def sandbox_salesforce(
         raise ConfigError(f"the sandbox org cannot be started: {error}") from error
 
 
+@sandbox.command("copy")
+def sandbox_copy(
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A new or empty folder.")],
+    config: Config = None,
+    names: Annotated[
+        str | None,
+        typer.Option(metavar="masked", help="Made-up names, addresses and texts. Default: as in the org."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most N partners, and what belongs to them.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Copy schema and data of the configured org, read only, for `sandbox salesforce --data DIR`."""
+    from crmsync import copying, reports
+
+    ends_with(DONE, reports.copy_report(copying.copy_to_folder(config, to, names, limit), json))
+
+
 def _quiet_logs() -> None:
     """Logs as the settings ask for, of commands that belong to no run."""
     from crmsync.logs import configure_logs

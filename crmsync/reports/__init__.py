@@ -1,6 +1,7 @@
 """What commands print: text for people, JSON with --json. Takes results, returns text; opens nothing."""
 
 from crmsync.reports.backtest import backtest_report
+from crmsync.reports.copies import copy_report
 from crmsync.reports.deploys import deploy_report, removal_report
 from crmsync.reports.partners import assess_report, explain_report, explained_run_report
 from crmsync.reports.past import approval_report, status_report
@@ -15,6 +16,7 @@ __all__ = [
     "backtest_report",
     "cases_report",
     "check_report",
+    "copy_report",
     "deploy_report",
     "discovery_report",
     "explain_report",
