@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SPARK := $(VENV)/spark
 SPARK_READY := $(SPARK)/.ready
+CLIENTS := $(VENV)/clients
+CLIENT_LISTS := tests/clients/environments
+CLIENTS_READY := $(patsubst $(CLIENT_LISTS)/%.txt,$(CLIENTS)/%/.ready,$(wildcard $(CLIENT_LISTS)/*.txt)) $(CLIENTS)/node/.ready
 
 .PHONY: run test lint format types pytest bench clients soak clean
 
@@ -43,8 +46,9 @@ format: $(READY)
 bench: $(READY)  ## seconds and peak memory: the belt, parts, assess beside SQL by hand
 	@$(BIN)/python -m bench
 
-clients: $(READY) $(SPARK_READY)  ## foreign clients, unmodified, against the sandbox org; the engine on Apache Spark
-	@APACHE_SPARK=$(SPARK) $(BIN)/python -m pytest tests/clients
+clients: $(READY) $(SPARK_READY) $(CLIENTS_READY)  ## foreign clients, unmodified, against the sandbox org; the engine on Apache Spark
+	@command -v git >/dev/null || { echo "CumulusCI needs git; on Debian: apt-get install git" >&2; exit 1; }
+	@APACHE_SPARK=$(SPARK) FOREIGN_CLIENTS=$(CLIENTS) $(BIN)/python -m pytest tests/clients
 
 # Apache Spark has the import name of its own client, so it gets an environment of its own
 $(SPARK_READY): $(READY)
@@ -53,6 +57,18 @@ $(SPARK_READY): $(READY)
 	@$(BIN)/python -m pip --python $(SPARK)/bin/python install --quiet --disable-pip-version-check \
 	  "pyspark==$$(sed -n 's/^pyspark-client==//p' constraints.txt)"
 	@touch $(SPARK_READY)
+
+# Foreign clients disagree about versions of what they share, so each has an environment of its own, out of exact lists
+$(CLIENTS)/%/.ready: $(CLIENT_LISTS)/%.txt | $(READY)
+	@test -x $(@D)/bin/python || $(BIN)/python -m venv --without-pip $(@D)
+	@$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(CLIENTS)/node/.ready: $(CLIENT_LISTS)/package.json
+	@command -v npm >/dev/null || { echo "the Salesforce CLI and jsforce need Node 20 or newer with npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
+	@mkdir -p $(@D) && cp $< $(@D)/package.json
+	@cd $(@D) && npm install --no-audit --no-fund --no-package-lock --loglevel=error >npm.log 2>&1 || { cat npm.log >&2; exit 1; }
+	@touch $@
 
 soak: $(READY)  ## the engine against the slow oracle, and Spark against DuckDB, on many more programs
 	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-2000} $(BIN)/python -m pytest tests/levelling/test_oracle.py

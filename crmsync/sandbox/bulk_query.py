@@ -188,6 +188,7 @@ def result_pages(org: Org, call: Call) -> Answer:
     """GET `/jobs/query/{job}/resultPages`: up to five addresses of pages, for parallel download."""
     job, result = _finished(org, call)
     start, size = _place(call.query.get("locator"), result.rows)
+    size = twist().value("page_size") or size
     starts = range(start, max(result.rows, 1), size)
     base = f"{call.root}/jobs/query/{job.id}"
     urls = [{"resultUrl": f"{base}/results?locator={_locator(place, size)}"} for place in starts[:PAGES_AT_ONCE]]

@@ -1,4 +1,4 @@
-"""The org's clock: today for date literals, and time stamps that only ever advance."""
+"""The org's clock: today for date literals, and time stamps that never go back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ _FORMAT = "%Y-%m-%dT%H:%M:%S.000"
 
 
 class Clock:
-    """Stamps are UTC texts `YYYY-MM-DDThh:mm:ss.000`, one second apart at least, as the store holds them.
+    """Stamps are UTC texts `YYYY-MM-DDThh:mm:ss.000`, as the store holds them; none lies ahead of the present.
 
-    With a fixed day the first stamp is 08:00 of that day, so the same calls give the same stamps.
+    With a fixed day the first stamp is 08:00 of that day and each is one second after the last, so the same calls give
+    the same stamps.
     """
 
     def __init__(self, today: date | None, last: str | None = None, zone: str = "UTC") -> None:
@@ -35,10 +36,10 @@ class Clock:
         return self._fixed or datetime.now(self._zone).date()
 
     def stamp(self) -> str:
-        """The next time stamp: later than all before."""
+        """The next time stamp: not before any other; later than all before on a fixed day."""
         with self._lock:
-            now = self._now()
-            self._last = now if self._last is None else max(now, self._last + timedelta(seconds=1))
+            now, step = self._now(), timedelta(seconds=1 if self._fixed else 0)
+            self._last = now if self._last is None else max(now, self._last + step)
             return self._last.strftime(_FORMAT)
 
     def now(self) -> str:

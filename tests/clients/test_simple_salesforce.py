@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from crmsync.sandbox.company.schema import ALL_TIERS
 from crmsync.sandbox.process import Org
 from tests.clients.certificates import Certificates, make_certificates
 from tests.clients.conftest import PARTNERS
+from tests.clients.own_run import crmsync
 
 NAMES = ("Jürgen Ångström & Söhne", "株式会社テスト", "Comma, Inc.", 'The "Quoted" Company', "Zoë\u2028Separator")
 TEXT = 'first line\nsecond, with "quotes"\n\u00fcber, 納期\nlast'
@@ -68,25 +66,10 @@ def test_wrong_soql_is_refused_with_the_words_of_salesforce(salesforce: Salesfor
 
 
 @pytest.fixture(scope="session")
-def standings(org: Org, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def standings(org: Org, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """crmsync has run against the org once; the state folder it kept."""
     folder = tmp_path_factory.mktemp("written")
-    text = (project / "config/crmsync.yaml").read_text(encoding="utf-8").replace("org: sandbox", "org: salesforce")
-    config = folder / "config"
-    config.mkdir()
-    (config / "crmsync.yaml").write_text(text, encoding="utf-8")
-    for name in ("connectors", "programs", "references"):
-        (config / name).symlink_to(project / "config" / name)
-    environment = os.environ | {
-        "CRMSYNC_SALESFORCE__INSTANCE_URL": org.instance_url,
-        "CRMSYNC_SALESFORCE__ACCESS_TOKEN": org.access_token,
-        "CRMSYNC_STATE_DIR": str(folder / "state"),
-    }
-    ran = subprocess.run(
-        [sys.executable, "-m", "crmsync", "run", "--config", str(config)],
-        env=environment, capture_output=True, text=True, timeout=50, check=False,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    crmsync(org, folder, "run", expected=(0,))
     return folder / "state"
 
 
