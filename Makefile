@@ -5,11 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SPARK := $(VENV)/spark
 SPARK_READY := $(SPARK)/.ready
+BROWSER := $(VENV)/browser
+BROWSER_READY := $(BROWSER)/.ready
 CLIENTS := $(VENV)/clients
 CLIENT_LISTS := tests/clients/environments
 CLIENTS_READY := $(patsubst $(CLIENT_LISTS)/%.txt,$(CLIENTS)/%/.ready,$(wildcard $(CLIENT_LISTS)/*.txt)) $(CLIENTS)/node/.ready
 
-.PHONY: run test lint format types pytest bench clients soak clean
+.PHONY: run test lint format types pytest bench clients pictures soak clean
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
@@ -46,9 +48,21 @@ format: $(READY)
 bench: $(READY)  ## seconds and peak memory: the belt, parts, assess beside SQL by hand
 	@$(BIN)/python -m bench
 
-clients: $(READY) $(SPARK_READY) $(CLIENTS_READY)  ## foreign clients, unmodified, against the sandbox org; the engine on Apache Spark
+clients: $(READY) $(SPARK_READY) $(CLIENTS_READY) $(BROWSER_READY)  ## foreign clients, unmodified, against the sandbox org; the engine on Apache Spark
 	@command -v git >/dev/null || { echo "CumulusCI needs git; on Debian: apt-get install git" >&2; exit 1; }
-	@APACHE_SPARK=$(SPARK) FOREIGN_CLIENTS=$(CLIENTS) $(BIN)/python -m pytest tests/clients
+	@APACHE_SPARK=$(SPARK) BROWSER_HOME=$(BROWSER) FOREIGN_CLIENTS=$(CLIENTS) $(BIN)/python -m pytest tests/clients
+
+pictures: $(READY) $(BROWSER_READY)  ## the pictures of the sandbox org's page in docs/pictures/
+	@PICTURES=1 BROWSER_HOME=$(BROWSER) $(BIN)/python -m pytest -n 0 tests/clients/test_page.py
+
+# the browser is the machine's own; only what drives it is installed here
+$(BROWSER_READY): tests/clients/browser/package.json | $(READY)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  echo "the page's tests need Chromium; on Debian: apt-get install chromium" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "the page's tests need Node 18 or newer with npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
+	@mkdir -p $(@D) && cp $< $(@D)/package.json
+	@cd $(@D) && npm install --no-audit --no-fund --no-package-lock --loglevel=error >npm.log 2>&1 || { cat npm.log >&2; exit 1; }
+	@touch $@
 
 # Apache Spark has the import name of its own client, so it gets an environment of its own
 $(SPARK_READY): $(READY)

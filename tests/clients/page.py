@@ -29,7 +29,7 @@ def browse(base: str, steps: list[Step], javascript: bool = True) -> dict[str, A
     Errors: AssertionError when the browser, node or playwright-core is missing, or a step cannot be done.
     """
     node = shutil.which("node")
-    assert node is not None, "the page's tests need Node 20 or newer; on Debian: apt-get install nodejs npm"
+    assert node is not None, "the page's tests need Node 18 or newer; on Debian: apt-get install nodejs npm"
     home = PROJECT / os.environ.get("BROWSER_HOME", ".venv/browser")
     assert (home / "node_modules/playwright-core").is_dir(), f"{home} has no playwright-core: run `make clients`"
     plan = {"base": base, "chromium": chromium(), "javascript": javascript, "steps": steps}

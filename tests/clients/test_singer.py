@@ -1,0 +1,91 @@
+"""The Singer tap of singer-io, unmodified: it discovers the org, and reads what a run of crmsync wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crmsync.sandbox.process import Org
+from tests.clients import own_run
+from tests.clients.certificates import Certificates
+from tests.clients.conftest import PARTNERS
+from tests.clients.foreign import group, machine, program, run, through
+
+pytestmark = group("singer")
+
+
+@pytest.fixture(scope="module")
+def environment(tunnel: str, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables of the tap."""
+    return machine(tmp_path_factory.mktemp("home"), through(tunnel, certificates))
+
+
+@pytest.fixture(scope="module")
+def folder(org: Org, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tap's files lie, after a run of crmsync over the org."""
+    own = tmp_path_factory.mktemp("own")
+    own_run.crmsync(org, own, "run")
+    config = {
+        "client_id": org.client_id,
+        "client_secret": org.client_secret,
+        "refresh_token": org.refresh_token,
+        "start_date": "2000-01-01T00:00:00Z",
+        "api_type": "REST",
+        "select_fields_by_default": True,
+        "lookback_window": 1,
+    }
+    (own / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return own
+
+
+@pytest.fixture(scope="module")
+def catalog(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """What the tap found in the org."""
+    found: dict[str, Any] = json.loads(tap(folder, environment, "--discover"))
+    return found
+
+
+def test_the_tap_finds_the_objects_and_the_fields_that_crmsync_writes(catalog: dict[str, Any]) -> None:
+    streams = {stream["stream"]: stream for stream in catalog["streams"]}
+    assert {"Account", "Opportunity", "Contact", "Partner_Standing__c", "Partner_Tier_History__c"} <= set(streams)
+    fields = streams["Account"]["schema"]["properties"]
+    assert set(own_run.WRITTEN) <= set(fields)
+    assert fields["Partner_Tier__c"]["type"] == ["null", "string"]
+    assert "number" in fields["Tier_Progress__c"]["type"]
+
+
+def test_the_tap_reads_what_the_run_wrote_and_starts_where_it_ended(
+    org: Org, catalog: dict[str, Any], folder: Path, environment: dict[str, str]
+) -> None:
+    (account,) = (stream for stream in catalog["streams"] if stream["stream"] == "Account")
+    for entry in account["metadata"]:
+        if entry["breadcrumb"] == []:
+            entry["metadata"] |= {
+                "selected": True,
+                "replication-method": "INCREMENTAL",
+                "replication-key": "SystemModstamp",
+            }
+    (folder / "catalog.json").write_text(json.dumps({"streams": [account]}), encoding="utf-8")
+    records, state = synced(folder, environment)
+    tiered = {one["Id"]: own_run.texts(one) for one in records if one.get("Partner_Tier__c")}
+    assert tiered == own_run.rest_values(org)
+    assert len(tiered) > PARTNERS / 2
+    (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    again, _ = synced(folder, environment, "--state", "state.json")
+    assert len(again) < len(records)  # only what was changed last comes twice
+
+
+def synced(folder: Path, environment: dict[str, str], *more: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """(records, last state) of a sync."""
+    said = tap(folder, environment, "--properties", "catalog.json", *more)
+    messages = [json.loads(line) for line in said.split("\n")[:-1]]
+    records = [one["record"] for one in messages if one["type"] == "RECORD"]
+    return records, [one["value"] for one in messages if one["type"] == "STATE"][-1]
+
+
+def tap(folder: Path, environment: dict[str, str], *arguments: str) -> str:
+    """What the tap printed."""
+    return run([program("singer", "tap-salesforce"), "--config", "config.json", *arguments], environment, folder)
