@@ -6,7 +6,7 @@ a part of the partners only, with their records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -68,9 +68,7 @@ class Aside:
     def read(self, query: Sql) -> pa.Table:
         return self._engine.read(sql.with_prefix(query, PREFIX))
 
-    def in_turn(
-        self, name: str, turn: Turn, *, at_once: bool = False, keep: bool = False
-    ) -> Iterator[Sequence[pa.Table]]:
+    def in_turn(self, name: str, turn: Turn, *, at_once: bool = False, keep: bool = False) -> Iterator[list[pa.Table]]:
         def aside(named: Iterable[tuple[str, Sql]]) -> Iterator[tuple[str, Sql]]:
             return ((f"{PREFIX}{one}", sql.with_prefix(query, PREFIX)) for one, query in named)
 

@@ -60,9 +60,7 @@ class Engine(Protocol):
         """The rows of `query`. Errors: DataError, StoreError, those of what was run before too."""
         ...
 
-    def in_turn(
-        self, name: str, turn: Turn, *, at_once: bool = False, keep: bool = False
-    ) -> Iterator[Sequence[pa.Table]]:
+    def in_turn(self, name: str, turn: Turn, *, at_once: bool = False, keep: bool = False) -> Iterator[list[pa.Table]]:
         """What the turn reads of the table `name`, which was spread, some of its rows after the others in their order.
 
         Meanwhile `name` holds only the rows whose turn it is; afterwards nothing or, with `keep`, all of them.
@@ -154,9 +152,7 @@ class DuckDbEngine:
         self._settle()
         return self._fetched(text)
 
-    def in_turn(
-        self, name: str, turn: Turn, *, at_once: bool = False, keep: bool = False
-    ) -> Iterator[Sequence[pa.Table]]:
+    def in_turn(self, name: str, turn: Turn, *, at_once: bool = False, keep: bool = False) -> Iterator[list[pa.Table]]:
         waiting: deque[str] = deque()
         self._submit(lambda: waiting.extend(self._parts_of(name, at_once)))
         self._submit(lambda: self._begin_turn(name, waiting))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ class SparkEngine:
         *,
         at_once: bool = False,  # noqa: ARG002
         keep: bool = False,
-    ) -> Iterator[Sequence[pa.Table]]:
+    ) -> Iterator[list[pa.Table]]:
         # one turn, whatever `at_once` says: how much is held at a time is for Spark to decide
         made = [self.run(one, query) for one, query in turn.tables]
         for one, query in turn.views:

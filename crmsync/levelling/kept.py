@@ -16,8 +16,12 @@ SPOOLED = 32 * 2**20
 """Bytes of compressed rows that may wait in memory; more of them are put into a temporary file."""
 
 
+LARGE = 16 * 2**20
+"""Bytes of rows that are compressed at once; of fewer the last ones wait as they are."""
+
+
 class Kept:
-    """Rows of turn after turn: all but the last wait compressed, to a half or less."""
+    """Rows of turn after turn: those of the turns before wait compressed, to a half or less."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -34,6 +38,9 @@ class Kept:
             self._pack(self._last)
         self._last = rows
         self.rows += rows.num_rows
+        if rows.nbytes > LARGE:
+            self._pack(rows)
+            self._last = rows.schema.empty_table()
         pa.default_memory_pool().release_unused()  # else what the turn took stays with the process
 
     def taken(self) -> Iterator[pa.Table]:
@@ -41,7 +48,7 @@ class Kept:
         for begin, end in zip(self._begins, self._begins[1:], strict=False):
             self._file.seek(begin)
             yield pa.ipc.open_stream(pa.py_buffer(self._file.read(end - begin))).read_all()
-        if self._last is not None:
+        if self._last is not None and (self._last.num_rows or not self.rows):
             yield self._last
 
     def _pack(self, rows: pa.Table) -> None:

@@ -145,8 +145,8 @@ class Day:
         self.measure(light=True)
         filled, query = self._filled(light=True), light_query(self.levelling.program)
         kept = Kept()
-        for (rows,) in rows_in_turn(self.levelling, self.names, [query], light=True):
-            kept.add(in_order(rows, filled="movement"))
+        for found in rows_in_turn(self.levelling, self.names, [query], light=True):
+            kept.add(in_order(found.pop(), filled="movement"))
         return Parts(kept, filled.whole)
 
     def whole(self, keep_measures: bool = False) -> Parts:
@@ -179,16 +179,16 @@ def compute_standings(
     merged = Merged(_vanished(levelling, names[NOW], before.reviewed) if before.stands else None)
     kept, measured, fallen = Kept(), Kept(), []
     reads = [rows_query(program, levelling.days), fallen_query(), measures_of_fallen()]
-    for rows, falling, measures in rows_in_turn(levelling, names, reads, keep=keep_measures):
-        kept.add(merged.with_those_before(in_order(rows)))
-        fallen.append(falling)
-        measured.add(measures)
+    for found in rows_in_turn(levelling, names, reads, keep=keep_measures):
+        measured.add(found.pop())
+        fallen.append(found.pop())
+        kept.add(merged.with_those_before(in_order(found.pop())))  # nothing else holds them while they are put in order
     for rows in merged.rest():
         kept.add(rows)
     engine.register(STANDING, pa.concat_tables(fallen))
     if not keep_measures:
         engine.register(MEASURES, pa.concat_tables(measured.taken()))
-    del rows, falling, measures, measured
+    del measured
     losses = first_days_of_loss(levelling, looking)
     if not keep_measures:
         engine.drop([MEASURES])

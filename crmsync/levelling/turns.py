@@ -37,7 +37,7 @@ FALLEN = (*OUTLOOK, "granted_position")
 def rows_in_turn(
     levelling: Levelling, names: Mapping[str, Measures], reads: Sequence[Sql], *,
     light: bool = False, outlook: bool = False, keep: bool = False,
-) -> Iterator[Sequence[pa.Table]]:  # fmt: skip
+) -> Iterator[list[pa.Table]]:  # fmt: skip
     """What `reads` find in `standing` and in `measures`, some partners after the others in the order of their ids.
 
     `light`: tiers and movement alone; `outlook`: who will have lost the tier. Measures are freed unless kept.

@@ -30,9 +30,11 @@ def filled(*counts: int) -> Kept:
     return waiting
 
 
+@pytest.mark.parametrize("large", [10, 1_000_000])
 @pytest.mark.parametrize("spooled", [10, 1_000_000])
-def test_as_often_as_asked_for(spooled: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_often_as_asked_for(spooled: int, large: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept, "SPOOLED", spooled)
+    monkeypatch.setattr(kept, "LARGE", large)
     waiting = filled(700, 1, 300)
     parts = Parts(waiting, lambda part: part.append_column("more", part.column("partner_id")))
     assert parts.rows == 1_001
@@ -46,7 +48,11 @@ def test_as_often_as_asked_for(spooled: int, monkeypatch: pytest.MonkeyPatch) ->
     assert next(half_way).num_rows == 1
 
 
-def test_turns_without_rows_are_left_out_unless_there_is_nothing_else() -> None:
+@pytest.mark.parametrize("large", [0, 1_000_000])
+def test_turns_without_rows_are_left_out_unless_there_is_nothing_else(
+    large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "LARGE", large)
     assert [part.num_rows for part in filled(0, 5, 0, 3, 0).taken()] == [5, 3]
     assert [part.num_rows for part in filled(0, 0).taken()] == [0]
 
