@@ -36,6 +36,11 @@ ACCESS_CODES: Mapping[str, str] = MappingProxyType(
         "GONE": "this API version is gone; set a newer CRMSYNC_SALESFORCE__API_VERSION",
     }
 )
+ADVICE: Mapping[str, str] = MappingProxyType(
+    {
+        "TXN_SECURITY_METERING_ERROR": "; give the integration user the permission Exempt from Transaction Security",
+    }
+)
 MESSAGE_LENGTH = 400
 
 
@@ -93,7 +98,7 @@ def _fault(response: requests.Response, status: int) -> CrmsyncError:
     passes = status in TRANSIENT_STATUSES or (status >= 500 and (not body.soap or body.code in SOAP_TRANSIENT_CODES))
     if body.code in TRANSIENT_CODES or passes:
         applied = False if status in NOT_APPLIED_STATUSES or body.code in TRANSIENT_CODES else None
-        message = f"{what}: {body.code or f'HTTP {status}'}: {body.message}"
+        message = f"{what}: {body.code or f'HTTP {status}'}: {body.message}{ADVICE.get(body.code, '')}"
         return Transient(message, retry_after_s=_retry_after_s(response), applied=applied)
     return Refused(what, status, body.code, body.message, body.fields)
 

@@ -25,13 +25,14 @@ from crmsync.connectors.salesforce.parts import STAMP, Part
 from crmsync.connectors.salesforce.rest_query import count_rows, rest_blocks
 from crmsync.connectors.salesforce.rows import ID, long_ids
 from crmsync.connectors.salesforce.together import Answered, ask_in_order
-from crmsync.errors import DataError
+from crmsync.errors import AccessError, DataError
 from crmsync.snapshots import Staging, write_texts
 
 BULK_ABOVE = 2_000  # rows; a bulk job costs more calls than a page or two
 URI_LENGTH_MAX = 8_000  # of the encoded query; a bulk job takes it in its body
 URI_TOO_LONG = 414
 AGAIN_CODES = frozenset({"INVALID_QUERY_LOCATOR", "NOT_FOUND", "INVALIDJOBSTATE"})
+HIDDEN_CODES = frozenset({"INVALID_FIELD", "INVALID_TYPE"})
 NO_BULK_CODES = frozenset({"INVALIDENTITY", "INVALIDENTITYTYPE"})
 WORTH_IT = 0.3
 """An increment of more than this share of the records costs as much as reading them all."""
@@ -83,6 +84,11 @@ class Fetching:
         try:
             return self._attempt(part, high)
         except DataError as fault:
+            if isinstance(fault, Refused) and fault.code in HIDDEN_CODES:
+                raise AccessError(
+                    f"{part.object} (table {part.key}): {fault.code}: {fault.words}; a field or object that the field "
+                    "map names was taken away, or hidden from the integration user, since it was described"
+                ) from None
             if isinstance(fault, Refused) and fault.code not in AGAIN_CODES:
                 raise
         return self._attempt(part, high)

@@ -157,17 +157,18 @@ def test_an_increment_costs_few_calls_and_asks_for_few_rows(world: World, ids: d
 
 
 def test_a_count_that_disagrees_leads_to_a_whole_read(world: World, ids: dict[str, list[str]]) -> None:
+    activity = ids["Partner_Activity__c"][-1]
+    world.change(undelete={"object": "Partner_Activity__c", "id": activity})
     before, _, _ = world.read()
-    rule = {"hide_rows": {"field": "Id", "value": ids["Partner_Activity__c"][-1]}}
-    world.change(
-        edit={"object": "Partner_Activity__c", "id": ids["Partner_Activity__c"][-1], "fields": {"Value__c": 3}}
-    )
+    world.change(delete={"object": "Partner_Activity__c", "id": activity})
+    rule = {"hide_rows": {"field": "Id", "value": activity}}
     world.client.call("PUT", "//__sandbox/faults", json=[{"path": "/composite/batch", "do": rule}])
     try:
         after, _, _ = world.read(before)
     finally:
         world.client.call("DELETE", "//__sandbox/faults")
-    assert after.digest == world.read()[0].digest
+    assert set(after.held["parts"]) - set(after.held["increments"]) == {"activities"}
+    assert after.digest == world.read()[0].digest != before.digest
 
 
 def test_records_that_were_tampered_with_are_not_built_upon(world: World) -> None:

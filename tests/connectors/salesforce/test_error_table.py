@@ -1,0 +1,174 @@
+"""Every row of the error table, injected by the sandbox org, with the reaction that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crmsync.connectors.base import ExtractReport, Write
+from crmsync.connectors.mapping import read_mapping
+from crmsync.connectors.retries import Retries
+from crmsync.connectors.salesforce import fetching
+from crmsync.connectors.salesforce.connector import SalesforceConnector
+from crmsync.errors import AccessError, CrmsyncError, DataError, Deferred, Retriable
+from crmsync.sandbox.process import Org, start_org
+from crmsync.settings import SalesforceSettings
+from crmsync.snapshots import Staging
+from tests.sandbox.orgs import Client
+
+pytestmark = pytest.mark.xdist_group("error-table")
+PARTNERS = 20
+READS = {"method": "GET", "path": "/query"}
+WRITES = {"method": "PATCH", "path": "/sobjects/{object}/{id}"}
+
+
+@dataclass
+class Faulty:
+    """An org in which things can be made to go wrong, and a connector with lasting credentials."""
+
+    org: Org
+    map: Path
+    folder: Path
+
+    def fault(self, *faults: dict[str, Any]) -> None:
+        """Switch faults on, in place of the ones before."""
+        answer = Client(self.org).call("PUT", "//__sandbox/faults", json=list(faults))
+        assert answer.ok, answer.text
+
+    def fired(self) -> list[int]:
+        """How often each fault struck."""
+        return [one["fired"] for one in Client(self.org).get("//__sandbox/faults").json()]
+
+    def connector(self) -> SalesforceConnector:
+        """One that does not really sleep."""
+        given = {
+            "instance_url": self.org.instance_url,
+            "client_id": self.org.client_id,
+            "client_secret": self.org.client_secret,
+            "username": self.org.username,
+        }
+        retries = Retries(attempts=4, budget_s=10_000, sleep=lambda _: None)
+        return SalesforceConnector(
+            SalesforceSettings.model_validate(given), read_mapping(self.map), self.folder / "state", "UTC", retries
+        )
+
+    def read(self) -> ExtractReport:
+        """An extract of the partners."""
+        return self.connector().extract(["partners"], Staging(self.folder / "snapshot"))
+
+
+@pytest.fixture(scope="module")
+def org() -> Iterator[Org]:
+    with start_org(["--sample", str(PARTNERS), "--seed", "7", "--today", "2026-06-30"]) as running:
+        yield running
+
+
+@pytest.fixture
+def faulty(org: Org, project: Path, tmp_path: Path) -> Iterator[Faulty]:
+    one = Faulty(org, project / "config" / "connectors" / "salesforce.yaml", tmp_path)
+    yield one
+    one.fault()
+
+
+PASSING = (
+    "INVALID_SESSION_ID", "InvalidSessionId", "ConcurrentRequests", "ConcurrentPerOrgLongTxn", "UNABLE_TO_LOCK_ROW",
+    "QUERY_TIMEOUT", "INVALID_QUERY_LOCATOR", "TXN_SECURITY_METERING_ERROR", "NOT_FOUND", "UNKNOWN_EXCEPTION",
+    "SERVER_UNAVAILABLE", "EDGE_406", "EDGE_420", "EDGE_503", "TOO_MANY_REQUESTS",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("error", PASSING)
+def test_a_fault_that_passes_is_got_over(faulty: Faulty, error: str) -> None:
+    faulty.fault(READS | {"nth": 2, "do": {"error": error}})
+    report = faulty.read()
+    assert report.rows["partners"] == PARTNERS
+    assert faulty.fired() == [1]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "told"),
+    [
+        ("REQUEST_LIMIT_EXCEEDED", Deferred, "API allowance is used up"),
+        ("ConcurrentRequests", Retriable, "Concurrent"),
+        ("INVALID_SESSION_ID", AccessError, "refuses even a new session"),
+        ("API_DISABLED_FOR_ORG", AccessError, "the API is not enabled"),
+        ("INSUFFICIENT_ACCESS", AccessError, "lacks a permission"),
+        ("MALFORMED_QUERY", DataError, "MALFORMED_QUERY"),
+        ("INVALID_FIELD", AccessError, "hidden from the integration user"),
+        ("INVALID_TYPE", AccessError, "hidden from the integration user"),
+        ("QUERY_TIMEOUT", Retriable, "QUERY_TIMEOUT"),
+        ("TXN_SECURITY_METERING_ERROR", Retriable, "Exempt from Transaction Security"),
+        ("INVALID_QUERY_LOCATOR", DataError, "INVALID_QUERY_LOCATOR"),
+        ("METHOD_NOT_ALLOWED", DataError, "METHOD_NOT_ALLOWED"),
+        ("UNSUPPORTED_MEDIA_TYPE", DataError, "UNSUPPORTED_MEDIA_TYPE"),
+        ("INVALIDVERSION", DataError, "INVALIDVERSION"),
+        ("UNSUPPORTED_API_VERSION", AccessError, "API_VERSION"),
+        ("GONE", AccessError, "API_VERSION"),
+        ("UNKNOWN_EXCEPTION", Retriable, "UNKNOWN_EXCEPTION"),
+        ("SERVER_UNAVAILABLE", Retriable, "SERVER_UNAVAILABLE"),
+        ("EDGE_420", Retriable, "web page"),
+    ],
+)
+def test_a_fault_that_stays_ends_the_read_with_its_reason(
+    faulty: Faulty, error: str, raised: type[CrmsyncError], told: str
+) -> None:
+    connector = faulty.connector()
+    assert connector.identity()
+    faulty.fault(READS | {"do": {"error": error}})
+    staging = Staging(faulty.folder / "snapshot")
+    with pytest.raises(raised, match=told):
+        connector.extract(["partners"], staging)
+    assert staging.tables == {}
+
+
+def test_an_address_too_long_goes_by_a_bulk_job(faulty: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "URI_LENGTH_MAX", 10**6)
+    faulty.fault(READS | {"nth": 3, "do": {"error": "URI_TOO_LONG"}})
+    connector = faulty.connector()
+    assert connector.identity()
+    faulty.fault(READS | {"nth": 2, "do": {"error": "URI_TOO_LONG"}})
+    report = connector.extract(["partners"], Staging(faulty.folder / "snapshot"))
+    assert (report.rows["partners"], faulty.fired()) == (PARTNERS, [1])
+
+
+def write(faulty: Faulty, fault: Callable[[str], dict[str, Any]]) -> tuple[Any, Any]:
+    """What became of a write to one account, and what stands there then."""
+    client = Client(faulty.org)
+    account = client.names("SELECT Id FROM Account WHERE Type = 'Partner' ORDER BY Id LIMIT 1")[0]
+    connector = faulty.connector()
+    before = connector.read([account], ["Tier_Run_Id__c"])[account]["Tier_Run_Id__c"]
+    faulty.fault(fault(account))
+    done = connector.write_one(Write(account, {"Tier_Run_Id__c": f"{before}x"}, {"Tier_Run_Id__c": before}))
+    faulty.fault()
+    now = connector.read([account], ["Tier_Run_Id__c"]).get(account, {}).get("Tier_Run_Id__c")
+    assert now == (f"{before}x" if done.state == "applied" else before)
+    return done, now
+
+
+PARKED = (
+    "INVALID_FIELD_FOR_INSERT_UPDATE", "REQUIRED_FIELD_MISSING", "STRING_TOO_LONG", "NUMBER_OUTSIDE_VALID_RANGE",
+    "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "FIELD_CUSTOM_VALIDATION_EXCEPTION", "DUPLICATES_DETECTED",
+    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "DUPLICATE_VALUE", "ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY",
+    "MALFORMED_ID", "JSON_PARSER_ERROR", "INSUFFICIENT_ACCESS_OR_READONLY", "INVALID_FIELD",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("error", PARKED)
+def test_a_refused_record_is_a_failure_of_its_own(faulty: Faulty, error: str) -> None:
+    done, _ = write(faulty, lambda _: WRITES | {"do": {"error": error}})
+    assert (done.state, done.code) == ("failed", error)
+    assert done.message
+
+
+def test_a_locked_record_is_written_once_the_lock_is_gone(faulty: Faulty) -> None:
+    done, _ = write(faulty, lambda account: WRITES | {"nth": 1, "do": {"lock": [account]}})
+    assert done.state == "applied"
+
+
+def test_a_write_is_never_repeated_when_it_may_have_happened(faulty: Faulty) -> None:
+    done, _ = write(faulty, lambda _: WRITES | {"do": {"error": "UNKNOWN_EXCEPTION"}})
+    assert done.state == "unknown"
