@@ -92,6 +92,8 @@ def test_the_wheel_holds_configuration_migrations_and_schemas(project: Path, tmp
         assert wanted in names
     assert "crmsync/config/programs/channel.yaml" in names
     assert {"crmsync/templates/programs/reseller.yaml", "crmsync/templates/guide/guide.html.j2"} <= set(names)
+    page = {f"crmsync/sandbox/page/templates/{name}" for name in ("base.html", "record.html", "form.html", "style.css")}
+    assert page <= set(names)
     assert any(name.startswith("crmsync/ledger/migrations/versions/v0001") for name in names)
     assert not [name for name in names if name.startswith("tests/")]
     assert any(name.endswith("licenses/LICENSE") for name in names)
