@@ -73,9 +73,21 @@ _HINTS = {
     TokenType.EQ: "write `=`",
     TokenType.DOT: "write 0.5, or table.column",
     TokenType.DCOLON: "casts are not part of the language",
+    TokenType.DAMP: "write `and`",
     TokenType.DPIPE: "joining texts is not part of the language",
     TokenType.PLACEHOLDER: "parameters are not part of the language",
     TokenType.PARAMETER: "parameters are not part of the language",
+}
+
+
+_AGGREGATE = "an aggregate is the source of a metric, like `sum: opportunities.amount`"
+_ELSEWHERE = {  # what other languages call it
+    **dict.fromkeys(("sum", "count", "avg", "average", "min", "max", "median", "first", "last"), _AGGREGATE),
+    **dict.fromkeys(("contains", "includes", "ispickval", "list_contains"), "write has(list, 'value')"),
+    **dict.fromkeys(("today", "now", "current_date"), "the day of the assessment is `as_of`"),
+    **dict.fromkeys(("ifnull", "nvl", "isnull", "isblank"), "write coalesce(value, other), or `value is null`"),
+    **dict.fromkeys(("if", "iif", "iff"), "write `case when condition then value else other end`"),
+    **dict.fromkeys(("datediff", "date_diff"), "a date minus a date gives days"),
 }
 
 
@@ -209,8 +221,7 @@ def _check_name(reading: _Reading, index: int, source: str) -> int:
     if after is TokenType.L_PAREN:
         if word not in FUNCTIONS:
             raise reading.place.fail(
-                f"`{source}(…)` is not a function of the language{nearest(word, FUNCTIONS | _BEFORE_BRACKETS)}",
-                token.start,
+                f"`{source}(…)` is not a function of the language{_right_function(word)}", token.start
             )
         reading.kept.append(token)
         return 1
@@ -223,6 +234,13 @@ def _check_name(reading: _Reading, index: int, source: str) -> int:
         raise reading.place.fail(f"`{source}` is not part of the language of expressions", token.start)
     _keep_name(reading, None, index, token.start)
     return 1
+
+
+def _right_function(word: str) -> str:
+    """What to write instead of a function that the language does not have."""
+    if word in _ELSEWHERE:
+        return f"; {_ELSEWHERE[word]}"
+    return nearest(word, FUNCTIONS | _BEFORE_BRACKETS) or f"; it has {', '.join(sorted(FUNCTIONS))}"
 
 
 def _check_literal(reading: _Reading, index: int, word: str) -> int:

@@ -122,7 +122,7 @@ def _source(words: Words, metric: Metric) -> str:
             what = "growth" if relative else "change"
             return f"{what} of “{words.metric(key)}” against the same time {counted(shift.count, shift.period)} earlier"
         case FromGroups() as groups:
-            return _groups(groups)
+            return _groups(words, groups)
         case FromParts():
             return "points, see how they are earned"
         case FromRank(metric=key, percentile=percentile, within=within, within_category=category):
@@ -163,14 +163,17 @@ def _plural(thing: str) -> str:
     return thing if thing.endswith("s") else f"{thing}s"
 
 
-def _groups(source: FromGroups) -> str:
+def _groups(words: Words, source: FromGroups) -> str:
     thing = words_of(source.of).removesuffix(" id")
     name = _THINGS.get(thing, _plural(thing))
     conditions = []
     for one in source.having:
         bound = "at most" if one.at_most else "at least"
-        window = window_words(one.during)
-        conditions.append(f"{_rows(one.source)} {bound} {grouped(one.limit)}{f' {window}' if window else ''}")
+        limit = words.value(one.limit, Unit.MONEY) if one.money else grouped(one.limit)
+        window, where = window_words(one.during), condition_words(words, one.where)
+        text = f"{_rows(one.source)} {bound} {limit}{f' {window}' if window else ''}"
+        # two conditions may differ in nothing else, so this is said even where the metric has a text of its own
+        conditions.append(f"{text} (where {where})" if where else text)
     if source.share:
         return f"share of the {name} with {conditions[0]} that also have {joined(conditions[1:]) or 'it'}"
     return f"number of {name} with {joined(conditions)}"

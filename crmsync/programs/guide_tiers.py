@@ -19,6 +19,7 @@ from crmsync.programs.program import (
     Group,
     Junction,
     Ladder,
+    Metric,
     Program,
     Requirement,
     Take,
@@ -298,8 +299,13 @@ def _cell(words: Words, tier: Tier, key: str, comparison: Comparison) -> str:
     metric = words.program.metrics[key]
     found = [one for one in conjuncts(tier.requires) if (one.metric, one.comparison) == (key, comparison)]
     if not found:
-        return NOTHING
-    value = found[-1].value
+        # asked for among alternatives only: an empty cell would say that the tier does not look at it
+        inside = any((one.metric, one.comparison) == (key, comparison) for one in _every(tier.requires))
+        return "see below" if inside else NOTHING
+    return " and ".join(dict.fromkeys(_asked(words, metric, one.value) for one in found))
+
+
+def _asked(words: Words, metric: Metric, value: Value) -> str:
     if not isinstance(value, ByAttribute | FromSheet):
         return words.threshold(metric, value)
     leaves = [value_for(value, path) for path in paths_of(value)]

@@ -22,7 +22,7 @@ def lint(program: Program, delivered: Delivered | None = None) -> list[Finding]:
     ranges = Ranges(program)
     findings = [*unreachable(program, ranges), *steps(program), *dead(program, ranges), *names(program)]
     if delivered is not None:  # the tables themselves say more exactly what is not there
-        findings = [one for one in findings if one.kind != "unknown-column"]
+        findings = [one for one in findings if one.kind not in ("unknown-column", "unknown-table")]
         findings += beside_tables(program, delivered)
     once = {(one.file, one.line, one.kind, one.message): one for one in findings}
     return sorted(once.values(), key=lambda one: (one.file != str(program.file), one.file, one.line, one.kind))

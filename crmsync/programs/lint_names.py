@@ -16,9 +16,12 @@ from crmsync.programs.program import (
     ByAttribute,
     Change,
     Formula,
+    FromGroups,
     FromPart,
     FromParts,
+    FromRows,
     FromSheet,
+    Metric,
     Movement,
     OtherMetric,
     Program,
@@ -38,6 +41,7 @@ DECLARED = "declared_categories"
 def names(program: Program) -> Iterator[Finding]:
     """Findings about names, and about movement that never happens."""
     yield from _misspelt_columns(program)
+    yield from _misspelt_tables(program)
     yield from _unused_metrics(program)
     yield from _unknown_declared(program)
     yield from _unused_efforts(program)
@@ -59,6 +63,30 @@ def _misspelt_columns(program: Program) -> Iterator[Finding]:
         if near:
             message = f"`{table}` has no listed column `{column}`; did you mean `{near[0]}`?"
             yield found(program, "unknown-column", line or 1, message)
+
+
+def _misspelt_tables(program: Program) -> Iterator[Finding]:
+    """A table that the language does not list, but nearly; a folder may hold it, and hardly does."""
+    seen: set[str] = set()
+    for metric in program.metrics.values():
+        for table, line in _tables_of(metric):
+            near = [one for one in CANONICAL if table in _singular(one)] or get_close_matches(table, CANONICAL, 1, 0.9)
+            if table not in CANONICAL and table not in seen and near:
+                seen.add(table)
+                message = f"the language lists no table `{table}`; did you mean `{near[0]}`?"
+                yield found(program, "unknown-table", line, message)
+
+
+def _tables_of(metric: Metric) -> Iterator[tuple[str, int]]:
+    if isinstance(metric.source, FromRows):
+        yield metric.source.table, metric.line
+    elif isinstance(metric.source, FromGroups):
+        for condition in metric.source.having:
+            yield condition.source.table, condition.line
+
+
+def _singular(table: str) -> tuple[str, str]:
+    return table.removesuffix("s"), table.removesuffix("ies") + "y"
 
 
 # --- metrics

@@ -161,7 +161,8 @@ def _source_word(entry: Node) -> str:
     options = {option for source in SOURCES.values() for option in source.options}
     for key in entry.mapping():
         if key not in (*_COMMON, *options):
-            raise entry.fail_at_key(key, f"unknown key `{key}`{nearest(key, (*SOURCES, *_COMMON, *ROWS))}")
+            near = nearest(key, (*SOURCES, *_COMMON, *ROWS)) or f"; a metric needs one source: {', '.join(SOURCES)}"
+            raise entry.fail_at_key(key, f"unknown key `{key}`{near}")
     raise entry.fail(f"a metric needs one source: {', '.join(SOURCES)}")
 
 

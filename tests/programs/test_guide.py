@@ -132,6 +132,42 @@ def test_numbers_and_points_are_explained(tmp_path: Path, words: str) -> None:
     assert words in text_of(tmp_path, tier("{points: 50}"))
 
 
+def test_groups_say_which_records_a_condition_counts_even_beside_a_text(tmp_path: Path) -> None:
+    rest = """\
+  both:
+    means: People of two levels
+    groups:
+      of: person_id
+      having:
+        - {count: certifications, where: "level = 'A'", at_least: 1}
+        - {count: certifications, where: "level = 'B'", at_least: 2}
+  areas: {groups: {of: product_line, having: [{sum: opportunities.amount, during: last 12 months, at_least: 5000}]}}
+"""
+    program = METRICS.replace("  points:\n", f"{rest}  points:\n")
+    path = tmp_path / "p.yaml"
+    path.write_text(program + tier("{both: 1, areas: 2}"), encoding="utf-8")
+    text = guide_text(load_program(path), html=False)
+    assert (
+        "Number of people with number of certificates at least 1 (where level is “A”) and"
+        " number of certificates at least 2 (where level is “B”)."
+    ) in text
+    assert "with total amount of deals at least EUR 5,000 in the last 12 months" in text
+
+
+def test_the_overview_hides_no_criterion(tmp_path: Path) -> None:
+    """Two criteria on one metric stand in one cell; one among alternatives is not an empty cell."""
+    text = text_of(tmp_path, """\
+ladders:
+  main:
+    tiers:
+      - start
+      - {key: silver, label: Silver, requires: {all: [{people: 3}, {people: won_deals}, {revenue: 100}]}}
+      - {key: gold, label: Gold, requires: {all: [{people: 6}, {any: [{revenue: 900}, {won_deals: 9}]}]}}
+""")  # fmt: skip
+    assert "| Certified people | 3 and Won deals | 6 |" in text
+    assert "| Sales | EUR 100 | see below |" in text
+
+
 MOVEMENT = """\
   promote: {on: monthly, effective: first of next month}
   demote: {on: [01-15, 07-15], grace: 90 days, steps: 1, approval: yes}

@@ -233,6 +233,30 @@ def test_a_column_that_is_nearly_one_of_the_language(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("table", "right"),
+    [
+        ("opportunity", "opportunities"),
+        ("oportunities", "opportunities"),
+        ("certification", "certifications"),
+        ("opportunity_lines", ""),
+        ("ratings", ""),
+        ("subscriptions", ""),
+    ],
+)
+def test_a_table_that_is_nearly_one_of_the_language(tmp_path: Path, table: str, right: str) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(f"""\
+program: p
+metrics:
+  things: {{count: {table}}}
+  owners: {{groups: {{of: owner, having: [{{count: {table}, at_least: 1}}]}}}}
+ladders: {{main: {{tiers: [t0, {{key: t1, requires: {{things: 2, owners: 1}}}}]}}}}
+""")
+    said = f"{path}:3: unknown-table: the language lists no table `{table}`; did you mean `{right}`?"
+    assert [one.text for one in lint(load_program(path))] == ([said] if right else [])
+
+
 def test_a_metric_that_nothing_reads(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(HEAD + "ladders:\n  main: {tiers: [t0, {key: t1, requires: {points: 5, win_rate: 5%}}]}\n")
