@@ -16,6 +16,7 @@ from crmsync.levelling import sql
 from crmsync.levelling.before import BEFORE, NO_TIER, sustained_id
 from crmsync.levelling.rules import Rules
 from crmsync.levelling.sql import Sql
+from crmsync.levelling.sustained import since_column
 from crmsync.levelling.tiers import by_tier
 from crmsync.programs.program import FromHeld, Ladder, Program
 
@@ -65,12 +66,13 @@ def struct_of(shape: Shape, parts: Mapping[str, Sql]) -> Sql:
     if not shape.columns:
         return sql.null(sql.TEXT)
     texts = {name: sql.cast(parts[name], sql.TEXT) if name in parts else sql.null(sql.TEXT) for name in shape.columns}
+    known = sql.not_null(sql.coalesce(next(iter(texts.values())), *list(texts.values())[1:]))
     fields: dict[str, Sql] = {name: texts[name] for name in (*shape.days, *shape.texts)}
     for group, ids in ((HELD, shape.held), (MET, shape.met)):
         if ids:
-            fields[group] = sql.struct({one: texts[f"{group}:{one}"] for one in ids})
-    known = sql.coalesce(next(iter(texts.values())), *list(texts.values())[1:])
-    return sql.case([(sql.not_null(known), sql.struct(fields))])
+            # Sail refuses an empty struct with a part that can never be empty: so each part may be
+            fields[group] = sql.case([(known, sql.struct({one: texts[f"{group}:{one}"] for one in ids}))])
+    return sql.case([(known, sql.struct(fields))])
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Remembering:
         found |= dict(self._of_movement())
         for position in self.rules.sustained:
             identity = sustained_id(self.rules.ladder.tiers[position - 1].key)
-            found[f"{HELD}:{identity}"] = sql.col(f"since_{position}")
+            found[f"{HELD}:{identity}"] = sql.col(since_column(position))
         for position in self.rules.windows:
             found[f"{MET}:{self.rules.ladder.tiers[position - 1].key}"] = sql.col(f"met_on_{position}")
         return found
