@@ -9,7 +9,9 @@ import pytest
 import responses
 
 from crmsync.connectors.salesforce.metadata.retrieved import Present
+from crmsync.sandbox.process import Org, start_org
 from tests.connectors.salesforce.deploys import World, deployed, world
+from tests.connectors.salesforce.faulty import PARTNERS, Faulty
 from tests.connectors.salesforce.wire import ACCOUNT, OPPORTUNITY, Opened, Wire, ok, open_connector
 
 
@@ -42,3 +44,16 @@ def empty(tmp_path: Path) -> World:
 def full(empty: World) -> Present:
     """The org after a first deploy."""
     return deployed(empty.plan())
+
+
+@pytest.fixture(scope="module")
+def org() -> Iterator[Org]:
+    with start_org(["--sample", str(PARTNERS), "--seed", "7", "--today", "2026-06-30"]) as running:
+        yield running
+
+
+@pytest.fixture
+def faulty(org: Org, project: Path, tmp_path: Path) -> Iterator[Faulty]:
+    one = Faulty(org, project / "config" / "connectors" / "salesforce.yaml", tmp_path)
+    yield one
+    one.fault()

@@ -2,76 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from crmsync.connectors.base import ExtractReport, Write
-from crmsync.connectors.mapping import read_mapping
-from crmsync.connectors.retries import Retries
+from crmsync.connectors.base import Write
 from crmsync.connectors.salesforce import fetching
-from crmsync.connectors.salesforce.connector import SalesforceConnector
 from crmsync.errors import AccessError, CrmsyncError, DataError, Deferred, Retriable
-from crmsync.sandbox.process import Org, start_org
-from crmsync.settings import SalesforceSettings
 from crmsync.snapshots import Staging
+from tests.connectors.salesforce.faulty import PARTNERS, Faulty
 from tests.sandbox.orgs import Client
 
 pytestmark = pytest.mark.xdist_group("error-table")
-PARTNERS = 20
 READS = {"method": "GET", "path": "/query"}
 WRITES = {"method": "PATCH", "path": "/sobjects/{object}/{id}"}
-
-
-@dataclass
-class Faulty:
-    """An org in which things can be made to go wrong, and a connector with lasting credentials."""
-
-    org: Org
-    map: Path
-    folder: Path
-
-    def fault(self, *faults: dict[str, Any]) -> None:
-        """Switch faults on, in place of the ones before."""
-        answer = Client(self.org).call("PUT", "//__sandbox/faults", json=list(faults))
-        assert answer.ok, answer.text
-
-    def fired(self) -> list[int]:
-        """How often each fault struck."""
-        return [one["fired"] for one in Client(self.org).get("//__sandbox/faults").json()]
-
-    def connector(self) -> SalesforceConnector:
-        """One that does not really sleep."""
-        given = {
-            "instance_url": self.org.instance_url,
-            "client_id": self.org.client_id,
-            "client_secret": self.org.client_secret,
-            "username": self.org.username,
-        }
-        retries = Retries(attempts=4, budget_s=10_000, sleep=lambda _: None)
-        return SalesforceConnector(
-            SalesforceSettings.model_validate(given), read_mapping(self.map), self.folder / "state", "UTC", retries
-        )
-
-    def read(self) -> ExtractReport:
-        """An extract of the partners."""
-        return self.connector().extract(["partners"], Staging(self.folder / "snapshot"))
-
-
-@pytest.fixture(scope="module")
-def org() -> Iterator[Org]:
-    with start_org(["--sample", str(PARTNERS), "--seed", "7", "--today", "2026-06-30"]) as running:
-        yield running
-
-
-@pytest.fixture
-def faulty(org: Org, project: Path, tmp_path: Path) -> Iterator[Faulty]:
-    one = Faulty(org, project / "config" / "connectors" / "salesforce.yaml", tmp_path)
-    yield one
-    one.fault()
 
 
 PASSING = (
