@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -282,6 +282,8 @@ def sinks_of(writes: WriteMap) -> Iterator[Sink]:
     beside = dict(children_of(writes))
     history = beside.pop("history", None)
     yield from (_sink(name, child) for name, child in beside.items())
+    if writes.badges is not None:  # contacts are there: they are named by their own id and never made
+        yield replace(_sink("contact_badges", writes.badges), key=None, partner=None)
     if writes.risk_task is not None:
         yield _sink("risk_task", writes.risk_task.child, writes.risk_task.every)
     if history is not None:

@@ -13,7 +13,7 @@ PACKAGE = "crmsync"
 ROOT = Path(__file__).parent.parent
 BASE = frozenset({"errors", "tables", "snapshots", "strict_yaml", "failpoints"})
 DECIDING = frozenset(
-    {"fields", "guards", "plan", "wording", "shadow", "changes", "beside", "partner_safe", "tasks"}
+    {"fields", "guards", "plan", "wording", "shadow", "changes", "beside", "partner_safe", "tasks", "badges"}
 )  # writeback's pure half
 SPINE = frozenset(
     {

@@ -35,6 +35,7 @@ HISTORY = (
 )  # fmt: skip
 """Columns of a record per change of a granted tier."""
 
+SINKS = ("risk_task", "contact_badges")
 PERIODS = ("month", "quarter", "year")
 TASK_FIELDS = {"subject": "Subject", "due_on": "ActivityDate", "why": "Description", "owner": "OwnerId"}
 
@@ -80,6 +81,7 @@ class WriteMap:
     standings: ChildMap | None = None
     history: ChildMap | None = None
     risk_task: TaskMap | None = None
+    badges: ChildMap | None = None
 
     @property
     def all_fields(self) -> tuple[Place, ...]:
@@ -103,6 +105,7 @@ def read_writes(node: Node) -> WriteMap:
         _child(parts["standings"], STANDING) if "standings" in parts else None,
         _child(parts["history"], HISTORY) if "history" in parts else None,
         _risk_task(parts["sinks"]) if "sinks" in parts else None,
+        _badges(parts["sinks"]) if "sinks" in parts else None,
     )  # fmt: skip
     _refuse_shared_objects(written, parts)
     return written
@@ -119,13 +122,15 @@ def held_of(written: WriteMap) -> Iterator[tuple[str, ChildMap]]:
     """Those of the child records that are changed later, so that what they hold must be known. A change of tier is
     written once."""
     yield from ((name, child) for name, child in children_of(written) if name != "history")
+    if written.badges is not None:
+        yield "contact_badges", written.badges
     if written.risk_task is not None:
         yield "risk_task", written.risk_task.child
 
 
 def _risk_task(node: Node) -> TaskMap | None:
     """`sinks: risk_task: {key, every}`. The key is a custom field of activities, the rest is standard."""
-    parts = node.mapping(optional=("risk_task",))
+    parts = node.mapping(optional=SINKS)
     if "risk_task" not in parts:
         return None
     task = parts["risk_task"].mapping(required=("key",), optional=("every",))
@@ -135,6 +140,17 @@ def _risk_task(node: Node) -> TaskMap | None:
     fields = {what: Place(name, node.line) for what, name in TASK_FIELDS.items()}
     key = custom_place(task["key"], "a field", _NOT_OURS)
     return TaskMap(ChildMap(Place("Task", node.line), Place("WhatId", node.line), key, MappingProxyType(fields)), every)
+
+
+def _badges(node: Node) -> ChildMap | None:
+    """`sinks: contact_badges: {badges: Field__c}`: contacts are people's; only this field of theirs is written."""
+    parts = node.mapping(optional=SINKS)
+    if "contact_badges" not in parts:
+        return None
+    given = parts["contact_badges"].mapping(required=("badges",))
+    field = custom_place(given["badges"], "a field", _NOT_OURS)
+    object_, account, own = (Place(name, node.line) for name in ("Contact", "AccountId", "Id"))
+    return ChildMap(object_, account, own, MappingProxyType({"badges": field}))
 
 
 def _child(node: Node, keys: tuple[str, ...]) -> ChildMap:

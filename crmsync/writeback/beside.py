@@ -217,6 +217,13 @@ def new_record(sink: Sink, key: str, partner: str, account: str, wanted: Mapping
     yield from _change(sink, key, partner, account, wanted, None)
 
 
+def changed_record(
+    sink: Sink, key: str, partner: str, wanted: Mapping[str, str | None], present: Beside
+) -> Iterator[Change]:
+    """A record of somebody else's, of which only the named values are ours."""
+    yield from _change(sink, key, partner, present.account, wanted, present)
+
+
 def _holds(sink: Sink, present: Beside | None, what: str, wanted: str | None) -> bool:
     name = sink.fields[what]
     return present is not None and name in present.values and same(normalised(what, present.values[name]), wanted)

@@ -90,6 +90,7 @@ SPECS: Mapping[str, FieldSpec] = MappingProxyType(
         "effective_on": FieldSpec(Kind.DATE),
         "program_version": FieldSpec(Kind.TEXT, 255),
         "subject": FieldSpec(Kind.TEXT, 255),
+        "badges": FieldSpec(Kind.LIST),
         "due_on": FieldSpec(Kind.DATE),
         "owner": FieldSpec(Kind.TEXT, 255),
     }

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
+from crmsync.writeback.badges import CONTACT_BADGES, badge_changes, badges_of
 from crmsync.writeback.beside import HISTORY, STANDINGS, Drafted, held_beside, history_change, standing_changes
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, account_of, account_values, normalised, same
@@ -273,9 +274,12 @@ class _Draft:
         )  # fmt: skip
 
     def standings(self, partners: Mapping[str, Sequence[Standing]], snapshot: Snapshot) -> Iterator[Change]:
-        """The records per category that differ, and tasks for owners, where the CRM takes them."""
+        """The records per category that differ, badges, and tasks for owners, where the CRM takes them."""
         if sink := self.fields.sink(STANDINGS):
             yield from standing_changes(self.beside, sink, partners, held_beside(snapshot, sink))
+        if sink := self.fields.sink(CONTACT_BADGES):
+            badges = badges_of(snapshot, self.as_of)
+            yield from badge_changes(self.beside, sink, held_beside(snapshot, sink), badges)
         if sink := self.fields.sink(RISK_TASK):
             held, owners = held_beside(snapshot, sink), owners_of(snapshot)
             yield from task_changes(self.beside, sink, partners, held, owners)

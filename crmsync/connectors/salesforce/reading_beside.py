@@ -32,7 +32,7 @@ class BesidePlan:
 
 
 def plans_beside(mapping: SalesforceMapping, describe: Describe) -> tuple[list[BesidePlan], list[str]]:
-    """How the records that are changed later are read, `current_values.<name>`; and notes. One without a key is people's.
+    """How the records that are changed later are read, `current_values.<name>`; and notes. People's have no key.
 
     What does not exist gives a note: the write says what is missing, before anything is written.
     """

@@ -67,7 +67,12 @@ def test_a_good_map_is_read_whole(tmp_path: Path) -> None:
     assert mapping.tables["certifications"].expires_on_is_last_day
     assert mapping.tables["campaigns"].main_date == "started_on"
     assert mapping.writes is not None
-    assert [place.text for place in mapping.writes.all_fields] == ["Tier__c", "Progress__c", "Token__c"]
+    assert [place.text for place in mapping.writes.all_fields] == [
+        "Tier__c",
+        "Progress__c",
+        "Portal_Tier__c",
+        "Token__c",
+    ]
     assert mapping.writes.people == {"dispute": Place("Dispute__c", 26)}
     assert mapping.writes.partner_safe == {"tier": Place("Portal_Tier__c", 27)}
     assert mapping.writes.standings is not None
