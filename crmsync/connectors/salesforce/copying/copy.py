@@ -24,6 +24,8 @@ from crmsync.errors import StoreError
 
 BULK_FROM = 2_000
 """Rows from which on an object is read by a bulk query job."""
+LONGEST_QUERY = 8_000
+"""Signs of a query that still fit into an address with all that encoding adds to them."""
 
 _ACCOUNT = "Account"
 _ONLY_NAMED = frozenset({"User"})  # people are copied only where a copied record names them
@@ -113,7 +115,7 @@ def _read(org: Org, name: str, fields: list[Mapping[str, Any]], scratch: Path) -
     total = count_rows(org, f"SELECT COUNT() FROM {name}")
     blocks = (
         bulk_blocks(org, soql, name, raw.names, scratch)
-        if total > BULK_FROM
+        if total > BULK_FROM or len(soql) > LONGEST_QUERY
         else rest_blocks(org, org.query(soql), name, raw.names)
     )
     key = raw.names.index("Id")

@@ -58,7 +58,7 @@ def _object(
     }
     body: dict[str, Any] = {"fields": fields} if fields else {}
     if is_custom(name):
-        named = next((field for field in described["fields"] if field.get("nameField")), {})
+        named: Mapping[str, Any] = next((field for field in described["fields"] if field.get("nameField")), {})
         own = {"type": "AutoNumber", "label": named.get("label") or "Number", "displayFormat": "A-{000000}"}
         body = {
             "label": str(described.get("label") or name), "pluralLabel": str(described.get("labelPlural") or name),
