@@ -65,7 +65,12 @@ def test_pages_are_sound_and_fit_a_phone(org: Org, partner: str, pictures: Path)
     steps: list[Step] = [
         {"go": "/", "width": 1200, "picture": str(pictures / "org-home.png"), "whole": False},
         {"go": "/lightning/o/Account/list?filterName=Partners_At_Risk", "see": ["h1", "tbody tr"]},
-        {"go": f"/lightning/r/Account/{partner}/view", "picture": str(pictures / "org-account.png"), "whole": False, "see": ["h2"]},
+        {
+            "go": f"/lightning/r/Account/{partner}/view",
+            "picture": str(pictures / "org-account.png"),
+            "whole": False,
+            "see": ["h2"],
+        },
         {"go": f"/lightning/r/Account/{partner}/edit?group=dispute"},
         {"go": "/changes"},
         {"go": "/api-use"},
