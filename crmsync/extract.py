@@ -16,6 +16,7 @@ from crmsync.configuration import TableSource
 from crmsync.connectors.base import ExtractReport
 from crmsync.connectors.checks import check_rows
 from crmsync.connectors.matching import match_partners
+from crmsync.connectors.partner_ids import COLUMN, Merging, use_known_ids
 from crmsync.errors import ConfigError, Rejected
 from crmsync.increments import start_of
 from crmsync.snapshots import Snapshot, Staging
@@ -44,6 +45,7 @@ def extract(belt: Belt, folder: Path, as_of: date) -> Extracted:
     try:
         reports = list(_reports(belt, staging))
         unmatched = _matched(belt, staging)
+        _use_known_ids(belt, staging)
         checks = check_rows(staging)
         if staging.held:
             staging.held = start.kept(staging.held, as_of)
@@ -88,6 +90,24 @@ def _matched(belt: Belt, staging: Staging) -> tuple[Rejected, ...]:
             except ConfigError as error:
                 raise ConfigError(error.message, file=str(belt.configuration.file)) from error
     return tuple(rejected)
+
+
+def _use_known_ids(belt: Belt, staging: Staging) -> None:
+    """Files that name partners by the CRM's own ids may have them short, or still name a partner merged away."""
+    tables = belt.configuration.tables
+    partners = belt.source(tables["partners"])
+    ours = [
+        name
+        for name, table in tables.items()
+        if table.connector == "files" and table.match is None and COLUMN in staging.tables[name].columns
+    ]
+    if not ours or not isinstance(partners, Merging):
+        return
+    merged = partners.merged_partners()
+    for name in ours:
+        changed = use_known_ids(staging, name, merged)
+        if changed:
+            log.info("partner_ids_completed", table=name, rows=changed)
 
 
 def _counts(reports: Sequence[ExtractReport]) -> dict[str, dict[str, int]]:

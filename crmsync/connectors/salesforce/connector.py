@@ -15,6 +15,7 @@ from crmsync.connectors.salesforce.beside import FieldsBeside, RecordsBeside
 from crmsync.connectors.salesforce.describe import Describe
 from crmsync.connectors.salesforce.fetching import Fetching
 from crmsync.connectors.salesforce.held import Held, opened_held
+from crmsync.connectors.salesforce.merged import read_merged
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.reading import CURRENT_VALUES, PARTNERS, TableRead, make_table
 from crmsync.connectors.salesforce.reading_beside import BesidePlan, plans_beside, write_beside
@@ -80,6 +81,10 @@ class SalesforceConnector:
             ) from error
         report = _report(plans, reads)
         return replace(report, notes=(*report.notes, *notes))
+
+    def merged_partners(self) -> Mapping[str, str]:
+        """The survivor of each account that was merged away and is still in the recycle bin."""
+        return read_merged(self.org, self.describe, self.mapping.tables[PARTNERS].object.text)
 
     def _read(
         self,
