@@ -19,6 +19,7 @@ from bench.belt import Measured, measure_belt
 from bench.children import figures_of
 from bench.growth import FAILED, GROWTH, growth_tables
 from bench.machine import load_line, machine_line, versions_line
+from bench.salesforce import salesforce_tables
 from bench.tables import Cell, Table
 
 BELT = Size(2_000, 100_000, 20_000)
@@ -61,7 +62,7 @@ def part_tables(_sizes: Sequence[int]) -> Iterator[Table]:
 
 
 PARTS: Mapping[str, Callable[[Sequence[int]], Iterator[Table]]] = MappingProxyType(
-    {"belt": belt_tables, "parts": part_tables, "assess": growth_tables}
+    {"belt": belt_tables, "parts": part_tables, "assess": growth_tables, "salesforce": salesforce_tables}
 )
 
 

@@ -44,7 +44,7 @@ class Measured:
 
 def measure_belt(size: Size) -> Measured:
     """Run the belt twice over an org with a company of this size."""
-    arguments = ["--data", str(_company(size)), "--today", AS_OF.isoformat()]
+    arguments = ["--data", str(company_folder(size)), "--today", AS_OF.isoformat()]
     with tempfile.TemporaryDirectory(prefix="crmsync-bench-") as scratch, start_org(arguments) as org:
         folder = Path(scratch)
         config = _config(folder)
@@ -54,7 +54,7 @@ def measure_belt(size: Size) -> Measured:
         return Measured(first, second, high_water_mb(org.process.pid))
 
 
-def _company(size: Size) -> Path:
+def company_folder(size: Size) -> Path:
     """The sample company as a folder of records, made when it is not in the cache."""
     made_by = sorted(Path(company.__file__).parent.glob("*.py"))
     name = f"org-{digest_of(*made_by)}-{size.partners}-{size.opportunities}-{size.certifications}"
