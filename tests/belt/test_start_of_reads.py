@@ -1,0 +1,70 @@
+"""When a read may ask for changes alone, and when everything is read."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from crmsync import increments
+from crmsync.configuration import load_configuration, packaged_folder
+from crmsync.increments import start_of
+from crmsync.snapshots import Staging
+
+DAY = date(2026, 6, 2)
+
+
+def belt(digest: str = "one") -> Any:
+    return SimpleNamespace(configuration=load_configuration(packaged_folder()), config_digest=digest)
+
+
+def sealed(root: Path, on: date, increments: list[str], digest: str = "one") -> None:
+    """A snapshot of that day."""
+    start = start_of(belt(digest), root, on)
+    staging = Staging(root / f"run-{on.isoformat()}", start.since)
+    staging.held = start.kept({"increments": increments}, on)
+    staging.seal()
+
+
+def test_the_first_read_is_whole(tmp_path: Path) -> None:
+    start = start_of(belt(), tmp_path, DAY)
+    assert (start.since, start.why) == (None, "there is no earlier read")
+
+
+def test_a_later_one_starts_from_the_newest_sealed_snapshot(tmp_path: Path) -> None:
+    sealed(tmp_path, DAY, [])
+    sealed(tmp_path, DAY + timedelta(1), ["partners"])
+    (tmp_path / "half").mkdir()
+    start = start_of(belt(), tmp_path, DAY + timedelta(2))
+    assert start.since is not None
+    assert start.since.folder.name == "run-2026-06-03"
+    assert start.whole_on == DAY
+
+
+@pytest.mark.parametrize(("days", "whole"), [(0, False), (6, False), (7, True), (-1, True)])
+def test_a_whole_read_is_due_every_week(tmp_path: Path, days: int, whole: bool) -> None:
+    sealed(tmp_path, DAY, [])
+    assert (start_of(belt(), tmp_path, DAY + timedelta(days)).since is None) == whole
+
+
+def test_another_configuration_reads_whole(tmp_path: Path) -> None:
+    sealed(tmp_path, DAY, [])
+    assert "configuration or the program" in start_of(belt("two"), tmp_path, DAY).why
+
+
+def test_a_review_date_is_decided_on_a_whole_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on = SimpleNamespace(days=((6, 5), (12, 31)))
+    monkeypatch.setattr(
+        increments,
+        "movements_of",
+        lambda _: [SimpleNamespace(promote=SimpleNamespace(on=on), demote=SimpleNamespace(on=None))],
+    )
+    sealed(tmp_path, DAY, [])
+    assert start_of(belt(), tmp_path, date(2026, 6, 4)).since is not None
+    for day in (5, 6):  # also where nobody ran on the day itself
+        assert "2026-06-05 is a review date" in start_of(belt(), tmp_path, date(2026, 6, day)).why
+    sealed(tmp_path, date(2026, 6, 5), [])
+    assert start_of(belt(), tmp_path, date(2026, 6, 6)).since is not None
