@@ -90,7 +90,7 @@ CREATE OR REPLACE TEMP MACRO lever(name, has, needs, lacks, place) AS
     CASE WHEN lacks IS NOT NULL THEN entry(name, has, needs, lacks, false, place) END;
 CREATE OR REPLACE TEMP MACRO short(name, has, needs, unit, lacks) AS
     name || ': ' || has || ' of ' || needs || unit || ', ' || lacks || ' missing';
-CREATE OR REPLACE TEMP MACRO reason(name, look, has, needs, is_met) AS CASE WHEN NOT is_met THEN name || ' '
+CREATE OR REPLACE TEMP MACRO reason(name, look, has, needs, was_met, is_met) AS CASE WHEN was_met AND NOT is_met THEN name || ' '
     || ['at the current pace', 'if nothing more happens', 'now, with little to spare'][look] || ': ' || coalesce(has, 'unknown')
     || ' (needs ' || needs || ')' END;
 CREATE OR REPLACE TEMP MACRO full_part(name, most, place) AS
@@ -601,7 +601,8 @@ SELECT 'channel-bench' AS program, DATE '2026-06-30' AS as_of, partner_id, categ
            END::DECIMAL(4, 1) AS progress,
        CASE WHEN coalesce(tier, 4) = 4 THEN []
             WHEN category = 'referral' THEN list_filter([
-                entry('points', metrics.points, points_needs::VARCHAR, number_text(points_needs - points), false, 'all/1'),
+                entry('points', metrics.points, points_needs::VARCHAR, number_text(greatest(points_needs - points, 0)), points >= points_needs,
+                      'all/1'),
                 CASE WHEN deals >= 20 THEN full_part('points.deals', '40', 'all/1/deals') END,
                 CASE WHEN people >= 6 THEN full_part('points.people', '30', 'all/1/people') END,
                 CASE WHEN lines_sold >= 4 THEN full_part('points.lines', '20', 'all/1/lines') END,
@@ -659,25 +660,25 @@ SELECT 'channel-bench' AS program, DATE '2026-06-30' AS as_of, partner_id, categ
        CASE category WHEN 'reseller' THEN resale_on WHEN 'msp' THEN services_on ELSE referring_on END AS risk_on,
        CASE WHEN why = 0 THEN [] ELSE list_filter(CASE
            WHEN category = 'reseller' THEN [
-               reason('revenue', why, revenue_seen::VARCHAR, revenue_held::VARCHAR, revenue_seen >= revenue_held * margin),
-               reason('certified', why, people_seen::VARCHAR, people_held::VARCHAR, people_seen >= people_held * margin),
-               reason('growth', why, percent_text(growth_seen), '5 %', tier < 4 OR reached(growth_seen, 0.05 * margin)),
-               reason('win_rate', why, percent_text(win_rate_seen), '65 %', tier < 4 OR reached(win_rate_seen, 0.65 * margin)),
-               reason('specialised', why, special_seen::VARCHAR, '2', tier < 4 OR special_seen >= 2 * margin)]
+               reason('revenue', why, revenue_seen::VARCHAR, revenue_held::VARCHAR, revenue >= revenue_held, revenue_seen >= revenue_held * margin),
+               reason('certified', why, people_seen::VARCHAR, people_held::VARCHAR, people >= people_held, people_seen >= people_held * margin),
+               reason('growth', why, percent_text(growth_seen), '5 %', reached(growth, 0.05), tier < 4 OR reached(growth_seen, 0.05 * margin)),
+               reason('win_rate', why, percent_text(win_rate_seen), '65 %', reached(win_rate, 0.65), tier < 4 OR reached(win_rate_seen, 0.65 * margin)),
+               reason('specialised', why, special_seen::VARCHAR, '2', special >= 2, tier < 4 OR special_seen >= 2 * margin)]
            WHEN category = 'msp' THEN [
                reason('renewals', why, renewals_seen::VARCHAR, service_renewals(tier, region)::VARCHAR,
-                      renewals_seen >= service_renewals(tier, region) * margin),
-               reason('certified', why, people_seen::VARCHAR, people_held::VARCHAR, people_seen >= people_held * margin),
-               reason('experts', why, experts_seen::VARCHAR, two_held::VARCHAR, experts_seen >= two_held * margin),
+                      renewals >= service_renewals(tier, region), renewals_seen >= service_renewals(tier, region) * margin),
+               reason('certified', why, people_seen::VARCHAR, people_held::VARCHAR, people >= people_held, people_seen >= people_held * margin),
+               reason('experts', why, experts_seen::VARCHAR, two_held::VARCHAR, experts >= two_held, experts_seen >= two_held * margin),
                reason('win_rate', why, percent_text(win_rate_seen), [50, 55, 60][tier - 1]::VARCHAR || ' %',
-                      reached(win_rate_seen, [0.5, 0.55, 0.6][tier - 1] * margin)),
-               reason('specialised', why, special_seen::VARCHAR, two_held::VARCHAR, special_seen >= two_held * margin),
+                      reached(win_rate, [0.5, 0.55, 0.6][tier - 1]), reached(win_rate_seen, [0.5, 0.55, 0.6][tier - 1] * margin)),
+               reason('specialised', why, special_seen::VARCHAR, two_held::VARCHAR, special >= two_held, special_seen >= two_held * margin),
                reason('growth', why, percent_text(growth_seen), [0, 5, 10][tier - 1]::VARCHAR || ' %',
-                      reached(growth_seen, [0, 0.05, 0.1][tier - 1] * margin))]
+                      reached(growth, [0, 0.05, 0.1][tier - 1]), reached(growth_seen, [0, 0.05, 0.1][tier - 1] * margin))]
            ELSE [
                reason('points', why, number_text(points_seen), referral_points(tier, region)::VARCHAR,
-                      points_seen >= referral_points(tier, region) * margin),
-               reason('lines_sold', why, number_text(lines_seen), '3', tier < 4 OR lines_seen >= 3 * margin)] END,
+                      points >= referral_points(tier, region), points_seen >= referral_points(tier, region) * margin),
+               reason('lines_sold', why, number_text(lines_seen), '3', lines_sold >= 3, tier < 4 OR lines_seen >= 3 * margin)] END,
            lambda one: one IS NOT NULL) || coalesce(lapsing, []) END AS risk_reasons,
        false AS provisional, []::VARCHAR[] AS provisional_reasons, metrics, NULL::VARCHAR AS benefits, NULL::VARCHAR AS state, 1 AS format
 FROM held
