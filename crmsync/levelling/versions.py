@@ -59,12 +59,20 @@ def renamed(table: pa.Table, becomes: Mapping[str, str]) -> pa.Table:
         if name in table.column_names:
             at = table.column_names.index(name)
             table = table.set_column(at, name, _translated(table.column(name), becomes))
-    table = table.rename_columns([_renamed_part(name, becomes) for name in table.column_names])
+    table = _united([_renamed_part(name, becomes) for name in table.column_names], table)
     changed = pc.fill_null(pc.not_equal(before, table.column("earned_tier")), False)
     if "renamed" in table.column_names:
         changed = pc.or_(changed, table.column("renamed"))
         return table.set_column(table.column_names.index("renamed"), "renamed", changed)
     return table.append_column("renamed", changed)
+
+
+def _united(names: list[str], table: pa.Table) -> pa.Table:
+    """The columns under new names; of tiers that became one the latest day counts, as of one that goes on."""
+    columns: dict[str, pa.ChunkedArray] = {}
+    for name, column in zip(names, table.columns, strict=True):
+        columns[name] = pc.max_element_wise(columns[name], column) if name in columns else column
+    return pa.table(columns)
 
 
 def _translated(keys: pa.ChunkedArray, becomes: Mapping[str, str]) -> pa.ChunkedArray:

@@ -6,11 +6,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from crmsync.errors import ConfigError
 from crmsync.levelling.assess import Assessment, assess, assess_programs
 from crmsync.levelling.standings import write_standings
+from crmsync.levelling.versions import renamed
 from crmsync.programs.loading import load_programs
 from crmsync.programs.program import Program
 from tests.levelling.facts import facts_of, plain, snapshot_of
@@ -152,3 +154,10 @@ def test_standings_of_a_category_that_the_new_version_lacks_end(tmp_path: Path) 
     assert words == {("A", "one"): ("unchanged", "high"), ("A", "two"): ("left", "high")}
     (later,) = assess_programs(programs, snapshot, date(2027, 1, 3), new.standings)
     assert list(plain(later.standings)) == [("A", "one")]
+
+
+def test_tiers_that_became_one_are_remembered_by_the_latest_day() -> None:
+    days = [date(2026, 11, 1), date(2026, 12, 1)]
+    table = pa.table({"earned_tier": ["plus"], "met:plus": [days[1]], "met:silver": [days[0]]})
+    found = renamed(table, {"plus": "silver"})
+    assert found.to_pylist() == [{"earned_tier": "silver", "met:silver": days[1], "renamed": True}]
