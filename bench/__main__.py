@@ -1,8 +1,8 @@
 """`make bench`: prints what the belt and the engine take on this machine. Measures, asserts no times.
 
 Bounded: up to 100,000 partners every figure is the best of three runs, at a million it is one run, and a run is stopped
-after a quarter of an hour. Two idle cores should need about six minutes, half a minute of them for making the largest
-base the first time; a busy machine needs many times that.
+after a quarter of an hour. The tables of the engine need about six minutes on two idle cores, half a minute of them for
+making the largest base the first time; a busy machine needs many times that.
 
 `python -m bench --only assess --partners 1000 10000` measures a part of it.
 """
