@@ -70,6 +70,13 @@ def _null_where_nothing(joined: Sql) -> None:
     joined.replace(whole)
 
 
+def _null_by_zero(division: Sql) -> None:
+    """What is divided is checked before it, but Sail works out a division whose divisor it knows wherever it stands."""
+    divisor = division.expression
+    if not isinstance(divisor, exp.Literal | exp.Nullif):
+        division.set("expression", sql.nullif(divisor, sql.number(0)))
+
+
 def _one_to_one(characters: str, by: str) -> Callable[[Sql], None]:
     """LOWER and UPPER turn some letters into several, or by their place in the word; DuckDB turns one into one."""
 
@@ -82,6 +89,7 @@ def _one_to_one(characters: str, by: str) -> Callable[[Sql], None]:
 
 RULES: Mapping[type[exp.Expr], Callable[[Any], None]] = {
     exp.Cast: _declared_members,
+    exp.Div: _null_by_zero,
     exp.ArrayToString: _null_where_nothing,
     exp.Like: _plain_backslash,
     exp.ArrayContains: _known_members,

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,15 @@ def effects(org: Org) -> dict[str, Any]:
 def reset(org: Org) -> None:
     request = urllib.request.Request(f"{org.instance_url}/__sandbox/effects", method="DELETE")
     urllib.request.urlopen(request).close()
+
+
+SLOW_WRITES = ({"method": "PATCH", "do": {"delay_ms": 50}},)
+
+
+def use_faults(org: Org, faults: Sequence[Mapping[str, Any]]) -> None:
+    """Switch these faults on, and all others off."""
+    url, body = f"{org.instance_url}/__sandbox/faults", json.dumps(list(faults)).encode()
+    urllib.request.urlopen(urllib.request.Request(url, body, method="PUT")).close()
 
 
 def test_the_default_needs_no_configuration_and_its_second_run_writes_nothing(
@@ -213,6 +222,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next_one(
 def test_a_run_that_is_stopped_says_so_and_loses_nothing(
     number: int, code: int, crmsync: Crmsync, own: Path, org: Org, tmp_path: Path
 ) -> None:
+    use_faults(org, SLOW_WRITES)  # so that the signal comes before the last of them
     running = started(own, tmp_path)
     assert running.stderr is not None
     for line in running.stderr:  # the first write has been sent, or is about to be
@@ -220,6 +230,7 @@ def test_a_run_that_is_stopped_says_so_and_loses_nothing(
             break
     running.send_signal(number)
     _, told = running.communicate(timeout=30)
+    use_faults(org, [])
     assert running.returncode == code, told
     assert "Traceback" not in told
     assert crmsync("run", "--config", str(own), *AS_OF).code == 0

@@ -129,4 +129,6 @@ def test_a_stop_during_a_job_is_clean() -> None:
         "print(org.wait(20), org.stderr.read(), flush=True)\n"
     )
     told = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=50, check=True)
-    assert told.stdout.split() == ["0"]
+    code, *lines = told.stdout.strip().split("\n")
+    assert code.startswith("0 the org for people: http://127.0.0.1:"), told.stdout
+    assert not lines, "nothing but the page's address is told"
