@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 
 const { chromium } = createRequire(process.env.BROWSER_HOME + "/")("playwright-core");
 const plan = JSON.parse(readFileSync(0, "utf8"));
-const browser = await chromium.launch({ executablePath: plan.chromium, args: ["--no-sandbox", "--disable-gpu"] });
+const browser = await chromium.launch({ executablePath: plan.chromium, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
 const context = await browser.newContext({ javaScriptEnabled: plan.javascript, viewport: { width: 1200, height: 900 } });
 const page = await context.newPage();
 const told = { complaints: [], hosts: [], steps: [] };
@@ -26,7 +26,7 @@ for (const step of plan.steps) {
     const found = page.getByRole(step.click.role, { name: step.click.name, exact: true });
     await Promise.all([page.waitForLoadState("load"), found.first().click()]);
   }
-  if (step.picture) await page.screenshot({ path: step.picture, fullPage: step.whole ?? true });
+  if (step.picture) await photograph(step);
   const seen = { url: page.url(), title: await page.title(), texts: {} };
   for (const selector of step.see ?? []) seen.texts[selector] = await page.locator(selector).allInnerTexts();
   seen.tree = step.tree ? await page.locator("body").ariaSnapshot() : undefined;
@@ -39,6 +39,17 @@ for (const step of plan.steps) {
 }
 await browser.close();
 console.log(JSON.stringify(told));
+
+// Chromium on a busy machine cannot always take a picture at once
+async function photograph(step, more = 3) {
+  try {
+    await page.screenshot({ path: step.picture, fullPage: step.whole ?? true });
+  } catch (error) {
+    if (!more) throw error;
+    await page.waitForTimeout(1000);
+    await photograph(step, more - 1);
+  }
+}
 
 // the texts of the page with too little contrast against what is behind them (WCAG AA: 4.5, large text 3)
 function contrasts() {
