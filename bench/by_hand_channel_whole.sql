@@ -603,10 +603,10 @@ SELECT 'channel-bench' AS program, DATE '2026-06-30' AS as_of, partner_id, categ
             WHEN category = 'referral' THEN list_filter([
                 entry('points', metrics.points, points_needs::VARCHAR, number_text(greatest(points_needs - points, 0)), points >= points_needs,
                       'all/1'),
-                CASE WHEN deals >= 20 THEN full_part('points.deals', '40', 'all/1/deals') END,
-                CASE WHEN people >= 6 THEN full_part('points.people', '30', 'all/1/people') END,
-                CASE WHEN lines_sold >= 4 THEN full_part('points.lines', '20', 'all/1/lines') END,
-                CASE WHEN growth >= 0.2 THEN full_part('points.growth', '10', 'all/1/growth') END,
+                CASE WHEN points_open AND deals >= 20 THEN full_part('points.deals', '40', 'all/1/deals') END,
+                CASE WHEN points_open AND people >= 6 THEN full_part('points.people', '30', 'all/1/people') END,
+                CASE WHEN points_open AND lines_sold >= 4 THEN full_part('points.lines', '20', 'all/1/lines') END,
+                CASE WHEN points_open AND growth >= 0.2 THEN full_part('points.growth', '10', 'all/1/growth') END,
                 CASE WHEN tier = 3 THEN counted('lines_sold', lines_sold, metrics.lines_sold, 3, 'all/2') END],
                 lambda one: one IS NOT NULL)
             WHEN category = 'msp' THEN list_filter([
