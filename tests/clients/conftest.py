@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from simple_salesforce import Salesforce
 
 from crmsync.sandbox.process import Org, start_org
+from tests.clients import own_run
 from tests.clients.certificates import Certificates, make_certificates
+from tests.clients.foreign import machine, through
 from tests.clients.tunnel import open_tunnel
 
 PUBLIC_URL = "https://emu.my.salesforce.com"
@@ -37,6 +40,28 @@ def tunnel(org: Org, certificates: Certificates) -> Iterator[str]:
     assert port is not None
     with open_tunnel(port, certificates.server) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def plain_org(certificates: Certificates) -> Iterator[Org]:
+    """An org of the module's own with the same company, under its own address."""
+    key = str(certificates.client.certificate)
+    with start_org(["--sample", str(PARTNERS), "--seed", "7", "--jwt-public-key", key]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ran(org: Org, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of crmsync over the module's org."""
+    folder = tmp_path_factory.mktemp("own")
+    own_run.crmsync(org, folder, "run")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(tunnel: str, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables of a client that goes through the tunnel, with a home of its own."""
+    return machine(tmp_path_factory.mktemp("home"), through(tunnel, certificates))
 
 
 @pytest.fixture

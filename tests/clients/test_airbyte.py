@@ -11,24 +11,15 @@ import pytest
 
 from crmsync.sandbox.process import Org
 from tests.clients import own_run
-from tests.clients.certificates import Certificates
 from tests.clients.conftest import PARTNERS
-from tests.clients.foreign import group, machine, program, run, through
+from tests.clients.foreign import group, program, run
 
 pytestmark = group("airbyte")
 
 
 @pytest.fixture(scope="module")
-def environment(tunnel: str, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Variables of the source."""
-    return machine(tmp_path_factory.mktemp("home"), through(tunnel, certificates))
-
-
-@pytest.fixture(scope="module")
-def folder(org: Org, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(org: Org, ran: Path) -> Path:
     """Where the source's files lie, after a run of crmsync over the org."""
-    own = tmp_path_factory.mktemp("own")
-    own_run.crmsync(org, own, "run")
     config = {
         "auth_type": "Client",
         "client_id": org.client_id,
@@ -37,8 +28,8 @@ def folder(org: Org, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "start_date": (datetime.now(UTC) - timedelta(days=3)).strftime("%Y-%m-%dT00:00:00Z"),
         "streams_criteria": [{"criteria": "exacts", "value": "Account"}],
     }
-    (own / "source.json").write_text(json.dumps(config), encoding="utf-8")
-    return own
+    (ran / "source.json").write_text(json.dumps(config), encoding="utf-8")
+    return ran
 
 
 def test_the_source_can_log_in(folder: Path, environment: dict[str, str]) -> None:

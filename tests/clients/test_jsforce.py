@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crmsync.sandbox.process import Org, start_org
+from crmsync.sandbox.process import Org
 from tests.clients import own_run
 from tests.clients.conftest import PARTNERS
 from tests.clients.foreign import HERE, group, machine, program, run
@@ -18,18 +17,9 @@ pytestmark = group("jsforce")
 
 
 @pytest.fixture(scope="module")
-def org() -> Iterator[Org]:
-    """An org under its own address, with a sample company."""
-    with start_org(["--sample", str(PARTNERS), "--seed", "7"]) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def ran(org: Org, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run of crmsync over the org."""
-    folder = tmp_path_factory.mktemp("own")
-    own_run.crmsync(org, folder, "run")
-    return folder
+def org(plain_org: Org) -> Org:
+    """The org under its own address."""
+    return plain_org
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,19 +55,9 @@ def logged_in(org: Org, folder: Path, certificates: Certificates) -> Cli:
 
 
 @pytest.fixture(scope="module")
-def org(certificates: Certificates) -> Iterator[Org]:
-    """An org under its own address, with a sample company."""
-    key = str(certificates.client.certificate)
-    with start_org(["--sample", str(PARTNERS), "--seed", "7", "--jwt-public-key", key]) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def ran(org: Org, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run of crmsync over the org."""
-    folder = tmp_path_factory.mktemp("own")
-    own_run.crmsync(org, folder, "run")
-    return folder
+def org(plain_org: Org) -> Org:
+    """The org under its own address."""
+    return plain_org
 
 
 @pytest.fixture(scope="module")

@@ -10,24 +10,15 @@ import pytest
 
 from crmsync.sandbox.process import Org
 from tests.clients import own_run
-from tests.clients.certificates import Certificates
 from tests.clients.conftest import PARTNERS
-from tests.clients.foreign import group, machine, program, run, through
+from tests.clients.foreign import group, program, run
 
 pytestmark = group("singer")
 
 
 @pytest.fixture(scope="module")
-def environment(tunnel: str, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Variables of the tap."""
-    return machine(tmp_path_factory.mktemp("home"), through(tunnel, certificates))
-
-
-@pytest.fixture(scope="module")
-def folder(org: Org, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(org: Org, ran: Path) -> Path:
     """Where the tap's files lie, after a run of crmsync over the org."""
-    own = tmp_path_factory.mktemp("own")
-    own_run.crmsync(org, own, "run")
     config = {
         "client_id": org.client_id,
         "client_secret": org.client_secret,
@@ -37,8 +28,8 @@ def folder(org: Org, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "select_fields_by_default": True,
         "lookback_window": 1,
     }
-    (own / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    return own
+    (ran / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return ran
 
 
 @pytest.fixture(scope="module")
