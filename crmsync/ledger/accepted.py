@@ -17,7 +17,8 @@ from sqlalchemy import Connection, func, insert, select
 from crmsync.errors import ConfigError, StoreError
 from crmsync.failpoints import hit
 from crmsync.ledger import tables as t
-from crmsync.ledger.ledger import Ledger, canonical, instant
+from crmsync.ledger.canon import canonical, instant
+from crmsync.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True)

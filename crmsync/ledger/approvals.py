@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Row, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from crmsync.errors import ConfigError
 from crmsync.ledger import tables as t
-from crmsync.ledger.ledger import Ledger, instant
+from crmsync.ledger.canon import instant
+from crmsync.ledger.ledger import Ledger
+from crmsync.ledger.upsert import upsert
 
 VALID_FOR = timedelta(hours=24)
 SHORTEST_PREFIX = 4

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from crmsync.ledger import tables as t
-from crmsync.ledger.ledger import Ledger, canonical, instant
+from crmsync.ledger.canon import canonical, instant
+from crmsync.ledger.ledger import Ledger
+from crmsync.ledger.upsert import key_of, upsert
 
 IntentState = Literal["pending", "claimed", "applied", "parked", "conflict", "superseded"]
 UNFINISHED = ("pending", "parked", "conflict")
@@ -198,7 +199,7 @@ def record_outcomes(
         if written := [row for each in final if _of_account(each) for row in _fields(each.intent, now)]:
             kept = upsert(t.field_state)
             new = {name: kept.excluded[name] for name in ("value", "token", "written_at")}
-            connection.execute(kept.on_conflict_do_update(set_=new), written)
+            connection.execute(kept.on_conflict_do_update(index_elements=key_of(t.field_state), set_=new), written)
         if job_ref is not None:
             applied = sum(1 for each in settled if each.state == "applied")
             _set_job(connection, job_ref, phase, applied=applied, failed=len(settled) - applied)

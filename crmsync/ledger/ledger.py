@@ -19,24 +19,15 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from crmsync.errors import AccessError, AlreadyRunning, StoreError
 from crmsync.ledger import tables as t
+from crmsync.ledger.canon import canonical, instant
 from crmsync.ledger.store import FILE_NAME, migrate, open_store, schema_version, told_faults, transaction
+from crmsync.ledger.upsert import changed, upsert
 
 LOCK_NAME = "ledger.lock"
 HOLDER_NAME = "ledger.holder.json"  # the kernel empties nothing of a lock file, so who holds it stands beside it
-
-
-def canonical(value: object) -> str:
-    """Canonical JSON text: sorted keys, no spaces, so that equal values have equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def instant() -> str:
-    """Now, as ISO text in UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True)
@@ -145,7 +136,7 @@ class Ledger:
         """Note that a stage of the run has ended, and how long it took."""
         row = {"run_id": run_id, "phase": phase, "seconds": seconds, "ended_at": instant()}
         with self.writing() as connection:
-            connection.execute(upsert(t.run_phase).values(row).on_conflict_do_update(set_=row))
+            connection.execute(changed(t.run_phase, row))
 
     def end_run(self, run_id: str, exit_code: int, state: str = "done", stats: Mapping[str, Any] | None = None) -> None:
         """Close a run. `state`: done, partial, blocked, deferred, failed."""
@@ -165,7 +156,7 @@ class Ledger:
         """Note how many calls the run has made so far, and what the org said of its allowance."""
         row = {"run_id": run_id, "api": api, "calls": calls, "org_used": org_used, "org_limit": org_limit}
         with self.writing() as connection:
-            connection.execute(upsert(t.api_usage).values(row).on_conflict_do_update(set_=row))
+            connection.execute(changed(t.api_usage, row))
 
 
 def _facts(facts: RunFacts) -> dict[str, str]:

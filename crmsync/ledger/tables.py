@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from sqlalchemy import REAL, Column, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
 
-HEAD = "0002"
+HEAD = "0003"
 """The migration this code was written for."""
 
-KNOWN = frozenset({"0001", HEAD})
+KNOWN = frozenset({"0001", "0002", HEAD})
 """Every migration this code knows; any other one in a ledger was made by a newer crmsync."""
 
 metadata = MetaData()
@@ -48,6 +48,10 @@ run = Table(
     Column("ended_at", Text),
     Column("exit_code", Integer),
     Column("stats", Text, nullable=False),
+    Column("owner", Text),  # host:pid of the process
+    Column("slot_schedule", Text),  # which slot of the schedule it fills; by hand: none
+    Column("slot_period", Text),
+    Column("fencing", Integer),  # of the lease under which it runs
     sqlite_strict=True,
 )
 
@@ -58,6 +62,8 @@ run_phase = Table(
     Column("phase", Text, primary_key=True),
     Column("seconds", REAL, nullable=False),
     Column("ended_at", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    Column("checkpoint", Text),  # JSON: what a resumed run goes on from
     sqlite_strict=True,
 )
 
@@ -99,6 +105,8 @@ approval = Table(
     Column("person", Text, nullable=False),
     Column("approved_at", Text, nullable=False),
     Column("until", Text, nullable=False),
+    Column("source", Text, nullable=False, server_default="shell"),  # or crm
+    Column("record_id", Text),  # the plan record in the CRM
     sqlite_strict=True,
 )
 
@@ -140,6 +148,8 @@ intent = Table(
     Column("sink", Text, nullable=False, server_default=""),  # part of the plan; empty: the account itself
     Column("object", Text, nullable=False, server_default=""),
     Column("key_field", Text),  # names the record where that is not its own id
+    Column("next_try", Text),
+    Column("first_failed_at", Text),
     Index("intent_state", "state"),
     Index("intent_record", "record_id"),
     Index("intent_plan", "digest", "run_id"),
@@ -209,5 +219,151 @@ api_usage = Table(
     Column("calls", Integer, nullable=False),
     Column("org_used", Integer),
     Column("org_limit", Integer),
+    sqlite_strict=True,
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("fencing", Integer, nullable=False),  # raised each time the lease is taken
+    Column("acquired_at", Text, nullable=False),
+    Column("renewed_at", Text, nullable=False),
+    Column("released_at", Text),
+    sqlite_strict=True,
+)
+
+schedule_slot = Table(
+    "schedule_slot",
+    metadata,
+    Column("schedule", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("due_at", Text, nullable=False),
+    Column("state", Text, nullable=False),  # due, running, done, failed, skipped
+    Column("run_id", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("started_at", Text),
+    Column("ended_at", Text),
+    Column("exit_code", Integer),
+    Index("schedule_slot_state", "state"),
+    sqlite_strict=True,
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("as_of", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # full, increment
+    Column("sealed_at", Text, nullable=False),
+    Column("removed_at", Text),  # by retention
+    sqlite_strict=True,
+)
+
+snapshot_object = Table(
+    "snapshot_object",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("object", Text, primary_key=True),
+    Column("count_before", Integer),
+    Column("rows_read", Integer, nullable=False),
+    Column("count_after", Integer),
+    Column("sha256", Text, nullable=False),
+    Column("figures", Text, nullable=False, server_default="{}"),  # JSON: what the trend guards compare
+    sqlite_strict=True,
+)
+
+config_file = Table(
+    "config_file",
+    metadata,
+    Column("digest", Text, primary_key=True),  # of a config_version
+    Column("path", Text, primary_key=True),  # below the configuration folder
+    Column("sha256", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+file_text = Table(
+    "file_text",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+conflict = Table(
+    "conflict",
+    metadata,
+    Column("conflict_id", Text, primary_key=True),
+    Column("record_id", Text, nullable=False),
+    Column("partner_id", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("ours", Text),
+    Column("found", Text),
+    Column("policy", Text, nullable=False),  # restore, adopt, freeze
+    Column("state", Text, nullable=False),  # open, told, restored, adopted, frozen, gone
+    Column("run_id", Text, nullable=False),
+    Column("found_at", Text, nullable=False),
+    Column("changed_at", Text, nullable=False),
+    Column("until", Text),
+    Index("conflict_record", "record_id"),
+    Index("conflict_state", "state"),
+    sqlite_strict=True,
+)
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("notice_key", Text, primary_key=True),
+    Column("event", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("partner_id", Text),
+    Column("period", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("locale", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("html", Text),
+    Column("state", Text, nullable=False),  # waiting, held, approved, sending, sent, failed, suppressed
+    Column("needs_approval", Integer, nullable=False),
+    Column("approved_by", Text),
+    Column("intent_id", Text),
+    Column("run_id", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("error", Text),
+    Column("created_at", Text, nullable=False),
+    Column("not_before", Text),
+    Column("sent_at", Text),
+    Index("notice_partner", "partner_id"),
+    Index("notice_state", "state"),
+    sqlite_strict=True,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("content", Text, nullable=False),  # canonical JSON
+    Column("previous_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+audit_anchor = Table(
+    "audit_anchor",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("place", Text, primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("at", Text, nullable=False),
     sqlite_strict=True,
 )

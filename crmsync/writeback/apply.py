@@ -17,8 +17,9 @@ from crmsync.errors import Conflict, UnsafePlan
 from crmsync.failpoints import hit
 from crmsync.ledger.accepted import TierStep, accept_standings, newest_standings
 from crmsync.ledger.approvals import approval_of, set_plan_state
+from crmsync.ledger.canon import canonical
 from crmsync.ledger.intents import Intent, intents_of, open_intents, record_intents
-from crmsync.ledger.ledger import Ledger, canonical
+from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.beside import HISTORY
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, Sink

@@ -26,6 +26,7 @@ from crmsync.connectors.base import (
 )
 from crmsync.errors import ConfigError, Retriable
 from crmsync.failpoints import hit
+from crmsync.ledger.canon import canonical
 from crmsync.ledger.intents import (
     Intent,
     IntentState,
@@ -38,7 +39,7 @@ from crmsync.ledger.intents import (
     record_job_phase,
     record_outcomes,
 )
-from crmsync.ledger.ledger import Ledger, canonical
+from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.fields import same
 
 JOB_ROWS = 10_000  # the platform's own batch; a failed batch then is a failed job, not part of one

@@ -14,7 +14,8 @@ from typing import Any
 from crmsync.errors import ConfigError, StoreError
 from crmsync.failpoints import hit
 from crmsync.ledger.approvals import GuardRow, PlanRow, record_plan
-from crmsync.ledger.ledger import Ledger, canonical, instant
+from crmsync.ledger.canon import canonical, instant
+from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, Sink
 from crmsync.writeback.guards import GuardResult
