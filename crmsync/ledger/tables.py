@@ -327,10 +327,11 @@ notice = Table(
     Column("period", Text, nullable=False),
     Column("channel", Text, nullable=False),
     Column("locale", Text, nullable=False),
+    Column("zone", Text, nullable=False, server_default="UTC"),  # of the recipient, for quiet hours
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("html", Text),
-    Column("state", Text, nullable=False),  # waiting, held, approved, sending, sent, failed, suppressed
+    Column("state", Text, nullable=False),  # waiting, held, approved, sending, sent, bundled, unknown, failed, suppressed
     Column("needs_approval", Integer, nullable=False),
     Column("approved_by", Text),
     Column("intent_id", Text),

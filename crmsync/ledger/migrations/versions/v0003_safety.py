@@ -132,6 +132,7 @@ def _create_people() -> None:
         sa.Column("period", sa.Text, nullable=False),
         sa.Column("channel", sa.Text, nullable=False),
         sa.Column("locale", sa.Text, nullable=False),
+        sa.Column("zone", sa.Text, nullable=False, server_default="UTC"),
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("html", sa.Text),
