@@ -248,6 +248,8 @@ schedule_slot = Table(
     Column("started_at", Text),
     Column("ended_at", Text),
     Column("exit_code", Integer),
+    Column("not_before", Text),  # a failed one is not tried again before; empty: not at all
+    Column("told", Text),  # why it was skipped or failed
     Index("schedule_slot_state", "state"),
     sqlite_strict=True,
 )

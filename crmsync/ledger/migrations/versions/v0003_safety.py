@@ -56,6 +56,8 @@ def _create_worker() -> None:
         sa.Column("started_at", sa.Text),
         sa.Column("ended_at", sa.Text),
         sa.Column("exit_code", sa.Integer),
+        sa.Column("not_before", sa.Text),
+        sa.Column("told", sa.Text),
         sqlite_strict=True,
     )
     op.create_index("schedule_slot_state", "schedule_slot", ["state"])
