@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import sys
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
+
+from crmsync import stopping
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -21,7 +22,7 @@ USAGE = 4
 STORE = 6
 BLOCKED = 8
 INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
+TERMINATED = stopping.TERMINATED
 
 _STORE_FAULTS = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO})
 _HINT = "run it again as `CRMSYNC_LOG_LEVEL=debug crmsync … 2> crmsync.log` and send that file"
@@ -36,7 +37,7 @@ def ends_with(exit_code: int, text: str, *, to_stderr: bool = False) -> NoReturn
 
 def guarded(app: Typer) -> NoReturn:
     """Run the command line; every fault becomes one message on stderr and the exit code of its kind."""
-    signal.signal(signal.SIGTERM, _terminate)
+    stopping.install()
     try:
         code = _run(app)
         sys.stdout.flush()
@@ -84,10 +85,6 @@ def _call(app: Typer) -> int:
     if result == INTERRUPTED:
         raise KeyboardInterrupt
     return USAGE if result == PLAN_WAITS else int(result)
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(TERMINATED)
 
 
 def _unexpected(error: Exception) -> int:

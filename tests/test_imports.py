@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = "crmsync"
 ROOT = Path(__file__).parent.parent
-BASE = frozenset({"errors", "tables", "snapshots", "strict_yaml", "failpoints"})
+BASE = frozenset({"errors", "tables", "snapshots", "strict_yaml", "failpoints", "stopping"})
 DECIDING = frozenset(
     {"fields", "guards", "plan", "wording", "shadow", "changes", "beside", "partner_safe", "tasks", "badges"}
 )  # writeback's pure half
@@ -40,20 +40,23 @@ EDGE = frozenset({"cli", "cli_options", "cli_setup", "exits", "reports", "__main
 ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "failpoints": frozenset(),
+    "stopping": frozenset(),
     "tables": frozenset({"errors"}),
     "strict_yaml": frozenset({"errors"}),
     "snapshots": frozenset({"errors", "tables"}),
     "settings": frozenset({"errors", "failpoints"}),
     "logs": frozenset(),
     "metadata_schema": frozenset(),  # a leaf, for both sides of a deploy
-    "configuration": frozenset({"errors", "strict_yaml"}),
+    "configuration_guards": frozenset({"errors", "strict_yaml"}),
+    "configuration_notices": frozenset({"errors", "strict_yaml"}),
+    "configuration": frozenset({"errors", "strict_yaml", "configuration_guards", "configuration_notices"}),
     "connectors": BASE | {"settings", "metadata_schema"},
     "programs": frozenset({"errors", "tables", "strict_yaml"}),
     "levelling": BASE | {"programs"},
     "studies": BASE | {"programs", "levelling", "connectors"},
     "ledger": frozenset({"errors", "failpoints"}),
     "sandbox": frozenset({"metadata_schema"}),
-    "writeback": BASE | {"levelling", "programs", "ledger", "connectors", "metadata_schema"},
+    "writeback": BASE | {"levelling", "programs", "ledger", "connectors", "metadata_schema", "configuration_guards"},
 }
 VENDOR_CLIENTS = ("simple_salesforce", "hubspot")
 
