@@ -49,6 +49,7 @@ class Ledger:
         self.path = state_dir / FILE_NAME
         self._engine = engine
         self._lock = lock
+        self.slot: tuple[str, str] | None = None  # schedule and period that runs started from now on fill
 
     @classmethod
     def open(cls, state_dir: Path, *, exclusive: bool = True) -> Ledger:
@@ -116,13 +117,14 @@ class Ledger:
         Runs that still say `running` were killed, since this one holds the lock: they become `interrupted`.
         """
         run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        schedule, period = self.slot or (None, None)
         with self.writing() as connection:
             connection.execute(update(t.run).where(t.run.c.state == "running").values(state="interrupted"))
             newest = connection.scalar(select(func.max(t.run.c.sequence))) or 0
             connection.execute(
                 insert(t.run).values(
                     run_id=run_id, sequence=newest + 1, kind=kind, state="running", started_at=instant(), stats="{}",
-                    **_facts(facts),
+                    slot_schedule=schedule, slot_period=period, **_facts(facts),
                 )
             )  # fmt: skip
         return run_id
