@@ -78,6 +78,32 @@ class SalesforceSettings(BaseModel):
 SECRET_NAMES = ("access_token", "client_secret", "refresh_token")
 
 
+class NoticeSettings(BaseModel):
+    """Where notices go, as apprise writes it: addresses hold tokens and passwords, so each is a secret.
+
+    `mail`: the server through which partners and owners get mail (`mailtos://user:password@host?from=...`);
+    `sales_ops`, `operator`: where these two are told, one or several parted by white space.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mail: SecretStr | None = None
+    mail_file: Path | None = None
+    sales_ops: SecretStr | None = None
+    sales_ops_file: Path | None = None
+    operator: SecretStr | None = None
+    operator_file: Path | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 20.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: Any) -> Any:
+        return _filled(values, NOTICE_SECRETS)
+
+
+NOTICE_SECRETS = ("mail", "sales_ops", "operator")
+
+
 class Settings(BaseSettings):
     """The settings of one process. `config_dir` None: `./config`, else the copy that comes with the package."""
 
@@ -93,6 +119,7 @@ class Settings(BaseSettings):
     spark_token: SecretStr | None = None
     spark_token_file: Path | None = None
     salesforce: SalesforceSettings = SalesforceSettings()
+    notices: NoticeSettings = NoticeSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -137,8 +164,8 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 def variable_names() -> Iterator[str]:
     """Every environment variable that is read, in the order of this file."""
     for name, entry in Settings.model_fields.items():
-        if entry.annotation is SalesforceSettings:
-            yield from (f"{PREFIX}{name}{NESTED}{inner}".upper() for inner in SalesforceSettings.model_fields)
+        if entry.annotation in (SalesforceSettings, NoticeSettings):
+            yield from (f"{PREFIX}{name}{NESTED}{inner}".upper() for inner in entry.annotation.model_fields)
         else:
             yield f"{PREFIX}{name}".upper()
 
@@ -149,7 +176,12 @@ def exposed_files(settings: Settings) -> Iterator[tuple[str, Path]]:
         f"{PREFIX}SALESFORCE{NESTED}{name.upper()}": getattr(settings.salesforce, name)
         for name in ("jwt_key_file", *(f"{secret}_file" for secret in SECRET_NAMES))
     }
-    for variable, path in {**of_salesforce, f"{PREFIX}SPARK_TOKEN_FILE": settings.spark_token_file}.items():
+    of_notices = {
+        f"{PREFIX}NOTICES{NESTED}{name.upper()}_FILE": getattr(settings.notices, f"{name}_file")
+        for name in NOTICE_SECRETS
+    }
+    of_spark = {f"{PREFIX}SPARK_TOKEN_FILE": settings.spark_token_file}
+    for variable, path in {**of_salesforce, **of_notices, **of_spark}.items():
         try:
             if path is not None and path.stat().st_mode & 0o077:
                 yield variable, path

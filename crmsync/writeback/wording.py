@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
 from crmsync.levelling.gap import NEEDS
 from crmsync.programs.program import (
@@ -151,9 +151,20 @@ Telling = Callable[[Program, Mapping[str, Any]], str]
 """How one entry of a gap is told; empty where it is not."""
 
 
-def unmet(program: Program, standing: Standing, tell: Telling | None = None) -> str:
+class Joins(NamedTuple):
+    """The words between the entries of a gap: `A and B`, `1 of: A or B`."""
+
+    both: str = "and"
+    either: str = "or"
+    several: str = "of"
+
+
+ENGLISH = Joins()
+
+
+def unmet(program: Program, standing: Standing, tell: Telling | None = None, joins: Joins = ENGLISH) -> str:
     """What is missing towards the next tier: `Certified people 4 (needs 5)`. Groups that are met are left out; of
-    several ways that would each do, all are named. `tell`: other words for an entry."""
+    several ways that would each do, all are named. `tell`, `joins`: other words for an entry, and between them."""
     tier = tier_of(program, standing["category"], standing.get("next_tier"))
     if tier is None:
         return ""
@@ -161,7 +172,7 @@ def unmet(program: Program, standing: Standing, tell: Telling | None = None) -> 
     requirement = tier.keeps if tier.keeps is not None and _is_way_back(program, standing, tier) else tier.requires
     if requirement is None:
         return ""
-    return ", ".join(_open(program, requirement, "", entries, tell or _missing))
+    return ", ".join(_open(program, requirement, "", entries, tell or _missing, joins))
 
 
 def _is_way_back(program: Program, standing: Standing, tier: Tier) -> bool:
@@ -174,7 +185,12 @@ def _is_way_back(program: Program, standing: Standing, tier: Tier) -> bool:
 
 
 def _open(
-    program: Program, part: Requirement, path: str, entries: Mapping[str, Mapping[str, Any]], tell: Telling
+    program: Program,
+    part: Requirement,
+    path: str,
+    entries: Mapping[str, Mapping[str, Any]],
+    tell: Telling,
+    joins: Joins,
 ) -> list[str]:
     """Phrases for what is missing of one part of a requirement; none when it is met."""
     if isinstance(part, Criterion):
@@ -182,10 +198,10 @@ def _open(
         told = "" if entry is None or entry.get("met") else tell(program, entry)
         return [told] if told else []
     inner = [
-        _open(program, each, f"{path}/{part.junction.value}/{at}".lstrip("/"), entries, tell)
+        _open(program, each, f"{path}/{part.junction.value}/{at}".lstrip("/"), entries, tell, joins)
         for at, each in enumerate(part.parts, 1)
     ]
-    missing = [" and ".join(phrases) for phrases in inner if phrases]
+    missing = [f" {joins.both} ".join(phrases) for phrases in inner if phrases]
     needed = {Junction.ANY: 1, Junction.AT_LEAST: part.at_least}.get(part.junction, len(inner))
     still = needed - (len(inner) - len(missing))
     must = [phrase for at in part.including for phrase in inner[at]]
@@ -193,7 +209,8 @@ def _open(
         return []
     if still == len(missing):
         return missing
-    return [f"{still} of: {' or '.join(missing)}" if still > 0 else ", ".join(must)]
+    either = f" {joins.either} ".join(missing)
+    return [f"{still} {joins.several}: {either}" if still > 0 else ", ".join(must)]
 
 
 def _missing(program: Program, entry: Mapping[str, Any]) -> str:
