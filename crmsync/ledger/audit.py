@@ -49,4 +49,4 @@ def hash_of(previous: str, sequence: int, at: str, actor: str, event: str, conte
         f'{{"actor":{encode_basestring(actor)},"at":{encode_basestring(at)},"content":{content},'
         f'"event":{encode_basestring(event)},"sequence":{sequence}}}'
     )
-    return hashlib.sha256((previous + said).encode()).hexdigest()
+    return hashlib.sha256((previous + said).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,33 +1,35 @@
-"""The ledger of one org: its file, its lock, its owner, and the life of a run.
+"""The ledger of one org: where it is kept, its lease, its owner, and the life of a run.
 
-One ledger serves one org. Whoever writes holds the lock beside the file; readers (`crmsync status`) need none.
+One ledger serves one org. Whoever writes holds the lock and the lease; readers (`crmsync status`) need neither.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
-import socket
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from crmsync.errors import AccessError, AlreadyRunning, StoreError
 from crmsync.ledger import tables as t
+from crmsync.ledger.audit import record_event
 from crmsync.ledger.canon import canonical, instant
-from crmsync.ledger.store import FILE_NAME, migrate, open_store, schema_version, told_faults, transaction
+from crmsync.ledger.lease import Holding, Lease, current_lease, release_lease, take_lease, this_process
+from crmsync.ledger.postgresql_store import PostgresqlStore
+from crmsync.ledger.sqlite_store import SqliteStore
+from crmsync.ledger.store import Store, migrate, transaction
 from crmsync.ledger.upsert import changed, upsert
 
-LOCK_NAME = "ledger.lock"
-HOLDER_NAME = "ledger.holder.json"  # the kernel empties nothing of a lock file, so who holds it stands beside it
+
+def store_of(state_dir: Path, url: str | None = None) -> Store:
+    """The place of the ledger: PostgreSQL where an address is given, else a file in the state folder."""
+    return PostgresqlStore(url) if url else SqliteStore(state_dir)
 
 
 @dataclass(frozen=True)
@@ -42,39 +44,43 @@ class RunFacts:
 
 
 class Ledger:
-    """An open ledger. Make it with `Ledger.open`; it is a context manager."""
+    """An open ledger. Make it with `Ledger.open`; it is a context manager. `place`: how messages name it."""
 
-    def __init__(self, state_dir: Path, engine: Engine, lock: FileLock | None) -> None:
+    def __init__(self, state_dir: Path, store: Store, holding: Holding | None) -> None:
         self.state_dir = state_dir
-        self.path = state_dir / FILE_NAME
-        self._engine = engine
-        self._lock = lock
+        self.store = store
+        self.place = store.place
+        self._holding = holding
         self.slot: tuple[str, str] | None = None  # schedule and period that runs started from now on fill
 
     @classmethod
-    def open(cls, state_dir: Path, *, exclusive: bool = True) -> Ledger:
-        """The ledger in `state_dir`, made or migrated where needed.
+    def open(cls, state_dir: Path, *, exclusive: bool = True, url: str | None = None) -> Ledger:
+        """The ledger of `state_dir` (or at `url`, see `store_of`), made or migrated where needed.
 
-        `exclusive`: hold the lock until `close` (every command that may write); False for reading and approving.
-        Errors: AlreadyRunning when another process holds the lock; StoreError when the file cannot be used.
+        `exclusive`: hold the lock and the lease until `close` (every command that runs); False for reading and
+        approving. Errors: AlreadyRunning when another process holds the lock; StoreError when it cannot be used.
         """
-        path = state_dir / FILE_NAME
-        with told_faults(path):
-            state_dir.mkdir(parents=True, exist_ok=True)
-        lock = _lock(state_dir) if exclusive else None
+        store = store_of(state_dir, url)
         try:
-            engine = open_store(path)
-            _bring_up_to_date(engine, state_dir, lock)
+            if exclusive and not store.try_lock():
+                raise AlreadyRunning(f"{store.place}: another run is under way here{_holder(store)}; wait for it")
+            _bring_up_to_date(store, exclusive=exclusive)
+            if not exclusive:
+                return cls(state_dir, store, None)
+            with transaction(store, writes=True) as connection:
+                holding = take_lease(connection)
         except BaseException:
-            _release(state_dir, lock)
+            store.close()
             raise
-        return cls(state_dir, engine, lock)
+        return cls(state_dir, store, holding)
 
     def close(self) -> None:
-        """Close the file and give the lock free; closing twice is harmless."""
-        self._engine.dispose()
-        _release(self.state_dir, self._lock)
-        self._lock = None
+        """Give lease and lock free; closing twice is harmless."""
+        if self._holding is not None:
+            holding, self._holding = self._holding, None
+            with suppress(StoreError), transaction(self.store, writes=True) as connection:
+                release_lease(connection, holding)
+        self.store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -84,11 +90,24 @@ class Ledger:
 
     def reading(self) -> AbstractContextManager[Connection]:
         """One consistent view."""
-        return transaction(self._engine, self.path, writes=False)
+        return transaction(self.store, writes=False)
 
-    def writing(self) -> AbstractContextManager[Connection]:
-        """One transaction, committed at the end."""
-        return transaction(self._engine, self.path, writes=True)
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction, committed at the end. Errors: AlreadyRunning when this process has lost its lease."""
+        with transaction(self.store, writes=True) as connection:
+            if self._holding is not None:
+                self._holding.verify(connection)
+            yield connection
+
+    def lease(self) -> Lease | None:
+        """Who holds the lease, or held it last; None before the first run."""
+        with self.reading() as connection:
+            return current_lease(connection)
+
+    def is_running(self) -> bool:
+        """Whether some process holds the lock now, this one included."""
+        return self.store.is_locked()
 
     # The org
 
@@ -105,7 +124,7 @@ class Ledger:
                 connection.execute(insert(t.meta).values(key="org", value=identity))
         if known not in (None, identity):
             raise AccessError(
-                f"{self.path}: this ledger belongs to {known}, the CRM that was reached is {identity}; "
+                f"{self.place}: this ledger belongs to {known}, the CRM that was reached is {identity}; "
                 "log in to the former, or give the latter a state folder of its own (CRMSYNC_STATE_DIR)"
             )
 
@@ -124,9 +143,11 @@ class Ledger:
             connection.execute(
                 insert(t.run).values(
                     run_id=run_id, sequence=newest + 1, kind=kind, state="running", started_at=instant(), stats="{}",
-                    slot_schedule=schedule, slot_period=period, **_facts(facts),
+                    slot_schedule=schedule, slot_period=period, owner=this_process(),
+                    fencing=self._holding.fencing if self._holding else None, **_facts(facts),
                 )
             )  # fmt: skip
+            record_event(connection, "run_started", {"run_id": run_id, "kind": kind, "owner": this_process()})
         return run_id
 
     def record_facts(self, run_id: str, facts: RunFacts) -> None:
@@ -145,6 +166,8 @@ class Ledger:
         ended = {"state": state, "exit_code": exit_code, "ended_at": instant(), "stats": canonical(dict(stats or {}))}
         with self.writing() as connection:
             connection.execute(update(t.run).where(t.run.c.run_id == run_id).values(**ended))
+            told = {"run_id": run_id, "state": state, "exit_code": exit_code, "stats": dict(stats or {})}
+            record_event(connection, "run_ended", told)
 
     def record_config(self, digest: str, text: str) -> None:
         """Keep the text of a configuration or program the first time it is used."""
@@ -170,59 +193,27 @@ def _meta(connection: Connection, key: str) -> str | None:
     return connection.scalar(select(t.meta.c.value).where(t.meta.c.key == key))
 
 
-def _bring_up_to_date(engine: Engine, state_dir: Path, lock: FileLock | None) -> None:
-    path = state_dir / FILE_NAME
-    if schema_version(engine, path) == t.HEAD:
+def _bring_up_to_date(store: Store, *, exclusive: bool) -> None:
+    if store.version() == t.HEAD:
         return
-    own = lock or _lock(state_dir)
+    if not exclusive and not store.try_lock():
+        raise AlreadyRunning(f"{store.place}: another run is bringing the ledger up to date; wait for it")
     try:
-        migrate(engine, path)
-        _name_ledger(engine, path)
+        migrate(store)
+        row = {"key": "ledger_id", "value": secrets.token_hex(8)}
+        with transaction(store, writes=True) as connection:
+            connection.execute(upsert(t.meta).values(row).on_conflict_do_nothing())
     finally:
-        if lock is None:
-            _release(state_dir, own)
+        if not exclusive:
+            store.unlock()
 
 
-def _name_ledger(engine: Engine, path: Path) -> None:
-    row = {"key": "ledger_id", "value": secrets.token_hex(8)}
-    with transaction(engine, path, writes=True) as connection:
-        connection.execute(upsert(t.meta).values(row).on_conflict_do_nothing())
-
-
-def _lock(state_dir: Path) -> FileLock:
-    lock = FileLock(state_dir / LOCK_NAME, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise AlreadyRunning(f"{state_dir}: another run is under way here{_holder(state_dir)}; wait for it") from None
-    except OSError as error:
-        raise StoreError(f"{lock.lock_file}: the lock cannot be taken ({error}); check the folder's rights") from error
-    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": instant()}
-    with told_faults(state_dir / HOLDER_NAME):
-        (state_dir / HOLDER_NAME).write_text(canonical(holder), encoding="utf-8")
-    return lock
-
-
-def is_held(state_dir: Path) -> bool:
-    """Whether some process holds the lock now."""
-    lock = FileLock(state_dir / LOCK_NAME, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return True
-    lock.release()
-    return False
-
-
-def _holder(state_dir: Path) -> str:
-    try:
-        holder = json.loads((state_dir / HOLDER_NAME).read_text(encoding="utf-8"))
-        return f" (process {holder['pid']} on {holder['host']} since {holder['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def _release(state_dir: Path, lock: FileLock | None) -> None:
-    if lock is not None and lock.is_locked:
-        (state_dir / HOLDER_NAME).unlink(missing_ok=True)
-        lock.release()
+def _holder(store: Store) -> str:
+    """Who holds the lock, for a message; empty while the ledger is being made."""
+    with suppress(StoreError):
+        if store.version() == t.HEAD:
+            with transaction(store, writes=False) as connection:
+                lease = current_lease(connection)
+            if lease is not None:
+                return f" (process {lease.pid} on {lease.host} since {lease.acquired_at}, lease {lease.fencing})"
+    return ""

@@ -15,8 +15,7 @@ from crmsync.ledger import tables as t
 from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.approvals import Approval, GuardRow, PlanRow, approval_of, guards_of, newest_plan
 from crmsync.ledger.intents import Intent, count_states, open_intents
-from crmsync.ledger.ledger import Ledger, is_held
-from crmsync.ledger.store import FILE_NAME
+from crmsync.ledger.ledger import Ledger, store_of
 
 SHOWN_RUNS = 10
 WAITING = ("drafted", "blocked", "applying")
@@ -54,9 +53,15 @@ class Status:
     open_records: tuple[Intent, ...]  # parked or in conflict, with the CRM's own words
 
 
-def has_ledger(state_dir: Path) -> bool:
-    """Whether a run ever took place with this state folder."""
-    return (state_dir / FILE_NAME).is_file()
+def has_ledger(state_dir: Path, url: str | None = None) -> bool:
+    """Whether a run ever took place with this state folder, or with the ledger at `url`."""
+    if url is None and not state_dir.is_dir():
+        return False
+    store = store_of(state_dir, url)
+    try:
+        return store.exists()
+    finally:
+        store.close()
 
 
 def status(ledger: Ledger) -> Status:
@@ -65,7 +70,7 @@ def status(ledger: Ledger) -> Status:
     plan = newest_plan(ledger)
     waiting = plan if plan is not None and plan.state in WAITING else None
     runs = recent_runs(ledger)
-    if not is_held(ledger.state_dir):  # nobody runs: what still says so was killed
+    if not ledger.is_running():  # nobody runs: what still says so was killed
         runs = tuple(replace(run, state="interrupted") if run.state == "running" else run for run in runs)
     return Status(
         org=ledger.org(),

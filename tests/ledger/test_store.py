@@ -16,7 +16,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-import crmsync.ledger.store as store
+import crmsync.ledger.sqlite_store as store
+import crmsync.ledger.store as common
 from crmsync.errors import AccessError, AlreadyRunning, CrmsyncError, StoreError
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.tables import HEAD, KNOWN, metadata
@@ -29,7 +30,7 @@ def test_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path):
 
 def test_the_code_knows_every_migration():
     config = Config()
-    config.set_main_option("script_location", str(Path(store.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(common.__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     scripts = ScriptDirectory.from_config(config)
     assert scripts.get_heads() == [HEAD]
