@@ -9,43 +9,28 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import requests
 
 from crmsync.connectors.retries import Transient
 from crmsync.connectors.salesforce.faults import Refused
 from crmsync.connectors.salesforce.org import Org
+from crmsync.connectors.salesforce.result_pages import Page, result_pages, whole
 from crmsync.errors import CrmsyncError, DataError
 
-PAGE_ROWS = 50_000
 BLOCK_BYTES = 2 << 20
-CHUNK_BYTES = 1 << 18
 HEADER_MAX = 1 << 20
 FIRST_LOOK_S = 0.05
 LONGEST_LOOK_S = 5.0
 JOB_DEADLINE_S = 4 * 3600.0
-PAGES_MAX = 100_000
-PAGE_TIMEOUTS = 20  # a page may take this many read timeouts in all: a trickle of bytes is a fault too
-
-
-@dataclass(frozen=True)
-class Page:
-    """One downloaded page of results."""
-
-    path: Path
-    rows: int
-    locator: str | None
 
 
 def bulk_blocks(
     org: Org, soql: str, sobject: str, paths: Sequence[str], folder: Path, operation: str = "query"
 ) -> Iterator[Mapping[str, pa.Array]]:
-    """Blocks of text columns by path. At most one page is on disk at a time.
+    """Blocks of text columns by path. At most a few pages are on disk at a time.
 
     `operation`: `queryAll` gives deleted records too.
     Errors: DataError when a page or the whole is not what was asked for; Transient; AccessError.
@@ -54,10 +39,11 @@ def bulk_blocks(
     try:
         expected = _finished(org, job_id, sobject)
         read = 0
-        for page in _pages(org, job_id, sobject, folder):
-            yield from _page_blocks(page, sobject, paths)
-            read += page.rows
-            page.path.unlink()
+        with contextlib.closing(result_pages(org, job_id, sobject, folder, expected)) as pages:
+            for page in pages:
+                yield from _page_blocks(page, sobject, paths)
+                read += page.rows
+                page.path.unlink()
         if read != expected:
             raise DataError(f"{sobject}: the result pages hold {read:,} rows, but the job {job_id} says {expected:,}")
     finally:
@@ -80,7 +66,7 @@ def _finished(org: Org, job_id: str, sobject: str) -> int:
         job = org.get(f"jobs/query/{job_id}")
         state = job.get("state") if isinstance(job, dict) else None
         if state == "JobComplete":
-            return _whole(job.get("numberRecordsProcessed"), f"{sobject}: job {job_id} does not say its number of rows")
+            return whole(job.get("numberRecordsProcessed"), f"{sobject}: job {job_id} does not say its number of rows")
         if state not in ("UploadComplete", "InProgress"):
             reason = job.get("errorMessage") if isinstance(job, dict) else None
             raise DataError(f"{sobject}: query job {job_id} ended as {state}: {reason or 'no explanation'}")
@@ -88,53 +74,6 @@ def _finished(org: Org, job_id: str, sobject: str) -> int:
             raise Transient(f"{sobject}: query job {job_id} has not finished in {JOB_DEADLINE_S / 3600:.0f} hours")
         org.retries.sleep(wait)
         wait = min(wait * 1.6, LONGEST_LOOK_S)
-
-
-def _pages(org: Org, job_id: str, sobject: str, folder: Path) -> Iterator[Page]:
-    locator: str | None = None
-    seen: set[str] = set()
-    for number in range(PAGES_MAX):
-        page = _downloaded(org, job_id, sobject, folder / f"{job_id}-{number}.csv", locator)
-        yield page
-        locator = page.locator
-        if locator is None:
-            return
-        if locator in seen:
-            raise DataError(f"{sobject}: job {job_id} names the page {locator[:40]} twice; the pages do not end")
-        seen.add(locator)
-    raise DataError(f"{sobject}: more than {PAGES_MAX:,} result pages")
-
-
-def _downloaded(org: Org, job_id: str, sobject: str, path: Path, locator: str | None) -> Page:
-    """One page on disk; a page that was cut is downloaded again from its start."""
-    params = {"maxRecords": str(PAGE_ROWS)} | ({"locator": locator} if locator else {})
-    address = org.data_path(f"jobs/query/{job_id}/results")
-    return org.retries.call(lambda: _download(org, address, params, path, sobject))
-
-
-def _download(org: Org, address: str, params: Mapping[str, str], path: Path, sobject: str) -> Page:
-    with contextlib.closing(org.download(address, params)) as answer:
-        rows = _whole(answer.headers.get("Sforce-NumberOfRecords"), f"{sobject}: a page without Sforce-NumberOfRecords")
-        locator = answer.headers.get("Sforce-Locator") or "null"
-        last = save_body(answer, path, org.session.timeout_s[1] * PAGE_TIMEOUTS)
-    if rows and last != b"\n":
-        raise Transient(f"{sobject}: a result page is cut off (its last line does not end)")
-    return Page(path, rows, None if locator == "null" else locator)
-
-
-def save_body(answer: requests.Response, path: Path, deadline_s: float) -> bytes:
-    """Stream a body to disk and return its last byte. Errors: Transient when the connection is cut or too slow."""
-    last, deadline = b"", time.monotonic() + deadline_s
-    try:
-        with path.open("wb") as file:
-            for chunk in answer.iter_content(CHUNK_BYTES):
-                file.write(chunk)
-                last = chunk[-1:]
-                if time.monotonic() > deadline:
-                    raise Transient(f"{path.name}: the download took longer than {deadline_s:.0f} seconds")
-    except requests.RequestException as error:
-        raise Transient(f"{path.name}: the download was cut ({type(error).__name__})") from None
-    return last
 
 
 def _page_blocks(page: Page, sobject: str, paths: Sequence[str]) -> Iterator[Mapping[str, pa.Array]]:
@@ -184,13 +123,6 @@ def _delete(org: Org, job_id: str) -> None:
     """Take the results off the server; they expire there by themselves, so a fault here is none of the run's."""
     with contextlib.suppress(CrmsyncError):
         org.send("DELETE", f"jobs/query/{job_id}", None, {})
-
-
-def _whole(value: Any, complaint: str) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise DataError(complaint) from None
 
 
 def _first_line(error: Exception) -> str:

@@ -13,17 +13,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from crmsync.connectors.base import JobState, Write, Written
+from crmsync.connectors.base import JobState, OpenJob, Write, Written
 from crmsync.connectors.retries import Transient
-from crmsync.connectors.salesforce.bulk_query import gone, save_body
+from crmsync.connectors.salesforce.bulk_query import gone
 from crmsync.connectors.salesforce.faults import Refused
 from crmsync.connectors.salesforce.org import Org
+from crmsync.connectors.salesforce.result_pages import save_body
 from crmsync.connectors.salesforce.rows import long_id
 from crmsync.connectors.salesforce.written_fields import CELL_MAX, CLEARED, WrittenFields, bulk_cell, sorted_columns
 from crmsync.errors import DataError
 
 UPLOAD_MAX_BYTES = 100 * 1000 * 1000
 SPOOL_BYTES = 8 << 20
+LISTED_PAGES = 20  # of a thousand jobs each
 STATES = {
     "Open": "open",
     "UploadComplete": "running",
@@ -37,8 +39,8 @@ RESULTS = (("successfulResults", "applied"), ("failedResults", "failed"), ("unpr
 
 
 def create_job(org: Org, sobject: str, key: str | None = None) -> str:
-    """The id of a new, empty job: an update, or an upsert by the field `key`. A lost answer leaves an empty job behind,
-    which does nothing."""
+    """The id of a new, empty job: an update, or an upsert by the field `key`. Not repeated: a lost answer leaves an
+    empty job behind, and whoever asked must know of it. Errors: Transient."""
     body = {
         "object": sobject,
         "operation": "upsert" if key else "update",
@@ -47,7 +49,7 @@ def create_job(org: Org, sobject: str, key: str | None = None) -> str:
         "columnDelimiter": "COMMA",
         "lineEnding": "LF",
     }
-    job = org.post("jobs/ingest", body)
+    job = org.post("jobs/ingest", body, repeat=False)
     if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not job["id"].isalnum():
         raise DataError(f"{sobject}: Salesforce opened a bulk job without a usable id")
     return str(job["id"])
@@ -71,7 +73,7 @@ def _put(org: Org, job_id: str, file: IO[bytes]) -> None:
         headers = {"Content-Type": "text/csv; charset=UTF-8", "Accept": "application/json"}
         org.session.put(f"{client.base_url}jobs/ingest/{job_id}/batches", data=file, headers=headers)
 
-    org.call(send)  # may be repeated: an upload to an open job changes no record
+    org.call(send, repeat=False)  # a job takes one upload only; after a lost answer a new job is safer than a second one
 
 
 def _write_csv(file: IO[bytes], fields: WrittenFields, writes: Sequence[Write], key: str | None) -> int:
@@ -142,6 +144,52 @@ def job_state(org: Org, job_id: str) -> JobState:
         int(job.get("numberRecordsFailed") or 0),
         job.get("errorMessage"),
     )
+
+
+def open_jobs(org: Org) -> list[OpenJob]:
+    """Ingest jobs of the user we are that are open. Errors: those of a call."""
+    me, found = _user_id(org), list[OpenJob]()
+    page = org.get("jobs/ingest", {"jobType": "V2Ingest"})
+    for _ in range(LISTED_PAGES):
+        if not isinstance(page, dict):
+            raise DataError("Salesforce listed its bulk jobs in a form that is not known")
+        for job in page.get("records") or ():
+            if isinstance(job, dict) and job.get("state") == "Open" and _is_ours(job, me):
+                found.append(OpenJob(str(job["id"]), str(job.get("object")), str(job.get("createdDate"))))
+        if not page.get("nextRecordsUrl"):
+            break
+        page = org.query_more(str(page["nextRecordsUrl"]))
+    return found
+
+
+def _user_id(org: Org) -> str:
+    answer = org.call(lambda _: org.session.get(f"{org.base_url}/services/oauth2/userinfo"))
+    try:
+        return long_id(str(answer.json()["user_id"]))
+    except (ValueError, TypeError, KeyError):
+        raise DataError(f"{org.base_url} does not tell who is logged in") from None
+
+
+def _is_ours(job: dict[str, Any], user_id: str) -> bool:
+    """Made by our user in the way we make jobs."""
+    made = (job.get("operation") in ("update", "upsert"), job.get("contentType") == "CSV")
+    return all(made) and long_id(str(job.get("createdById") or "")) == user_id
+
+
+def abort_job(org: Org, job_id: str) -> bool:
+    """End a job that was not started; False when it was, or is gone. Errors: Transient when it cannot be told."""
+    for _ in range(org.retries.attempts):
+        try:
+            org.patch(f"jobs/ingest/{job_id}", {"state": "Aborted"})
+            return True
+        except (Transient, Refused):
+            found = job_state(org, job_id).state
+            if found == "aborted":
+                return True
+            if found != "open":
+                return False
+            org.retries.sleep(1.0)
+    raise Transient(f"bulk job {job_id} stays open: it could not be ended")
 
 
 def job_results(org: Org, job_id: str, key: str | None = None) -> Iterator[Written]:

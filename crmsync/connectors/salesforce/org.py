@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -37,6 +38,7 @@ class Org:
         self.base_url = ""
         self.version = ""
         self._client: Salesforce | None = None
+        self._renewing = threading.Lock()
         self._organization: Mapping[str, str] | None = None
 
     # --- calls
@@ -55,9 +57,11 @@ class Org:
         """The JSON answer of `GET` below `/services/data/vX/`; numbers with a point stay text, so they stay exact."""
         return self.call(lambda client: _json(lambda: client.restful(path, params=dict(params or {})), path))
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, path: str, body: Mapping[str, Any], *, repeat: bool = True) -> Any:
         """The JSON answer of a `POST` that changes no record: it reads, or it opens a job."""
-        return self.call(lambda client: _json(lambda: client.restful(path, method="POST", json=dict(body)), path))
+        return self.call(
+            lambda client: _json(lambda: client.restful(path, method="POST", json=dict(body)), path), repeat=repeat
+        )
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         """The JSON answer of a `PATCH`; repeated only where the server certainly did nothing."""
@@ -73,6 +77,11 @@ class Org:
         """The page at an address that the server named."""
         path = self.path_of(given)
         return self.call(lambda client: _json(lambda: client.query_more(path, identifier_is_url=True), "query"))
+
+    def get_at(self, given: str) -> Any:
+        """The JSON answer of an address that the server named."""
+        headers = {"Accept": "application/json"}
+        return self.call(lambda _: _json(lambda: self.session.get(self.url_of(given), headers=headers).json(), given))
 
     def download(self, given: str, params: Mapping[str, str] | None = None) -> requests.Response:
         """A streamed answer; the caller reads and closes it. One attempt: the caller repeats the whole download."""
@@ -129,10 +138,13 @@ class Org:
 
     def _logged_in(self, send: Callable[[Salesforce], Answer]) -> Answer:
         client = self.client()
+        token = self.session.token.value
         try:
             return send(client)
         except SessionExpired:
-            self._use(renew(self.settings, self.session))
+            with self._renewing:  # several downloads may find out at once; one login serves them all
+                if self.session.token.value == token:
+                    self._use(renew(self.settings, self.session))
         try:
             return send(client)
         except SessionExpired:

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -102,12 +103,14 @@ class Usage:
     calls: int = 0
     writes: int = 0  # of the calls
     api_usage: tuple[int, int] | None = None
+    counting: Lock = field(default_factory=Lock, repr=False, compare=False)  # pages are downloaded by several threads
 
     def count(self, method: str, path: str) -> None:
         """Count one call, answered or not."""
-        self.calls += 1
         reads = method == "GET" or (method == "POST" and "/jobs/ingest" not in path) or "/jobs/query" in path
-        self.writes += 0 if reads else 1
+        with self.counting:
+            self.calls += 1
+            self.writes += 0 if reads else 1
 
     def note(self, headers: Mapping[str, str]) -> None:
         """Keep what the org says about its allowance."""

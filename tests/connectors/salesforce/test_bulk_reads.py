@@ -88,7 +88,7 @@ def test_pages_are_walked_by_their_locators(wire: Wire, opened: Opened) -> None:
     wire.job(MANY + 5, csv_page(text_of(many()), MANY, "MTAwMDA"), csv_page(text_of(many(MANY, 5)), 5))
     assert len(extract(opened)) == MANY + 5
     asked = [call.query for call in wire.made("GET", rf"{JOB}/results.*")]
-    assert asked == ["?maxRecords=50000", "?maxRecords=50000&locator=MTAwMDA"]
+    assert asked == ["?maxRecords=100000", "?maxRecords=100000&locator=MTAwMDA"]
 
 
 def test_the_job_is_deleted_after_reading(wire: Wire, opened: Opened) -> None:

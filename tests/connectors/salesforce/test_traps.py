@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crmsync.connectors.base import Write, Written
-from crmsync.connectors.salesforce import bulk_query, fetching
+from crmsync.connectors.salesforce import fetching, result_pages
 from crmsync.connectors.salesforce.connector import SalesforceConnector
 from crmsync.errors import AccessError, ConfigError, DataError
 from crmsync.snapshots import Staging
@@ -20,6 +20,7 @@ from tests.sandbox.orgs import Client
 
 pytestmark = pytest.mark.xdist_group("error-table")
 RESULTS = "/jobs/query/{job}/results"
+PAGES = "/jobs/query/{job}/resultPages"
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def accounts(faulty: Faulty) -> list[str]:
 def by_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is read by bulk jobs, in pages of a few rows."""
     monkeypatch.setattr(fetching, "BULK_ABOVE", -1)
-    monkeypatch.setattr(bulk_query, "PAGE_ROWS", 7)
+    monkeypatch.setattr(result_pages, "PAGE_ROWS", 7)
 
 
 def names(faulty: Faulty) -> dict[str, Any]:
@@ -74,7 +75,16 @@ def test_2_pages_are_smaller_than_asked(faulty: Faulty, accounts: list[str]) -> 
 
 @pytest.mark.usefixtures("by_bulk")
 def test_3_the_last_locator_is_the_word_null(faulty: Faulty, accounts: list[str]) -> None:
+    faulty.fault({"path": PAGES, "do": {"error": "NOT_FOUND"}})  # page by page
     assert sorted(names(faulty)) == accounts
+    assert faulty.fired() == [1]
+
+
+@pytest.mark.usefixtures("by_bulk")
+def test_3_pages_come_from_the_addresses_that_the_org_lists(faulty: Faulty, accounts: list[str]) -> None:
+    faulty.fault({"path": PAGES, "do": {"page_size": 3}}, {"path": RESULTS, "do": {"page_size": 3}})
+    assert sorted(names(faulty)) == accounts
+    assert faulty.fired() == [2, 7], "twenty accounts: five addresses and two, of three accounts each"
 
 
 def test_4_an_empty_cell_leaves_a_field_and_a_cleared_one_says_so(faulty: Faulty, accounts: list[str]) -> None:
@@ -103,9 +113,14 @@ def test_6_csv_without_a_charset_is_utf8(faulty: Faulty, accounts: list[str]) ->
 
 @pytest.mark.usefixtures("by_bulk")
 def test_7_the_session_ends_between_poll_and_results(faulty: Faulty, accounts: list[str]) -> None:
-    faulty.fault({"path": RESULTS, "nth": 2, "do": {"expire_token": True}})
+    by_endpoint = Client(faulty.org).get("//__sandbox/effects").json()["by_endpoint"]
+    before = by_endpoint.get("POST /services/oauth2/token", 0)
+    small = [{"path": path, "do": {"page_size": 3}} for path in (PAGES, RESULTS)]
+    faulty.fault({"path": RESULTS, "nth": 2, "do": {"expire_token": True}}, *small)
     assert sorted(names(faulty)) == accounts
-    assert faulty.fired() == [1]
+    assert faulty.fired()[0] == 1
+    logins = Client(faulty.org).get("//__sandbox/effects").json()["by_endpoint"]["POST /services/oauth2/token"]
+    assert logins - before == 2, "the first login and one more, though several pages were under way"
 
 
 def test_8_a_record_twice_in_one_job_is_refused_before_it_is_sent(faulty: Faulty, accounts: list[str]) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from crmsync.connectors.salesforce.bulk_query import PAGE_ROWS
 from crmsync.connectors.salesforce.checks.findings import Finding, cannot, look, told
 from crmsync.connectors.salesforce.fetching import BULK_ABOVE
+from crmsync.connectors.salesforce.result_pages import PAGE_ROWS
 
 LOGIN = 3  # token, versions, organization
 COUNTS = 2  # before and after
 JOB = 3  # open, look (at least once), delete
 LOOKS_PER_ROWS = 100_000  # a longer job is looked at once more for so many rows
+PAGES_LISTED = 5  # addresses of pages in one answer
 JOB_ROWS = 10_000
 INGEST = 6  # open, upload, start, look, two results
 SINGLE = 2  # a conditional write of one record: its tag, then itself
@@ -50,7 +51,9 @@ def estimate(rows: Mapping[str, int], describes: int, bulk_from: int, children: 
 def _read(rows: int) -> int:
     if rows <= BULK_ABOVE:
         return COUNTS + 1
-    return COUNTS + JOB + rows // LOOKS_PER_ROWS + _parts(rows, PAGE_ROWS)
+    pages = _parts(rows, PAGE_ROWS)
+    lists = _parts(pages, PAGES_LISTED) if pages > 1 else 0
+    return COUNTS + JOB + rows // LOOKS_PER_ROWS + lists + pages
 
 
 def _write(rows: int, bulk_from: int) -> int:
