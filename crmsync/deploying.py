@@ -167,7 +167,7 @@ def _deployer(config: Path | None) -> Iterator[tuple[Deployer, Files]]:
         )
     make_state(files.settings.state_dir)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(Ledger.open(files.settings.state_dir))
+        stack.enter_context(Ledger.open(files.settings.state_dir, url=files.settings.ledger_address))
         org = stack.enter_context(reached_org(files))
         progress = stack.enter_context(progress_bars())
         dictionary = dictionary_for(files, org.today)

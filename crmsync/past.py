@@ -43,9 +43,9 @@ class ExplainedRun:
 def read_status() -> Status | None:
     """The state of the ledger; None when no run ever took place here."""
     settings = _settings()
-    if not has_ledger(settings.state_dir):
+    if not has_ledger(settings.state_dir, settings.ledger_address):
         return None
-    with Ledger.open(settings.state_dir, exclusive=False) as ledger:
+    with Ledger.open(settings.state_dir, exclusive=False, url=settings.ledger_address) as ledger:
         return status(ledger)
 
 
@@ -88,9 +88,9 @@ def _settings(config: Path | None = None) -> Settings:
 
 
 def _ledger(settings: Settings) -> Ledger:
-    if not has_ledger(settings.state_dir):
+    if not has_ledger(settings.state_dir, settings.ledger_address):
         raise ConfigError(f"no run took place in {settings.state_dir} yet; CRMSYNC_STATE_DIR names the state folder")
-    return Ledger.open(settings.state_dir, exclusive=False)
+    return Ledger.open(settings.state_dir, exclusive=False, url=settings.ledger_address)
 
 
 def _run(ledger: Ledger, wanted: str) -> RunRow:

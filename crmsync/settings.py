@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -118,17 +119,25 @@ class Settings(BaseSettings):
     spark_scratch: Path | None = None
     spark_token: SecretStr | None = None
     spark_token_file: Path | None = None
+    ledger_url: SecretStr | None = None
+    ledger_url_file: Path | None = None
     salesforce: SalesforceSettings = SalesforceSettings()
     notices: NoticeSettings = NoticeSettings()
 
     @model_validator(mode="before")
     @classmethod
     def _secrets_from_files(cls, values: Any) -> Any:
-        return _filled(values, ("spark_token",))
+        return _filled(values, ("spark_token", "ledger_url"))
+
+    @property
+    def ledger_address(self) -> str | None:
+        """Where the ledger is kept instead of a file in the state folder, password and all."""
+        return self.ledger_url.get_secret_value() if self.ledger_url else None
 
     def secrets(self) -> frozenset[str]:
-        """Every loaded secret in clear, for redaction by value."""
-        return frozenset(secrets_of(self))
+        """Every loaded secret in clear, for redaction by value; of the ledger's address the password alone, too."""
+        password = urlsplit(self.ledger_address or "").password
+        return frozenset({*secrets_of(self), *((password, unquote(password)) if password else ())})
 
 
 def load_settings(config_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -180,8 +189,8 @@ def exposed_files(settings: Settings) -> Iterator[tuple[str, Path]]:
         f"{PREFIX}NOTICES{NESTED}{name.upper()}_FILE": getattr(settings.notices, f"{name}_file")
         for name in NOTICE_SECRETS
     }
-    of_spark = {f"{PREFIX}SPARK_TOKEN_FILE": settings.spark_token_file}
-    for variable, path in {**of_salesforce, **of_notices, **of_spark}.items():
+    others = {f"{PREFIX}{name.upper()}": getattr(settings, name) for name in ("spark_token_file", "ledger_url_file")}
+    for variable, path in {**of_salesforce, **of_notices, **others}.items():
         try:
             if path is not None and path.stat().st_mode & 0o077:
                 yield variable, path

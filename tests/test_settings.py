@@ -39,6 +39,14 @@ def test_the_token_of_spark_is_a_secret_too(monkeypatch: pytest.MonkeyPatch, tmp
         load_settings()
 
 
+def test_the_password_in_the_ledgers_address_is_a_secret_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "postgresql://crmsync:p%40ss-canary@db.example/ledger"
+    monkeypatch.setenv("CRMSYNC_LEDGER_URL", address)
+    settings = load_settings()
+    assert settings.secrets() == {address, "p%40ss-canary", "p@ss-canary"}
+    assert "canary" not in repr(settings)
+
+
 def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRMSYNC_SALESFORCE__ACESS_TOKEN", TOKEN)
     with pytest.raises(ConfigError, match="CRMSYNC_SALESFORCE__ACCESS_TOKEN") as caught:
