@@ -94,6 +94,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     media_type: str = JSON_TYPE
     chunks: Iterator[bytes] | None = None
+    trickle: tuple[int, float] | None = None  # bytes at a time, seconds between them
     cut: int | None = None  # the connection ends after so many bytes of the body; 0: before any byte
 
     def content(self, pretty: bool) -> bytes:

@@ -9,7 +9,17 @@ from typing import Any
 
 from crmsync.sandbox.answers import Answer, ApiError, Call
 from crmsync.sandbox.ingest_rows import IngestJob, start
-from crmsync.sandbox.jobs import csv_answer, delete_job, format_of, job_of, keep, listed, new_job_facts
+from crmsync.sandbox.jobs import (
+    ENDED,
+    WAIT_S,
+    csv_answer,
+    delete_job,
+    format_of,
+    job_of,
+    keep,
+    listed,
+    new_job_facts,
+)
 from crmsync.sandbox.org import Org
 from crmsync.sandbox.rest import key_field
 
@@ -143,9 +153,11 @@ def results(org: Org, call: Call) -> Answer:
     """GET `successfulResults`, `failedResults` and `unprocessedrecords`, in any case."""
     job: IngestJob = job_of(org, call, "ingest")
     job.wait()
+    if job.state not in ENDED:
+        raise ApiError(400, "INVALIDJOBSTATE", f"the job is in state {job.state}; it has no results yet")
+    if job.started:
+        job.done.wait(WAIT_S)  # an aborted job still writes down what became of its rows
     result = job.files.get(_RESULTS[call.parts["results"].lower()])
     if result is None:
-        if job.state == "Open":
-            raise ApiError(400, "INVALIDJOBSTATE", f"the job is in state {job.state}; it has no results yet")
         return csv_answer(org, iter(()), {})
     return csv_answer(org, result.pieces(0, result.rows), {"Sforce-NumberOfRecords": str(result.rows)})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import anyio
 import anyio.to_thread
@@ -12,10 +14,14 @@ from starlette.types import Receive, Scope, Send
 
 from crmsync.sandbox.answers import JSON_TYPE, Answer, ApiError, Call
 from crmsync.sandbox.changes import change_as_person
+from crmsync.sandbox.effects import people_at_work
 from crmsync.sandbox.error_table import ERRORS, LOGIN_ERRORS, page
 from crmsync.sandbox.faults import CHANGES, Fault, row_error
 from crmsync.sandbox.org import Org
+from crmsync.sandbox.routes import find_door
+from crmsync.sandbox.users import PEOPLE, acting_as, user_of
 
+ADMIN = PEOPLE[0].username
 _HTML = "text/html;charset=ISO-8859-1"
 Hit = Sequence[tuple[Fault, int]]
 
@@ -51,8 +57,35 @@ async def _act(org: Org, call: Call, do: Mapping[str, Any]) -> None:
             except ApiError as error:
                 # the mistake is the test's, not the client's
                 raise ApiError(500, "INVALID_FAULT", f"{kind}: {error.code}: {error.message}") from None
+    if "call" in do:
+        for given in do["call"] if isinstance(do["call"], list) else [do["call"]]:
+            await anyio.to_thread.run_sync(_call_of_people, org, call, given)
     if do.get("expire_token"):
         org.tokens.pop(call.headers.get("authorization", "").partition(" ")[2].strip(), None)
+
+
+def _call_of_people(org: Org, hit: Call, given: Mapping[str, Any]) -> None:
+    """Another call that a person makes meanwhile; `{job}` and the like in its path are parts of the path that was hit.
+
+    Errors: ApiError INVALID_FAULT when the call is refused, because the mistake is the test's.
+    """
+    path = str(given["path"])
+    for name, value in hit.parts.items():
+        path = path.replace(f"{{{name}}}", value)
+    what = f"call: {given['method']} {path}"
+    found = user_of(org, str(given.get("as", ADMIN)))
+    if found is None:
+        raise ApiError(500, "INVALID_FAULT", f"{what}: the org has no user {given['as']!r:.80}")
+    address = urlsplit(path)
+    query = {name.lower(): value for name, value in parse_qsl(address.query)}
+    body = json.dumps(given["json"], default=float).encode() if "json" in given else b""
+    with people_at_work(), acting_as(found[0]):
+        try:
+            door, parts = find_door(str(given["method"]).upper(), address.path)
+            made = Call(door.method, address.path, parts.get("version", ""), parts, query, {}, body)
+            door.handler(org, made)
+        except ApiError as error:
+            raise ApiError(500, "INVALID_FAULT", f"{what}: {error.code}: {error.message}") from None
 
 
 def _instead(call: Call, do: Mapping[str, Any]) -> Answer | None:
@@ -90,6 +123,9 @@ async def _altered(answer: Answer, fault: Fault) -> Answer:
     if do.get("gzip_garbage"):
         answer.headers["Content-Encoding"] = "gzip"
         return _with_body(answer, b"\x1f\x8b\x08\x00garbage that is no deflate stream")
+    if "trickle" in do:
+        answer = _with_body(answer, await anyio.to_thread.run_sync(_content, answer))
+        answer.trickle = (int(do["trickle"]["bytes"]), float(do["trickle"]["ms"]) / 1000)
     if "truncate" in do and answer.cut is None:
         content = await anyio.to_thread.run_sync(_content, answer)
         size = max(0, int(do["truncate"]))
@@ -109,6 +145,13 @@ def _with_body(answer: Answer, body: bytes) -> Answer:
     # an encoding that is named keeps the body from being packed, so that the bytes are those that were asked for
     headers = {"Content-Encoding": "identity"} | answer.headers
     return Answer(body, answer.status, headers, answer.media_type)
+
+
+async def trickling(content: bytes, size: int, seconds: float) -> AsyncIterator[bytes]:
+    """The bytes, a few at a time."""
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+        await anyio.sleep(seconds)
 
 
 class CutResponse(Response):

@@ -3,110 +3,58 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from decimal import Decimal
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from crmsync.sandbox.answers import ApiError
 from crmsync.sandbox.error_table import ERRORS, JOB_ERRORS, LOGIN_ERRORS
+from crmsync.sandbox.fault_shapes import SHAPES, number, texts
 
-INSIDE = frozenset({"hide_rows", "lock", "rows", "page_size", "job_fails"})
+INSIDE = frozenset({"hide_rows", "lock", "rows", "page_size", "job_fails", "job_waits"})
 """What a fault does while the call is worked on, whatever its `at` says."""
 CHANGES = ("edit", "merge", "delete", "undelete")
 _NEEDED = {"edit": ("object", "id", "fields"), "merge": ("object", "master", "losers"), "delete": ("object", "id"),
            "undelete": ("object", "id"), "create": ("object", "fields")}  # fmt: skip
 KEYS = frozenset({
     "error", "status", "code", "message", "fields", "body", "html", "delay_ms", "cut", "truncate", "expire_token",
-    "gzip_garbage", "charset", "headers", "json", *CHANGES, *INSIDE,
+    "gzip_garbage", "charset", "headers", "json", "trickle", "call", *CHANGES, *INSIDE,
 })  # fmt: skip
 
 
-def _number(least: float, most: float = 1e12) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, (int, float, Decimal)) and value is not True and least <= value <= most
-
-
-def _whole(least: int, most: int = 10**12) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
-
-
-def _ids_or_share(value: Any) -> bool:
-    return _texts(value) or _number(0, 1)(value)
-
-
-def _hides(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return set(value) == {"field", "value"}
-    return _whole(0)(value) or (not isinstance(value, int) and _number(0, 1)(value))
-
-
-def _refuses(value: Any) -> bool:
-    known = {"ids", "share", "error", "message", "fields", "status", "code"}
-    return (
-        isinstance(value, Mapping) and not set(value) - known and _ids_or_share(value.get("ids", value.get("share", 1)))
-    )
-
-
-def _fails(value: Any) -> bool:
-    return isinstance(value, str) or (
-        isinstance(value, Mapping)
-        and not set(value) - {"error", "message", "after"}
-        and _whole(0)(value.get("after", 0))
-    )
-
-
-_SHAPES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "delay_ms": (_number(0, 3_600_000), "a number of milliseconds"),
-    "truncate": (_whole(0), "a number of bytes"),
-    "status": (_whole(200, 599), "an HTTP status"),
-    "page_size": (_whole(1), "a number of rows from 1 on"),
-    "cut": (_flag, "true or false"),
-    "html": (_flag, "true or false"),
-    "expire_token": (_flag, "true or false"),
-    "gzip_garbage": (_flag, "true or false"),
-    "charset": (_flag, "true or false"),
-    "fields": (_texts, "a list of names"),
-    "headers": (lambda value: isinstance(value, Mapping), "an object of names and values"),
-    "json": (lambda value: isinstance(value, Mapping), "an object of keys and values"),
-    "lock": (_ids_or_share, "a list of ids or a share from 0 to 1"),
-    "hide_rows": (_hides, "a number of rows, a share from 0.0 to 1.0, or {field, value}"),
-    "rows": (_refuses, "an object such as {share: 0.1, error: UNABLE_TO_LOCK_ROW}"),
-    "job_fails": (_fails, "an error's name, or {error, after, message}"),
-}
 _FAULT_KEYS = frozenset({"method", "path", "nth", "do", "at"})
 
 
 @dataclass
 class Fault:
-    """One fault. `seen` counts the calls that matched, `fired` those that it hit."""
+    """One fault. `seen` counts the calls that matched, `fired` those that it hit; `off` is set once it is replaced."""
 
     method: str
     path: str
-    nth: frozenset[int] | None  # None: every call
+    nth: frozenset[int] | float  # those calls, or a share of them
     do: Mapping[str, Any]
     after: bool
     given: Mapping[str, Any]
     seen: int = 0
     fired: int = 0
+    off: Event = field(default_factory=Event)
 
     def matches(self, method: str, paths: Sequence[str]) -> bool:
         """The call is one of those that the fault counts; globs compare without case."""
         if self.method not in ("*", method.upper()):
             return False
         return any(fnmatchcase(path.lower(), self.path.lower()) for path in paths)
+
+    def hits(self, place: int) -> bool:
+        """The call that was seen last is one that it hits; `place` makes faults of one share differ."""
+        if isinstance(self.nth, frozenset):
+            return self.seen in self.nth
+        return share_of(f"{place} {self.seen}") < self.nth
 
     def as_json(self) -> dict[str, Any]:
         """The fault as it was given, with its counts."""
@@ -128,7 +76,9 @@ class Faults:
             raise _wrong("faults", "a list of {method, path, nth, do, at} is wanted")
         made = [_read(entry, place) for place, entry in enumerate(given)]
         with self._lock:
-            self.listed = made
+            gone, self.listed = self.listed, made
+        for fault in gone:
+            fault.off.set()
 
     def of_call(self, method: str, paths: Sequence[str]) -> list[tuple[Fault, int]]:
         """The faults that hit this call, each with the number of the call among those that it counts."""
@@ -136,10 +86,10 @@ class Faults:
             return []
         with self._lock:
             hit = []
-            for fault in self.listed:
+            for place, fault in enumerate(self.listed):
                 if fault.matches(method, paths):
                     fault.seen += 1
-                    if fault.nth is None or fault.seen in fault.nth:
+                    if fault.hits(place):
                         fault.fired += 1
                         hit.append((fault, fault.seen))
             return hit
@@ -155,8 +105,8 @@ def _read(entry: Any, place: int) -> Fault:
         raise _wrong(where, "`do` says what happens, such as {error: UNABLE_TO_LOCK_ROW}")
     _only(do, KEYS, f"{where}.do")
     for key, value in do.items():
-        if key in _SHAPES and not _SHAPES[key][0](value):
-            raise _wrong(f"{where}.do.{key}", f"{value!r:.60} is not {_SHAPES[key][1]}")
+        if key in SHAPES and not SHAPES[key][0](value):
+            raise _wrong(f"{where}.do.{key}", f"{value!r:.60} is not {SHAPES[key][1]}")
     for kind in CHANGES:
         given = do.get(kind, [])
         for change in given if isinstance(given, list) else [given]:
@@ -173,16 +123,20 @@ def check_change(kind: str, entry: Any, where: str) -> None:
     """Errors: ApiError INVALID_FAULT unless the entry says what a change of that kind needs."""
     needed = _NEEDED[kind]
     shaped = isinstance(entry, Mapping) and not set(needed) - set(entry) and not set(entry) - {*needed, "as"}
-    if not shaped or not isinstance(entry.get("fields", {}), Mapping) or not _texts(entry.get("losers", [])):
+    if not shaped or not isinstance(entry.get("fields", {}), Mapping) or not texts(entry.get("losers", [])):
         raise _wrong(where, f"{entry!r:.80} is not {{{', '.join(needed)}}}, with `as` for another user")
 
 
-def _numbers(nth: Any, where: str) -> frozenset[int] | None:
+def _numbers(nth: Any, where: str) -> frozenset[int] | float:
     if nth == "every":
-        return None
+        return 1.0
+    if not isinstance(nth, int) and number(0, 1)(nth):
+        return float(nth)
     listed = nth if isinstance(nth, list) else [nth]
-    if not listed or any(isinstance(number, bool) or not isinstance(number, int) or number < 1 for number in listed):
-        raise _wrong(f"{where}.nth", f"{nth!r} is not a number from 1 on, a list of them, or every")
+    if not listed or any(isinstance(one, bool) or not isinstance(one, int) or one < 1 for one in listed):
+        raise _wrong(
+            f"{where}.nth", f"{nth!r} is not a number from 1 on, a list of them, a share such as 0.1, or every"
+        )
     return frozenset(listed)
 
 
@@ -215,17 +169,22 @@ def _wrong(where: str, message: str) -> ApiError:
 
 @dataclass(frozen=True)
 class Twist:
-    """What the faults of the present call do to the work inside it. `salt` makes shares differ from call to call."""
+    """What the faults of the present call do to the work inside it. `salt` makes shares differ from call to call; the
+    event is set once the fault is switched off."""
 
-    do: tuple[tuple[Mapping[str, Any], str], ...] = ()
+    do: tuple[tuple[Mapping[str, Any], str, Event], ...] = ()
 
     def value(self, key: str) -> Any:
         """The value of the first fault with that key, or None."""
-        return next((do[key] for do, _ in self.do if key in do), None)
+        return next((do[key] for do, _, _ in self.do if key in do), None)
+
+    def off(self, key: str) -> Event | None:
+        """What is set once the first fault with that key is switched off, or None without such a fault."""
+        return next((off for do, _, off in self.do if key in do), None)
 
     def refuse_row(self, record_id: str) -> None:
         """Errors: ApiError when a fault locks or refuses the row."""
-        for do, salt in self.do:
+        for do, salt, _ in self.do:
             if "lock" in do and _chosen(do["lock"], record_id, salt):
                 text = f"unable to obtain exclusive access to this record or 1 records: {record_id}"
                 raise ApiError(400, "UNABLE_TO_LOCK_ROW", text, [])
@@ -273,7 +232,9 @@ def twist() -> Twist:
 def twisting(hit: Sequence[tuple[Fault, int]]) -> Iterator[None]:
     """The work within is under these faults."""
     inside = tuple(
-        (fault.do, f"{place} {number}") for place, (fault, number) in enumerate(hit) if INSIDE & set(fault.do)
+        (fault.do, f"{place} {number}", fault.off)
+        for place, (fault, number) in enumerate(hit)
+        if INSIDE & set(fault.do)
     )
     token = _twist.set(Twist(inside))
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 from crmsync.sandbox.allowance import ROWS_PER_BATCH, UsedUpError
 from crmsync.sandbox.answers import ApiError
+from crmsync.sandbox.effects import job_at_work
 from crmsync.sandbox.faults import job_error, twist
 from crmsync.sandbox.jobs import CsvFile, Format, Job
 from crmsync.sandbox.org import Org
@@ -31,9 +32,10 @@ class BadBatchError(Exception):
 
 @dataclass
 class IngestJob(Job):
-    """An ingest job, its upload and its three result files."""
+    """An ingest job, its upload and its three result files; `started` once it may change records."""
 
     key: str | None = None
+    started: bool = False
     upload: Path | None = None
     files: dict[str, CsvFile] = field(default_factory=dict)
 
@@ -56,7 +58,7 @@ class IngestJob(Job):
 
 def start(org: Org, job: IngestJob) -> None:
     """Let the job change records, in a thread of its own."""
-    job.state = "UploadComplete"
+    job.state, job.started = "UploadComplete", True
     # the thread acts as the user of this call
     threading.Thread(target=copy_context().run, args=(_run, org, job), name=job.id, daemon=True).start()
 
@@ -73,6 +75,7 @@ class _Outcome:
 
 def _run(org: Org, job: IngestJob) -> None:
     outcome = _Outcome([])
+    job_at_work(job.id)
     try:
         with job.lock:
             if job.state == "UploadComplete":
@@ -99,7 +102,12 @@ def _process(org: Org, job: IngestJob, outcome: _Outcome) -> None:
     _check_header(sobject, job, outcome.header)
     chunk: list[list[str]] = []
     problem: str | None = None
+    pauses = _Pauses()
     for number, cells in enumerate(lines):
+        if pauses.due(number):
+            _write_chunk(org, job, sobject, chunk, outcome)
+            chunk = []
+            pauses.take(job, number)
         problem = problem or _stops(org, number)
         if problem is not None:
             outcome.left.append(cells)
@@ -109,9 +117,32 @@ def _process(org: Org, job: IngestJob, outcome: _Outcome) -> None:
             _write_chunk(org, job, sobject, chunk, outcome)
             chunk = []
     _write_chunk(org, job, sobject, chunk, outcome)
+    if pauses.due(None):
+        pauses.take(job, None)
     problem = problem or _stops(org, None)
     if problem is not None:
         raise BadBatchError(problem)
+
+
+class _Pauses:
+    """Where a fault makes the job stand still: after so many rows, then after every so many, or after the last one."""
+
+    def __init__(self) -> None:
+        given = twist().value("job_waits")
+        self.off = twist().off("job_waits")
+        self.next: int | None = int(given.get("after", given.get("every", 0))) if given is not None else None
+        self.every: int | None = given.get("every") if given is not None else None
+        self.seconds = float(given["ms"]) / 1000 if given is not None and "ms" in given else None
+
+    def due(self, number: int | None) -> bool:
+        """Before the row of that number, or (None) after the last one where no row was far enough."""
+        return self.next is not None and (number is None or number >= self.next)
+
+    def take(self, job: IngestJob, number: int | None) -> None:
+        """Stand still, and know when to do so again."""
+        self.next = number + self.every if number is not None and self.every else None
+        if self.off is not None:
+            job.stand_still(self.off, self.seconds)
 
 
 def _stops(org: Org, number: int | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import threading
+import time
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ LINE_ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
 ENDED = ("JobComplete", "Failed", "Aborted")
 MOST_LISTED = 1_000
 WAIT_S = 25
+_LOOK_S = 0.02  # how soon a job that stands still sees that it is aborted
 _CHUNK = 256 * 1024
 
 
@@ -53,7 +55,8 @@ def format_of(body: Mapping[str, Any]) -> Format:
 
 @dataclass
 class Job:
-    """One job. `done` is set once it has ended by itself; result files lie in `folder`."""
+    """One job. `done` is set once it has ended by itself, `still` also while a fault makes it stand still in its
+    middle; result files lie in `folder`."""
 
     id: str
     kind: str  # query or ingest
@@ -70,6 +73,7 @@ class Job:
     error: str | None = None
     stop: bool = False
     done: threading.Event = field(default_factory=threading.Event)
+    still: threading.Event = field(default_factory=threading.Event)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def as_json(self) -> dict[str, Any]:
@@ -84,7 +88,7 @@ class Job:
     def wait(self) -> None:
         """Give a running job time to end, so that a poll of a small job finds it done."""
         if self.state in ("UploadComplete", "InProgress"):
-            self.done.wait(WAIT_S)
+            self.still.wait(WAIT_S)
 
     def end(self, state: str, error: str | None = None) -> None:
         """The job has ended, unless it was aborted meanwhile."""
@@ -92,6 +96,15 @@ class Job:
             if self.state not in ENDED:
                 self.state, self.error = state, error
         self.done.set()
+        self.still.set()
+
+    def stand_still(self, off: threading.Event, seconds: float | None) -> None:
+        """Do nothing for a time, or until the fault that asks for it is switched off, or the job is aborted."""
+        until = time.monotonic() + (seconds if seconds is not None else float("inf"))
+        self.still.set()
+        while not self.stop and not off.is_set() and (left := until - time.monotonic()) > 0:
+            off.wait(min(left, _LOOK_S))
+        self.still.clear()
 
     def remove_files(self) -> None:
         """Delete the result files."""

@@ -34,10 +34,10 @@ def merge(rows: Rows, sobject: SObject, master_id: str, loser_ids: Sequence[str]
     for loser in losers:
         _move_children(rows, sobject, loser, master)
         rows.keep(sobject, loser, {"IsDeleted": 1, "MasterRecordId": master} | rows.modified(sobject))
-        rows.changed.append((sobject.name, loser))
+        rows.add_change(sobject.name, loser, "merged", {"MasterRecordId": master})
         rows.note("merged", sobject, loser, {"MasterRecordId": master})
     rows.keep(sobject, master, rows.modified(sobject))
-    rows.changed.append((sobject.name, master))
+    rows.add_change(sobject.name, master)
     return master
 
 
@@ -53,7 +53,7 @@ def _move_children(rows: Rows, sobject: SObject, loser: str, master: str) -> Non
             # the parent of the master itself may have been the loser
             parent = None if child_id == master else master
             rows.keep(child.sobject, child_id, {child.field.name: parent} | rows.modified(child.sobject))
-            rows.changed.append((child.sobject.name, child_id))
+            rows.add_change(child.sobject.name, child_id, values={child.field.name: parent})
 
 
 def undelete(rows: Rows, sobject: SObject, record_id: str) -> str:
@@ -76,7 +76,7 @@ def undelete(rows: Rows, sobject: SObject, record_id: str) -> str:
 def _restore(rows: Rows, sobject: SObject, record_id: str, deleted_on: str) -> None:
     gone = {"MasterRecordId": None} if sobject.field("MasterRecordId") else {}
     rows.keep(sobject, record_id, {"IsDeleted": 0} | gone | rows.modified(sobject))
-    rows.changed.append((sobject.name, record_id))
+    rows.add_change(sobject.name, record_id, "undeleted")
     rows.note("undeleted", sobject, record_id, {})
     for child in rows.org.schema.children_of(sobject):
         if child.field.cascade_delete and child.sobject.field("IsDeleted"):

@@ -12,7 +12,7 @@ from crmsync.sandbox.metadata_types import BY_NAME, FOLDERS
 from crmsync.sandbox.org import Org
 from crmsync.sandbox.permissions import SETUP
 from crmsync.sandbox.schema import Schema, SObject
-from crmsync.sandbox.schema_file import SchemaError
+from crmsync.sandbox.schema_file import ACTIVITY, SchemaError
 
 IN_DEFINITION = {"CustomField": "fields", "RecordType": "recordTypes", "ValidationRule": "validationRules"}
 """Children of an object that stand in the org's definition, and under which key."""
@@ -60,10 +60,12 @@ class Draft:
 
     def has_object(self, name: str) -> bool:
         """A standard object, or a custom one of the working copy."""
-        return self.own_name(name) is not None or self._standard(name) is not None
+        return name.lower() == ACTIVITY.lower() or self.own_name(name) is not None or self._standard(name) is not None
 
     def spelled(self, name: str) -> str:
         """The canonical name of an object. Errors: RefusedError."""
+        if name.lower() == ACTIVITY.lower():
+            return ACTIVITY
         standard = self._standard(name)
         found = self.own_name(name) or (standard.name if standard else None)
         if found is None:
@@ -94,6 +96,27 @@ class Draft:
         own = self.own_name(name)
         listed = ((self.objects.get(own) or {}).get(key) or {}) if own else {}
         return next((body or {} for known, body in listed.items() if known.lower() == child.lower()), None)
+
+    def put(self, name: str, key: str, child: str, body: dict[str, Any]) -> str:
+        """Put a field, record type or rule into the copy; tells whether it was created or changed.
+
+        Errors: RefusedError when the schema would become impossible; the copy is as before then.
+        """
+        before = self.child(name, key, child)
+        listed = self.children(name, key)
+        spelled = next((known for known in listed if known.lower() == child.lower()), child)
+        listed[spelled] = body
+        self.changed_schema()
+        try:
+            self.schema  # noqa: B018  worked out here so that this component gets the blame
+        except RefusedError:
+            if before is None:
+                del listed[spelled]
+            else:
+                listed[spelled] = before
+            self.changed_schema()
+            raise
+        return CREATED if before is None else SAME if before == body else CHANGED
 
     def field_exists(self, name: str, field: str) -> bool:
         """A field of that name, standard or custom."""
@@ -150,11 +173,12 @@ def members(org: Org, kind: str) -> list[str]:
     """Full names of all components of a type."""
     objects: Mapping[str, Any] = org.definition.get("objects") or {}
     if kind == "CustomObject":
-        return sorted(
+        seen = (
             sobject.name
             for sobject in org.schema
             if sobject.custom or (sobject.createable and sobject.name not in SETUP)
         )
+        return sorted([ACTIVITY, *seen])
     if kind in IN_DEFINITION:
         key = IN_DEFINITION[kind]
         return sorted(f"{name}.{child}" for name, body in objects.items() for child in ((body or {}).get(key) or {}))

@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from crmsync.sandbox.metadata_draft import CHANGED, CREATED, SAME, Draft, RefusedError
+from crmsync.sandbox.metadata_draft import CREATED, SAME, Draft, RefusedError
 from crmsync.sandbox.metadata_package import Component
 from crmsync.sandbox.schema import Field
+from crmsync.sandbox.schema_file import ACTIVITIES
 
 MOST_FIELDS = 500
 MOST_EXTERNAL_IDS = 25
@@ -71,30 +72,15 @@ def try_field(draft: Draft, component: Component) -> str:
         _check_counts(draft, owner, values)
     else:
         _check_change(draft, owner, name, before, values)
-    return _put(draft, owner, name, values, before)
+    return draft.put(owner, "fields", name, values)
 
 
 def _owner(draft: Draft, name: str) -> str:
+    if name.lower() in (kind.lower() for kind in ACTIVITIES):
+        raise RefusedError(f"Entity Enumeration Or ID: bad value for restricted picklist field: {name}")
     if not draft.has_object(name):
         raise RefusedError(f"no CustomObject named {name} found")
     return draft.spelled(name)
-
-
-def _put(draft: Draft, owner: str, name: str, values: dict[str, Any], before: dict[str, Any] | None) -> str:
-    listed = draft.children(owner, "fields")
-    spelled = next((known for known in listed if known.lower() == name.lower()), name)
-    listed[spelled] = values
-    draft.changed_schema()
-    try:
-        draft.schema  # noqa: B018  worked out here so that this field gets the blame
-    except RefusedError:
-        if before is None:
-            del listed[spelled]
-        else:
-            listed[spelled] = before
-        draft.changed_schema()
-        raise
-    return CREATED if before is None else SAME if before == values else CHANGED
 
 
 def check_label(value: Any, what: str, most: int = 40) -> None:

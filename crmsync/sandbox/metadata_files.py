@@ -15,6 +15,7 @@ from crmsync.sandbox.metadata_rows import IDS, component_ids, new_id
 from crmsync.sandbox.metadata_types import BY_NAME, CHILDREN, FILES, FOLDERS, OBJECT, file_of
 from crmsync.sandbox.org import Org
 from crmsync.sandbox.schema import SObject
+from crmsync.sandbox.schema_file import ACTIVITY
 from crmsync.sandbox.users import ADMINISTRATOR, PEOPLE
 
 _NOT_IN_FILES = {"keyPrefix", "duplicateRules", "recordTypes", "validationRules", "fields", "fullName", "features"}
@@ -87,6 +88,8 @@ def _known(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _object_values(org: Org, name: str) -> dict[str, Any] | None:
+    if name.lower() == ACTIVITY.lower():
+        return _with_children(org, ACTIVITY, {"fullName": ACTIVITY})
     sobject = org.schema.find(name)
     if sobject is None:
         return None
@@ -95,8 +98,12 @@ def _object_values(org: Org, name: str) -> dict[str, Any] | None:
     own = {key: value for key, value in body.items() if key not in _NOT_IN_FILES}
     values = {"fullName": sobject.name, **(_stated(sobject) if sobject.custom else {}), **_known(OBJECT.name, own)}
     values |= org.store.fact(fact_name(OBJECT.name, sobject.name)) or {}
+    return _with_children(org, sobject.name, values)
+
+
+def _with_children(org: Org, name: str, values: dict[str, Any]) -> dict[str, Any]:
     for child in CHILDREN:
-        found = [values_of(org, child.name, full_name) for full_name in children_of(org, child.name, sobject.name)]
+        found = [values_of(org, child.name, full_name) for full_name in children_of(org, child.name, name)]
         if found:
             values[child.element] = found
     return values

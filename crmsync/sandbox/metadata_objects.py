@@ -109,7 +109,7 @@ def try_record_type(draft: Draft, component: Component) -> str:
     body: dict[str, Any] = {"label": values["label"], "active": values.get("active", True)}
     body |= {"picklistValues": picked} if picked else {}
     body |= {"description": values["description"]} if values.get("description") else {}
-    return _put_child(draft, owner, "recordTypes", name, body)
+    return draft.put(owner, "recordTypes", name, body)
 
 
 def _unescaped(value: str) -> str:
@@ -134,22 +134,4 @@ def try_rule(draft: Draft, component: Component) -> str:
     if field and not draft.field_exists(owner, str(field)):
         raise RefusedError(f"In field: errorDisplayField - no CustomField named {owner}.{field} found")
     names = ("active", "description", "errorConditionFormula", "errorDisplayField", "errorMessage")
-    return _put_child(draft, owner, "validationRules", name, {key: values[key] for key in names if key in values})
-
-
-def _put_child(draft: Draft, owner: str, key: str, name: str, body: dict[str, Any]) -> str:
-    before = draft.child(owner, key, name)
-    listed = draft.children(owner, key)
-    spelled = next((known for known in listed if known.lower() == name.lower()), name)
-    listed[spelled] = body
-    draft.changed_schema()
-    try:
-        draft.schema  # noqa: B018  a formula that cannot be read is refused here
-    except RefusedError:
-        if before is None:
-            del listed[spelled]
-        else:
-            listed[spelled] = before
-        draft.changed_schema()
-        raise
-    return CREATED if before is None else SAME if before == body else CHANGED
+    return draft.put(owner, "validationRules", name, {key: values[key] for key in names if key in values})

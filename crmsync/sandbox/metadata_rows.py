@@ -12,6 +12,7 @@ from crmsync.sandbox.permissions import FACT as PROFILE_FIELDS
 from crmsync.sandbox.row_defaults import defaults
 from crmsync.sandbox.rows import Rows
 from crmsync.sandbox.schema import SObject
+from crmsync.sandbox.schema_file import ACTIVITIES, ACTIVITY
 
 IDS = "metadata ids"
 Values = Mapping[str, Any]
@@ -53,11 +54,16 @@ def drop_rows(rows: Rows, kind: str, component_id: str) -> None:
 def _delete_where(rows: Rows, name: str, field: str, value: str) -> None:
     found = rows.connection.execute(f'SELECT "Id" FROM "{name}" WHERE "{field}" = ?', [value]).fetchall()
     rows.connection.execute(f'DELETE FROM "{name}" WHERE "{field}" = ?', [value])
-    rows.changed.extend((name, row[0]) for row in found)
+    for (row_id,) in found:
+        rows.add_change(name, row_id, "deleted")
 
 
 def drop_grants(rows: Rows, sobject: str, field: str | None) -> None:
     """Delete what permission sets and profiles grant on an object or field that is gone."""
+    if sobject.lower() == ACTIVITY.lower():
+        for kind in ACTIVITIES:
+            drop_grants(rows, kind, field)
+        return
     known: dict[str, list[str]] = rows.org.store.fact(PROFILE_FIELDS) or {}
     if field is None:
         known.pop(sobject.lower(), None)
@@ -87,7 +93,7 @@ def _put(rows: Rows, table: str, record_id: str, values: Values) -> None:
         )
     else:
         _insert(rows, sobject, defaults(rows.org, sobject, rows.stamp) | known | {"Id": record_id})
-    rows.changed.append((sobject.name, record_id))
+    rows.add_change(sobject.name, record_id, values=known)
 
 
 def _insert(rows: Rows, sobject: SObject, row: Values) -> None:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfoNotFoundError
 from crmsync.sandbox.allowance import REQUESTS, Allowance
 from crmsync.sandbox.clock import Clock
 from crmsync.sandbox.deriving import STAGES, Deriving, Stage
-from crmsync.sandbox.effects import Effects
+from crmsync.sandbox.effects import Change, Effects
 from crmsync.sandbox.faults import Faults
 from crmsync.sandbox.ids import make_id
 from crmsync.sandbox.logins import Logins
@@ -83,7 +83,7 @@ class Org:
     corporate: str | None = None  # ISO code that rates are against; None with a single currency
     lock: RLock = field(default_factory=RLock)
     changed_schema: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
-    _waiting: list[tuple[str, str]] | None = None
+    _waiting: list[Change] | None = None
     _waiting_trail: Trail = field(default_factory=Trail)
 
     def __post_init__(self) -> None:
@@ -194,7 +194,7 @@ class Org:
         if self._waiting is not None:
             self._waiting += rows.changed
         else:
-            self.effects.record_changes(rows.changed)
+            self.effects.record_changes(rows.changed, rows.stamp, self.acting_id)
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -210,7 +210,7 @@ class Org:
             changed, self._waiting = self._waiting, None
         self.trail.take(self._waiting_trail)
         self.permissions.notice(changed)
-        self.effects.record_changes(changed)
+        self.effects.record_changes(changed, self.clock.now(), self.acting_id)
 
     def changed(self, definition: Mapping[str, Any]) -> tuple[dict[str, Any], Schema]:
         """The definition with the key prefix of every custom object, and its schema. Errors: SchemaError."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from crmsync.sandbox.effects import Change
 from crmsync.sandbox.schema import Field, Schema, SObject
 from crmsync.sandbox.users import ADMINISTRATOR, INTEGRATION, LEAST
 
@@ -94,9 +95,9 @@ class Permissions:
             # later than what any client has seen within this second
             self.changed = max(now, self.changed or now) + timedelta(seconds=1)
 
-    def notice(self, changed: Iterable[tuple[str, str]]) -> None:
+    def notice(self, changed: Iterable[Change]) -> None:
         """Forget the views when one of these changed records says who may do what."""
-        if any(name in _WATCHED for name, _ in changed):
+        if any(change.object in _WATCHED for change in changed):
             self.forget()
 
 

@@ -113,7 +113,7 @@ def keep_contact(rows: Rows, account_id: str, values: Mapping[str, Any]) -> None
         rows.connection.execute('UPDATE "Account" SET "PersonContactId" = ? WHERE "Id" = ?', [contact_id, account_id])
     elif shared:
         rows.keep(contact, contact_id, shared | rows.modified(contact))
-        rows.changed.append(("Contact", contact_id))
+        rows.add_change("Contact", contact_id, values=shared)
 
 
 def complete_persons(org: Org, connection: sqlite3.Connection) -> None:

@@ -90,6 +90,7 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("POST", "/services/oauth2/userinfo", oauth.user_info),
     ("GET", "/id/{org}/{user}", oauth.identity),
     ("GET", "/__sandbox/effects", side_doors.effects_json, False, "side"),
+    ("PUT", "/__sandbox/effects", side_doors.keep_changes, False, "side"),
     ("DELETE", "/__sandbox/effects", side_doors.reset_effects, False, "side"),
     ("PUT", "/__sandbox/login", side_doors.login, False, "side"),
     ("PUT", "/__sandbox/limits", side_doors.set_limits, False, "side"),

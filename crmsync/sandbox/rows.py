@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crmsync.sandbox import merging
 from crmsync.sandbox.answers import ApiError, not_found
+from crmsync.sandbox.effects import Change
 from crmsync.sandbox.faults import twist
 from crmsync.sandbox.ids import to_18
 from crmsync.sandbox.person_accounts import keep_contact, named_person
@@ -36,12 +37,12 @@ class SeveralFoundError(Exception):
 
 @dataclass
 class Rows:
-    """Writes within one transaction, all with the same stamp. `changed` lists (object, id) of each change."""
+    """Writes within one transaction, all with the same stamp. `changed` lists what was changed, in order."""
 
     org: Org
     connection: sqlite3.Connection
     stamp: str
-    changed: list[tuple[str, str]] = field(default_factory=list)
+    changed: list[Change] = field(default_factory=list)
     trail: Trail = field(default_factory=Trail)
     _rulebooks: dict[str, Rulebook] = field(default_factory=dict)
 
@@ -81,13 +82,19 @@ class Rows:
         self.connection.execute(
             f'INSERT INTO "{sobject.name}" ({listed}) VALUES ({marks})', [row[name] for name in names]
         )
-        self._changed(sobject, str(row["Id"]))
+        self._changed(sobject, str(row["Id"]), "created", row)
         self.note("created", sobject, str(row["Id"]), {})
         return str(row["Id"])
 
-    def _changed(self, sobject: SObject, record_id: str) -> None:
+    def add_change(
+        self, name: str, record_id: str, kind: str = "changed", values: Mapping[str, Any] | None = None
+    ) -> None:
+        """Count one change of a record, once the transaction is committed."""
+        self.changed.append(Change(name, record_id, kind, values))
+
+    def _changed(self, sobject: SObject, record_id: str, kind: str, values: Mapping[str, Any]) -> None:
         """Note the change, and move the stamps of masters that sum the record up."""
-        self.changed.append((sobject.name, record_id))
+        self.add_change(sobject.name, record_id, kind, values)
         if sobject.name == "DatedConversionRate":
             end_rates(self.connection)
         for link, master in self.org.schema.summed_by(sobject):
@@ -148,7 +155,7 @@ class Rows:
             if self.org.features.person_accounts and sobject.name == "Account":
                 keep_contact(self, found, values)
             self._check_rules(sobject, found, priors, values)
-        self._changed(sobject, found)
+        self._changed(sobject, found, "changed", values)
         self.note("changed", sobject, found, values)
         return found
 
@@ -391,7 +398,7 @@ class Rows:
             self.connection.execute(f'DELETE FROM "{sobject.name}" WHERE "Id" = ?', [record_id])
         else:
             self.keep(sobject, record_id, {"IsDeleted": 1} | self.modified(sobject))
-        self._changed(sobject, record_id)
+        self._changed(sobject, record_id, "deleted", {})
         self.note("deleted", sobject, record_id, {})
 
 

@@ -33,6 +33,8 @@ from crmsync.sandbox.standard import (
 )
 
 MAX_FILE = 1024 * 1024
+ACTIVITY, ACTIVITIES = "Activity", ("Task", "Event")
+"""Custom fields of tasks and events are made on one object that has no records of its own."""
 _PREFIX = re.compile(r"[0-9A-Za-z]{3}\Z")
 _API_NAME = re.compile(r"[A-Za-z]\w*__c\Z")
 OBJECT_KEYS = {
@@ -116,7 +118,7 @@ def _made_schema(definition: Mapping[str, Any], features: Features, source: str)
     _only(definition, {"objects", "features"}, source)
     features_of(definition, source)
     objects = {sobject.name.lower(): sobject for sobject in standard_objects(features)}
-    listed = _mapping(definition.get("objects") or {}, f"{source}: objects")
+    listed = with_activity_fields(_mapping(definition.get("objects") or {}, f"{source}: objects"))
     prefixes = _free_prefixes(listed.values())
     for name, body in listed.items():
         where = f"{source}: {name}"
@@ -136,6 +138,20 @@ def _made_schema(definition: Mapping[str, Any], features: Features, source: str)
     schema = Schema(with_roll_ups(objects, place, SchemaError).values(), features.multi_currency)
     check_calculations(schema, place, SchemaError)
     return schema
+
+
+def with_activity_fields(listed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The objects of a definition with the custom fields of Activity, which tasks and events both have."""
+    own = next((name for name in listed if str(name).lower() == ACTIVITY.lower()), None)
+    if own is None:
+        return listed
+    fields = (listed[own] or {}).get("fields") or {}
+    spread = {name: body for name, body in listed.items() if name != own}
+    for kind in ACTIVITIES:
+        name = next((known for known in spread if str(known).lower() == kind.lower()), kind)
+        body = spread.get(name) or {}
+        spread[name] = {**body, "fields": {**(body.get("fields") or {}), **fields}}
+    return spread
 
 
 def _with_rules(sobject: SObject, body: Mapping[str, Any], where: str) -> SObject:

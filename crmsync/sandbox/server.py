@@ -25,7 +25,8 @@ from crmsync.sandbox import fault_answers
 from crmsync.sandbox.answers import JSON_TYPE, MAX_BODY, Answer, ApiError, Call, dump_json, unzipped
 from crmsync.sandbox.bulk_ingest import MOST_BYTES
 from crmsync.sandbox.discovery import limit_info
-from crmsync.sandbox.fault_answers import CutResponse
+from crmsync.sandbox.effects import comes_by
+from crmsync.sandbox.fault_answers import CutResponse, trickling
 from crmsync.sandbox.faults import twisting
 from crmsync.sandbox.furnishing import open_org
 from crmsync.sandbox.jobs import stop_jobs
@@ -104,34 +105,46 @@ class OrgApp:
         headers = {name.lower(): value for name, value in request.headers.items()}
         call = Call(request.method, path, parts.get("version", ""), parts, query, headers)
         hit = [] if side else self.org.faults.of_call(request.method, (door.path, path))
-        answer = await fault_answers.before(self.org, call, hit) if hit else None
-        if answer is None:
-            try:
-                with twisting(hit):
-                    answer = await self._handled(door, call, request, side)
-            except ApiError as error:
-                answer = Answer(error.listed(), error.status)
-        else:
-            self.org.effects.record_call(f"{call.method} {door.path}", door.writes(call))
-            await _body(request)
-        return await fault_answers.after(self.org, call, hit, answer) if hit else answer
-
-    async def _handled(self, door: Door, call: Call, request: Request, side: bool) -> Answer:
-        headers = call.headers
-        # a call that comes right after another on one connection must not inherit from it
-        act_as(check_login(self.org, call) if door.login else None)
-        allow_duplicates(headers.get("sforce-duplicate-rule-header", ""))
         try:
-            if door.uploads:
-                call.upload = await self._uploaded(request)
-            else:
-                call.body = unzipped(await _body(request), headers.get("content-encoding", ""))
-            if not side:
-                self._count(door, call)
-            return await anyio.to_thread.run_sync(door.handler, self.org, call)
+            if not hit:
+                return await self._handled(door, call, request, side)
+            # a client that goes away during a delay has sent its call nevertheless: it still has its effect
+            await self._receive(door, call, request)
+            return await self._under_faults(door, call, hit)
         finally:
             if call.upload is not None:
                 call.upload.unlink(missing_ok=True)
+
+    async def _under_faults(self, door: Door, call: Call, hit: fault_answers.Hit) -> Answer:
+        answer = await fault_answers.before(self.org, call, hit)
+        if answer is not None:
+            self.org.effects.record_call(f"{call.method} {door.path}", door.writes(call))
+        else:
+            try:
+                with twisting(hit):
+                    answer = await self._handled(door, call, None, side=False)
+            except ApiError as error:
+                answer = Answer(error.listed(), error.status)
+        return await fault_answers.after(self.org, call, hit, answer)
+
+    async def _handled(self, door: Door, call: Call, request: Request | None, side: bool) -> Answer:
+        """The answer of the door; `request` is None when its body is there already."""
+        # a call that comes right after another on one connection must not inherit from it
+        act_as(check_login(self.org, call) if door.login else None)
+        allow_duplicates(call.headers.get("sforce-duplicate-rule-header", ""))
+        comes_by(f"{call.method} {door.path}", call.headers.get("authorization", ""))
+        if request is not None:
+            await self._receive(door, call, request)
+        if not side:
+            self._count(door, call)
+        return await anyio.to_thread.run_sync(door.handler, self.org, call)
+
+    async def _receive(self, door: Door, call: Call, request: Request) -> None:
+        """Take the body of a call: that of an upload as a file."""
+        if door.uploads:
+            call.upload = await self._uploaded(request)
+        else:
+            call.body = unzipped(await _body(request), call.headers.get("content-encoding", ""))
 
     def _count(self, door: Door, call: Call) -> None:
         method = "GET" if call.method == "HEAD" else call.method
@@ -179,6 +192,10 @@ def _response(answer: Answer, pretty: bool, head_only: bool) -> Response:
         return CutResponse(
             answer.content(pretty), answer.status, headers | {"Content-Type": answer.media_type}, answer.cut
         )
+    if answer.trickle is not None:
+        content = answer.content(pretty)
+        slow = {"Content-Type": answer.media_type, "Content-Length": str(len(content))}
+        return StreamingResponse(trickling(content, *answer.trickle), answer.status, headers | slow)
     if answer.chunks is not None and not head_only:
         return StreamingResponse(_streamed(answer.chunks), answer.status, headers | {"Content-Type": answer.media_type})
     if answer.body is None:

@@ -29,6 +29,7 @@ PermissionsViewAllUsers boolean | View All Users
 PermissionsViewRoles boolean | View Roles and Role Hierarchy
 PermissionsRunReports boolean | Run Reports
 PermissionsExportReport boolean | Export Reports
+PermissionsActivitiesAccess boolean | Access Activities
 PermissionsEditTask boolean | Edit Tasks
 PermissionsEditEvent boolean | Edit Events
 PermissionsManageReportsInPubFolders boolean | Manage Reports in Public Folders

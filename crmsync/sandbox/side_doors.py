@@ -12,8 +12,16 @@ from crmsync.sandbox.users import user_of
 
 
 def effects_json(org: Org, call: Call) -> Answer:
-    """GET `/__sandbox/effects`."""
-    del call
+    """GET `/__sandbox/effects?object=&id=`; the parameters narrow down the changes, where these are kept."""
+    return Answer(org.effects.as_json(call.query.get("object"), call.query.get("id")))
+
+
+def keep_changes(org: Org, call: Call) -> Answer:
+    """PUT `/__sandbox/effects` {changes: true | false | [field, …]}: keep changes one by one. Errors: ApiError."""
+    body = call.json_object()
+    if set(body) != {"changes"}:
+        raise ApiError(400, "INVALID_EFFECTS", f"{', '.join(body) or 'nothing'} is given, {{changes: …}} is wanted")
+    org.effects.keep_changes(body["changes"])
     return Answer(org.effects.as_json())
 
 

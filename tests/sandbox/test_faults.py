@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -69,7 +70,10 @@ def test_only_the_named_calls_are_hit(org: Client) -> None:
         ({"do": {"eror": "X"}}, "faults[0].do: `eror` is not known here; did you mean error?"),
         ({"do": {"error": "UNABLE_TO_LOCK"}}, "did you mean UNABLE_TO_LOCK_ROW?"),
         ({"do": {"status": 500}, "at": "later"}, "faults[0].at: 'later' is not before or after"),
-        ({"do": {"status": 500}, "nth": 0}, "faults[0].nth: 0 is not a number from 1 on, a list of them, or every"),
+        (
+            {"do": {"status": 500}, "nth": 0},
+            "faults[0].nth: 0 is not a number from 1 on, a list of them, a share such as 0.1, or every",
+        ),
         ({"path": "*"}, "faults[0]: `do` says what happens"),
         ({"do": {"delay_ms": "soon"}}, "faults[0].do.delay_ms: 'soon' is not a number of milliseconds"),
         ({"do": {"status": 99}}, "faults[0].do.status: 99 is not an HTTP status"),
@@ -83,6 +87,9 @@ def test_only_the_named_calls_are_hit(org: Client) -> None:
         ({"do": {"cut": 1}}, "faults[0].do.cut: 1 is not true or false"),
         ({"do": {"edit": {"object": "Account"}}}, "is not {object, id, fields}, with `as` for another user"),
         ({"do": {"job_fails": "No"}}, "faults[0].do.job_fails: 'No' is not one of"),
+        ({"do": {"job_waits": {"rows": 4}}}, "is not an object of {after, every, ms}"),
+        ({"do": {"trickle": {"bytes": 0, "ms": 1}}}, "is not an object of {bytes, ms}"),
+        ({"do": {"call": {"path": "/limits"}}}, "is not {method, path, json, as} or a list of them"),
     ],
 )
 def test_a_wrong_fault_is_refused_and_changes_nothing(org: Client, fault: dict[str, Any], message: str) -> None:
@@ -283,3 +290,116 @@ def test_people_undelete_what_went_with_its_details(org: Client) -> None:
     assert org.names(f"SELECT AccountId FROM Opportunity WHERE Id = '{deal}'") == [account]
     again = org.call("POST", "//__sandbox/changes", json={"undelete": {"object": "Account", "id": account}})
     assert (again.status_code, again.json()[0]["errorCode"]) == (400, "UNDELETE_FAILED")
+
+
+def started_job(org: Client, ids: Sequence[str], text: str) -> str:
+    """The path of an update job that has been started."""
+    made = org.call("POST", "/jobs/ingest", json={"object": "Account", "operation": "update"}).json()
+    upload = csv_text([("Id", "Site"), *((found, text) for found in ids)])
+    org.call("PUT", "//" + made["contentUrl"], data=upload, headers={"Content-Type": "text/csv"})
+    path = f"/jobs/ingest/{made['id']}"
+    assert org.call("PATCH", path, json={"state": "UploadComplete"}).json()["state"] == "UploadComplete"
+    return path
+
+
+def written(org: Client, text: str) -> int:
+    return len(org.names(f"SELECT Id FROM Account WHERE Site = '{text}'"))
+
+
+def test_a_job_stands_still_in_its_middle_until_it_may_go_on(org: Client) -> None:
+    ids = [str(found) for found in org.names("SELECT Id FROM Account ORDER BY Name LIMIT 10")]
+    switch_on(org, {"method": "PATCH", "path": "/jobs/ingest/{job}", "do": {"job_waits": {"after": 4}}})
+    path = started_job(org, ids, "still")
+    job = org.get(path).json()
+    assert (job["state"], job["numberRecordsProcessed"], written(org, "still")) == ("InProgress", 4, 4)
+    refused = org.get(f"{path}/successfulResults")
+    assert (refused.status_code, refused.json()[0]["errorCode"]) == (400, "INVALIDJOBSTATE")
+    org.call("DELETE", "//__sandbox/faults")
+    job = org.get(path).json()
+    assert (job["state"], job["numberRecordsProcessed"], written(org, "still")) == ("JobComplete", 10, 10)
+
+
+def test_a_job_that_stands_still_fails_or_is_aborted_there(org: Client) -> None:
+    ids = [str(found) for found in org.names("SELECT Id FROM Account ORDER BY Name LIMIT 10")]
+    fails = {"error": "TooManyLockFailure", "after": 4}
+    switch_on(org, {"method": "PATCH", "do": {"job_waits": {"after": 4, "ms": 50}, "job_fails": fails}})
+    path = started_job(org, ids, "fails")
+    while (job := org.get(path).json())["state"] == "InProgress":
+        assert job["numberRecordsProcessed"] == 4
+    assert (job["state"], written(org, "fails")) == ("Failed", 4)
+    switch_on(org, {"method": "PATCH", "nth": 1, "do": {"job_waits": {"every": 3}}})
+    path = started_job(org, ids, "aborted")
+    assert org.get(path).json()["numberRecordsProcessed"] == 3
+    assert org.call("PATCH", path, json={"state": "Aborted"}).status_code == 200
+    assert len(cells(org.get(f"{path}/unprocessedrecords").content)) == 7
+    assert len(cells(org.get(f"{path}/successfulResults").content)) == written(org, "aborted") == 3
+
+
+def test_changes_are_told_one_by_one_with_who_made_them_and_what_was_written(org: Client) -> None:
+    ids = [str(found) for found in org.names("SELECT Id FROM Account ORDER BY Name LIMIT 2")]
+    assert org.call("PUT", "//__sandbox/effects", json={"changes": ["site"]}).json()["changes"] == []
+    org.call("DELETE", "//__sandbox/effects")
+    org.call("PATCH", f"/sobjects/Account/{ids[0]}", json={"Site": "token 1", "Description": "not asked for"})
+    org.call("POST", "//__sandbox/changes", json={"edit": {"object": "Account", "id": ids[1], "fields": {"Site": "h"}}})
+    org.get(path := started_job(org, ids, "token 2"))
+    told = org.effects()
+    assert told["records"] == {"Account": {ids[0]: 2, ids[1]: 1}}
+    assert [(one["id"], one["kind"], one["values"], one["call"], one["job"]) for one in told["changes"]] == [
+        (ids[0], "changed", {"Site": "token 1"}, "PATCH /sobjects/{object}/{id}", None),
+        *((found, "changed", {"Site": "token 2"}, "PATCH /jobs/ingest/{job}", path[-18:]) for found in ids),
+    ]
+    assert {one["user"] for one in told["changes"]} == {org.org.user_id}
+    assert {one["login"] for one in told["changes"]} == {org.org.access_token[-12:]}
+    assert len(org.get(f"//__sandbox/effects?object=account&id={ids[1][:15]}").json()["changes"]) == 1
+    wrong = org.call("PUT", "//__sandbox/effects", json={"changes": "all"})
+    assert (wrong.status_code, wrong.json()[0]["errorCode"]) == (400, "INVALID_EFFECTS")
+    assert "changes" not in org.call("PUT", "//__sandbox/effects", json={"changes": False}).json()
+
+
+def test_a_client_that_went_away_during_a_delay_has_its_effect_later(org: Client) -> None:
+    record_id = first_id(org)
+    switch_on(org, {"method": "PATCH", "nth": 1, "do": {"delay_ms": 300}})
+    with pytest.raises(requests.ReadTimeout):
+        org.session.patch(org.url(f"/sobjects/Account/{record_id}"), json={"Site": "late"}, timeout=0.1)
+    assert written(org, "late") == 0
+    deadline = time.monotonic() + 10
+    while written(org, "late") == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert written(org, "late") == 1
+
+
+def test_an_answer_trickles(org: Client) -> None:
+    switch_on(org, {"path": "/limits", "at": "after", "do": {"trickle": {"bytes": 700, "ms": 20}}})
+    answer = org.get("/limits")
+    assert (answer.status_code, answer.elapsed.total_seconds() < 10) == (200, True)
+    assert answer.json()["DailyApiRequests"]["Max"] > 0
+    switch_on(org, {"path": "/limits", "at": "after", "do": {"trickle": {"bytes": 1, "ms": 200}}})
+    with pytest.raises(requests.ConnectionError, match="timed out"):
+        org.session.get(org.url("/limits"), timeout=0.1)
+
+
+def test_a_share_of_calls_is_hit(org: Client) -> None:
+    switch_on(org, {"path": "/limits", "nth": 0.3, "do": {"status": 503}})
+    hit = sum(org.get("/limits").status_code == 503 for _ in range(60))
+    assert 6 < hit < 36
+
+
+def test_any_call_is_made_meanwhile_by_an_administrator(org: Client) -> None:
+    made = org.call("POST", "/tooling/sobjects/CustomField", json={
+        "FullName": "Account.Gone__c", "Metadata": {"label": "Gone", "type": "Text", "length": 10}})  # fmt: skip
+    root = "/services/data/v67.0"
+    drop = {"method": "DELETE", "path": f"{root}/tooling/sobjects/CustomField/{made.json()['id']}"}
+    used = {"method": "PUT", "path": "/__sandbox/limits", "json": {"DailyApiRequests": {"Used": 9000}}}
+    abort = {"method": "PATCH", "path": root + "/jobs/ingest/{job}", "json": {"state": "Aborted"}}
+    before = org.get("/limits").json()["DailyApiRequests"]["Remaining"]
+    org.call("DELETE", "//__sandbox/effects")
+    switch_on(org, {"path": "/limits", "nth": 1, "do": {"call": [drop, used]}},
+              {"method": "GET", "path": "/jobs/ingest/{job}", "nth": 1, "do": {"call": abort}})  # fmt: skip
+    assert org.get("/limits").json()["DailyApiRequests"]["Remaining"] < before - 5000
+    names = [field["name"] for field in org.get("/sobjects/Account/describe").json()["fields"]]
+    assert "Gone__c" not in names
+    assert org.effects()["by_endpoint"] == {"GET /limits": 1, "GET /sobjects/{object}/describe": 1}
+    job = org.call("POST", "/jobs/ingest", json={"object": "Account", "operation": "update"}).json()
+    assert org.get(f"/jobs/ingest/{job['id']}").json()["state"] == "Aborted"
+    switch_on(org, {"path": "/limits", "do": {"call": {"method": "GET", "path": "/nowhere"}}})
+    assert org.get("/limits").json()[0]["message"].startswith("call: GET /nowhere: NOT_FOUND")
