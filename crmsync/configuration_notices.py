@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time
 from pathlib import Path
 from types import MappingProxyType
@@ -48,8 +48,8 @@ class Audience:
     events: tuple[str, ...]
     digest: str = "no"
     by: str = MAIL
-    columns: Mapping[str, str] = MappingProxyType({})
-    lines: Mapping[str, int] = MappingProxyType({})
+    columns: Mapping[str, str] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
     locale: str | None = None
 
 
