@@ -153,7 +153,9 @@ def _will_fall(program: Program, row: Standing, as_of: date, on: date, lead: int
         "reasons": said_all(row.get("risk_reasons")),
         "asked": [] if in_grace else asked_at_risk(program, row),
     }
-    return Event(WILL_FALL, f"{row['category']}|{on}|{lead}", row["partner_id"], facts, row)
+    # The end of a grace stands; the day on which numbers will fail moves a little with every deal.
+    when = f"{on}" if in_grace else f"{on:%Y-%m}"
+    return Event(WILL_FALL, f"{row['category']}|{when}|{lead}", row["partner_id"], facts, row)
 
 
 def asked_at_risk(program: Program, row: Standing) -> list[str]:
