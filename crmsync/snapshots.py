@@ -345,7 +345,7 @@ def write_table(path: Path, rows: pa.Table | Iterable[pa.RecordBatch], columns: 
     written = 0
     try:
         with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as writer:
-            for group in _row_groups(batches, schema):
+            for group in row_groups(batches, schema):
                 writer.write_table(group, row_group_size=ROW_GROUP)
                 written += group.num_rows
     except OSError as error:
@@ -353,21 +353,16 @@ def write_table(path: Path, rows: pa.Table | Iterable[pa.RecordBatch], columns: 
     return written
 
 
-def write_texts(path: Path, batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> int:
-    """Write text columns to a Parquet file in bounded memory; returns the number of rows. Errors: StoreError."""
-    return write_table(path, batches, dict.fromkeys(columns, ColumnType.TEXT))
-
-
-def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+def row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int = ROW_GROUP) -> Iterator[pa.Table]:
     """Batches gathered into row groups, so that many small ones do not make a slow file."""
     waiting: list[pa.RecordBatch] = []
     count = 0
     for batch in batches:
         waiting.append(batch)
         count += batch.num_rows
-        if count >= ROW_GROUP:
+        if count >= rows:
             table = pa.Table.from_batches(waiting, schema).combine_chunks()  # the same bytes, however they came
-            whole = count - count % ROW_GROUP
+            whole = count - count % rows
             yield table.slice(0, whole)
             waiting, count = table.slice(whole).to_batches(), count - whole
     if count:

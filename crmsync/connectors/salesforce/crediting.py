@@ -152,30 +152,20 @@ def _by_way(plan: TablePlan, rows: pa.Table, ids: pa.Array, number: int, named: 
             role_of(one, there, ""),
             share_of(one, there, f"share {number}"),
         ]
-    count = len(arrays[0])
-    way, nth = pa.repeat(pa.scalar(number, pa.int64()), count), pa.array(np.arange(count), pa.int64())
-    return pa.table([*arrays, way, nth], names=["row", "partner_id", "role", "share", "way", "nth"]).cast(_CREDIT)
+    return pa.table(arrays, names=["row", "partner_id", "role", "share"]).cast(_CREDIT)
 
 
-_CREDIT = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("partner_id", pa.string()),
-        ("role", pa.string()),
-        ("share", pa.float64()),
-        ("way", pa.int64()),
-        ("nth", pa.int64()),
-    ]
-)
+_CREDIT = pa.schema([("row", pa.int64()), ("partner_id", pa.string()), ("role", pa.string()), ("share", pa.float64())])
 
 
 def _each_once(credits: pa.Table) -> tuple[pa.Table, int]:
-    """The first credit of each partner on each opportunity, in the order of the field map."""
-    order = [("row", "ascending"), ("partner_id", "ascending"), ("way", "ascending"), ("nth", "ascending")]
-    ordered = credits.sort_by(order).combine_chunks()
-    if ordered.num_rows > 1:
-        row, partner = (ordered.column(name).combine_chunks() for name in ("row", "partner_id"))
-        again = pc.and_(pc.equal(row[1:], row[:-1]), pc.equal(partner[1:], partner[:-1]))
-        ordered = ordered.filter(pa.concat_arrays([pa.array([True]), pc.invert(again)]))
-    kept = ordered.sort_by([("row", "ascending"), ("way", "ascending"), ("nth", "ascending")])
-    return kept, credits.num_rows - kept.num_rows
+    """The first credit of each partner on each opportunity: they come in the order of the field map."""
+    if not credits.num_rows:
+        return credits, 0
+    row = credits.column("row").to_numpy()
+    partner = credits.column("partner_id").combine_chunks().dictionary_encode()
+    key = row * len(partner.dictionary) + partner.indices.to_numpy()
+    _, first = np.unique(key, return_index=True)
+    first.sort()
+    kept = first[np.argsort(row[first], kind="stable")]
+    return credits.take(pa.array(kept)), credits.num_rows - len(kept)

@@ -5,6 +5,7 @@ All counts agree or nothing is kept.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,16 +18,17 @@ import pyarrow.compute as pc
 import structlog
 
 from crmsync.connectors.base import Progress
+from crmsync.connectors.salesforce.ahead import ahead
 from crmsync.connectors.salesforce.bulk_query import bulk_blocks
 from crmsync.connectors.salesforce.faults import Refused
-from crmsync.connectors.salesforce.held import Held, HeldPart, Keeper, linked, merged, sha256_of, sound
+from crmsync.connectors.salesforce.held import Held, HeldPart, Keeper, linked, merged, sha256_of, sound, write_records
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.parts import STAMP, Part
 from crmsync.connectors.salesforce.rest_query import count_rows, rest_blocks
 from crmsync.connectors.salesforce.rows import ID, long_ids
 from crmsync.connectors.salesforce.together import Answered, ask_in_order
 from crmsync.errors import AccessError, DataError
-from crmsync.snapshots import Staging, write_texts
+from crmsync.snapshots import Staging
 
 BULK_ABOVE = 2_000  # rows; a bulk job costs more calls than a page or two
 URI_LENGTH_MAX = 8_000  # of the encoded query; a bulk job takes it in its body
@@ -96,8 +98,9 @@ class Fetching:
     def _attempt(self, part: Part, high: str) -> PartRead:
         before = count_rows(self.org, part.count_soql)
         watched = _Watched(part, high, before, self.progress)
-        keeper = Keeper(self.staging, part.key, part.paths, part.object)
-        rows = keeper.keep(watched.blocks(self._blocks(part, before)))
+        keeper = Keeper(self.staging, part.key, part.paths, part.object, part.repeating)
+        with contextlib.closing(ahead(lambda: self._blocks(part, before))) as blocks:
+            rows = keeper.keep(watched.blocks(blocks))
         after = count_rows(self.org, part.count_soql)
         if not before == rows == after:
             raise DataError(
@@ -164,7 +167,7 @@ class Fetching:
         path = self.staging.held_path(part.key)
         if gone.num_rows or new.num_rows:
             ids = pa.concat_arrays([*gone.column(ID).chunks, *new.column(ID).chunks]).unique()
-            rows = write_texts(path, merged(held.path, ids, new, part.paths), part.paths)
+            rows = write_records(path, merged(held.path, ids, new, part.paths), part.paths, part.repeating)
         else:
             linked(held, path)
             rows = held.rows

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from crmsync.connectors.salesforce.rows import ID, long_ids
 from crmsync.errors import DataError, StoreError
-from crmsync.snapshots import Staging, fsynced, write_texts
+from crmsync.snapshots import Staging, fsynced, row_groups
 
 BATCH_ROWS = 65_536
 _MEMORY = "128MB"
@@ -86,25 +86,53 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The held rows, a bounded number at a time."""
-    with pq.ParquetFile(path) as file:
+def batches(
+    path: Path, columns: Sequence[str] | None = None, repeating: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """The held rows, a bounded number at a time; the columns `repeating` as dictionaries, each text once."""
+    with pq.ParquetFile(path, read_dictionary=list(repeating)) as file:
         yield from file.iter_batches(BATCH_ROWS, columns=None if columns is None else list(columns))
+
+
+def write_records(
+    path: Path, rows: Iterable[pa.RecordBatch], columns: Sequence[str], repeating: Sequence[str] = ()
+) -> int:
+    """Write text columns to a file in bounded memory; returns the number of rows. Errors: StoreError.
+
+    `repeating`: columns in which the same texts come again and again. Nobody searches these files by value, so they
+    carry no statistics.
+    """
+    schema = pa.schema([(column, pa.string()) for column in columns])
+    written = 0
+    try:
+        with pq.ParquetWriter(
+            path, schema, compression="zstd", compression_level=1, use_dictionary=list(repeating),
+            write_statistics=False,
+        ) as writer:  # fmt: skip
+            for group in row_groups(rows, schema, BATCH_ROWS):
+                writer.write_table(group, row_group_size=BATCH_ROWS)
+                written += group.num_rows
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error}") from error
+    return written
 
 
 class Keeper:
     """Writes the records of one whole read, put into the order of their ids."""
 
-    def __init__(self, staging: Staging, key: str, paths: Sequence[str], sobject: str) -> None:
+    def __init__(
+        self, staging: Staging, key: str, paths: Sequence[str], sobject: str, repeating: Sequence[str] = ()
+    ) -> None:
         self.path = staging.held_path(key)
         self._paths = list(paths)
+        self._repeating = repeating
         self._object = sobject
         self._last: str | None = None
         self._ascending = True
 
     def keep(self, blocks: Iterable[Mapping[str, pa.Array]]) -> int:
         """Write the blocks; returns the number of rows. Errors: DataError where one record came twice."""
-        rows = write_texts(self.path, self._normal(blocks), self._paths)
+        rows = write_records(self.path, self._normal(blocks), self._paths, self._repeating)
         if not self._ascending:
             self._sort()
         return rows
@@ -126,7 +154,7 @@ class Keeper:
     def _sort(self) -> None:
         arrived = self.path.with_suffix(".arrived")
         os.replace(self.path, arrived)
-        write_texts(self.path, _in_order(arrived, self.path.parent, self._object), self._paths)
+        write_records(self.path, _in_order(arrived, self.path.parent, self._object), self._paths, self._repeating)
         arrived.unlink()
 
 

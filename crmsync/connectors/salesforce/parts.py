@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from crmsync.connectors.salesforce.describe import Describe, FieldPath, SObject
-from crmsync.connectors.salesforce.rows import ID
+from crmsync.connectors.salesforce.rows import ID, REPEATING
 from crmsync.connectors.salesforce.soql import Condition, both, count, either, select
 from crmsync.errors import AccessError
 
@@ -40,6 +40,11 @@ class Part:
     def read_paths(self) -> tuple[str, ...]:
         """The columns of the query: those that are kept, and the record's own stamp where it has one."""
         return tuple(dict.fromkeys((*self.paths, *(one.path for one in self.stamps[:1]))))
+
+    @property
+    def repeating(self) -> tuple[str, ...]:
+        """Those of the columns that hold the same texts again and again."""
+        return tuple(one.path for one in self.fields if one.field.type in REPEATING)
 
     @property
     def digest(self) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from crmsync.connectors.salesforce.ahead import ahead
 from crmsync.connectors.salesforce.crediting import NamedElsewhere, credited_rows
 from crmsync.connectors.salesforce.fetching import PartRead
 from crmsync.connectors.salesforce.held import batches
@@ -45,12 +46,14 @@ def make_table(plan: TablePlan, reads: Mapping[str, PartRead], staging: Staging,
     """The table in the staging, typed from the records that were read for it."""
     records = reads[plan.part.key]
     done = TableRead(records.before, records.after, records.held.rows, changed=records.changed)
+    repeating = plan.part.repeating
     files = {part.key: reads[part.key].held.path for part in plan.parts}
     with contextlib.ExitStack() as stack:
         named = stack.enter_context(NamedElsewhere(plan, files, scratch)) if len(files) > 1 else None
         out = stack.enter_context(_Parquet(plan, staging))
         done.rejected += named.rejected if named else []
-        for batch in batches(records.held.path):
+        waiting = stack.enter_context(contextlib.closing(ahead(lambda: batches(records.held.path, None, repeating), 1)))
+        for batch in waiting:
             _take(plan, dict(zip(batch.schema.names, batch.columns, strict=True)), done, out, named)
     _add(plan, staging, done)
     return done

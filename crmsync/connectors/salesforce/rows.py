@@ -20,6 +20,9 @@ import pyarrow.compute as pc
 from crmsync.errors import Rejected
 from crmsync.tables import ARROW_TYPES, ColumnType
 
+REPEATING = frozenset({"picklist", "multipicklist", "boolean", "reference", "date"})
+"""Types of fields that hold the same texts again and again."""
+
 WIDE = pa.decimal128(38, 10)
 ID = "Id"
 _ID_SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
@@ -51,11 +54,14 @@ class Block:
 
 
 def typed_block(texts: Mapping[str, pa.Array], columns: Sequence[ReadColumn], time_zone: str, sobject: str) -> Block:
-    """The typed columns of one block. `texts`: text arrays by path, null where empty; it always holds `Id`."""
+    """The typed columns of one block. `texts`: text arrays by path, null where empty; it always holds `Id`.
+
+    A dictionary is typed text by text, not row by row.
+    """
     arrays, rejected = {}, []
     kept: pa.Array | None = None
     for column in columns:
-        array, bad = _typed(texts[column.path], column, time_zone)
+        array, bad = _typed_rows(texts[column.path], column, time_zone)
         arrays[column.name] = array
         if bad is not None:
             rejected += _rejected(texts, column, bad, sobject)
@@ -82,6 +88,14 @@ _REASONS: Mapping[ColumnType, str] = {
     ColumnType.MEASURE: "not a number that fits 19 digits before the point",
     ColumnType.YES_NO: "not true or false",
 }
+
+
+def _typed_rows(text: pa.Array, column: ReadColumn, time_zone: str) -> tuple[pa.Array, pa.Array | None]:
+    if not pa.types.is_dictionary(text.type):
+        return _typed(text, column, time_zone)
+    values, bad = _typed(text.dictionary, column, time_zone)
+    mask = None if bad is None else pc.fill_null(bad.take(text.indices), fill_value=False)
+    return values.take(text.indices), mask if mask is not None and pc.any(mask).as_py() else None
 
 
 def _typed(text: pa.Array, column: ReadColumn, time_zone: str) -> tuple[pa.Array, pa.Array | None]:
