@@ -70,6 +70,12 @@ class UnsafePlan(CrmsyncError):
     exit_code = 8
 
 
+class TooManyRefused(CrmsyncError):
+    """The CRM refuses so many records that sending has stopped: mend the cause it names, then run again."""
+
+    exit_code = 1
+
+
 class Conflict(CrmsyncError):
     """The plan no longer fits the CRM or the configuration: plan again."""
 

@@ -15,6 +15,7 @@ ANY = "any"
 NAMES = (
     "plan_saved",
     "intents_recorded",
+    "job_opening",
     "job_created",
     "job_claimed",
     "job_uploaded",
@@ -30,6 +31,8 @@ NAMES = (
     "one_recorded",
     "settle_read",
     "settled",
+    "orphans_ended",
+    "verify_read",
     "standings_accepted",
 )
 """Every failpoint there is; a test asserts that each is reached."""

@@ -147,3 +147,66 @@ class WritesSeveral(Protocol):
     def write_several(self, writes: Sequence[Write]) -> list[Written]:
         """What became of each. Nothing is compared first: the outbox has read them. Errors: Retriable when unknown."""
         ...
+
+
+@dataclass(frozen=True)
+class Unwritable:
+    """Why a field cannot be written now. `hidden`: it cannot even be read."""
+
+    reason: str
+    hidden: bool
+
+
+@runtime_checkable
+class KnowsFields(Protocol):
+    """A target that can look anew at what may be written: fields go, and rights are taken away, while a run writes."""
+
+    def unwritable(self, fields: Sequence[str]) -> Mapping[str, Unwritable]:
+        """Those of the fields that cannot be written now. Errors: AccessError when the object itself is gone."""
+        ...
+
+
+@dataclass(frozen=True)
+class OpenJob:
+    """A bulk job of our own user that was never started. `created_at`: ISO text in UTC."""
+
+    job_id: str
+    object: str
+    created_at: str
+
+
+@runtime_checkable
+class EndsJobs(Protocol):
+    """A target whose jobs can be listed and ended."""
+
+    def open_jobs(self) -> Sequence[OpenJob]:
+        """Write jobs of this user that are open."""
+        ...
+
+    def abort_job(self, job_id: str) -> bool:
+        """End a job; False when it has been started or is gone, so that its outcome must be looked at."""
+        ...
+
+
+@runtime_checkable
+class CountsCalls(Protocol):
+    """A target that counts API calls."""
+
+    @property
+    def calls_used(self) -> int:
+        """Calls made by this process so far."""
+        ...
+
+    @property
+    def api_usage(self) -> tuple[int, int] | None:
+        """Calls of the day that the org says were used, by all, and how many there are."""
+        ...
+
+
+@runtime_checkable
+class KnowsMerged(Protocol):
+    """A target whose records people merge."""
+
+    def merged_partners(self) -> Mapping[str, str]:
+        """The survivor of each record that was merged away."""
+        ...

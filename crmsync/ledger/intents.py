@@ -6,21 +6,24 @@ A claimed intent whose outcome nobody saw is settled by reading the record back.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from crmsync.ledger import tables as t
+from crmsync.ledger.audit import record_event
 from crmsync.ledger.canon import canonical, instant
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.upsert import key_of, upsert
 
 IntentState = Literal["pending", "claimed", "applied", "parked", "conflict", "superseded"]
 UNFINISHED = ("pending", "parked", "conflict")
-JobPhase = Literal["created", "uploaded", "starting", "started", "done", "abandoned"]
+JobPhase = Literal["opening", "created", "uploaded", "starting", "started", "done", "abandoned"]
 LIVE_JOBS = ("created", "uploaded", "starting", "started")
 SINGLE = "single"
 CHUNK = 500
@@ -49,6 +52,7 @@ class Intent:
     sink: str = ""
     object: str = ""
     key_field: str | None = None
+    first_failed_at: str | None = None  # ISO text in UTC, kept from plan to plan while the record is refused
 
 
 @dataclass(frozen=True)
@@ -59,30 +63,43 @@ class Settled:
     state: IntentState
     code: str | None = None
     message: str | None = None
+    left_out: frozenset[str] = frozenset()  # fields that were not written, of a record that was
 
 
 @dataclass(frozen=True)
 class Job:
-    """One bulk job as the ledger knows it."""
+    """One bulk job as the ledger knows it. `crm_job_id`: empty while it is `opening`; `object`: empty for accounts."""
 
     job_ref: str
     crm_job_id: str
     run_id: str
     state: str
+    object: str = ""
+    created_at: str = ""
 
 
 def record_intents(ledger: Ledger, digest: str, run_id: str, intents: Sequence[Intent]) -> None:
     """Put the intents of one plan into the outbox, once; unfinished ones of other plans are superseded.
 
-    A newer plan has looked at every account: what it does not ask for any more is not wanted any more.
+    A newer plan has looked at every account: what it does not ask for any more is not wanted any more. A record that
+    was refused before, and is tried again, keeps since when and how often.
     """
     others = t.intent.c.state.in_(UNFINISHED) & ((t.intent.c.digest != digest) | (t.intent.c.run_id != run_id))
     now = instant()
-    rows = [_row(intent, position, now) for position, intent in enumerate(intents)]
+    refused = select(t.intent).where(others, t.intent.c.state == "parked")
     with ledger.writing() as connection:
+        before = {(row.sink, row.object, row.record_id): row for row in connection.execute(refused)}
+        rows = [_row(_as_before(intent, before), position, now) for position, intent in enumerate(intents)]
         connection.execute(update(t.intent).where(others).values(state="superseded", changed_at=now))
         if rows:
             connection.execute(upsert(t.intent).on_conflict_do_nothing(), rows)
+
+
+def _as_before(intent: Intent, before: Mapping[tuple[str, str, str], Row[Any]]) -> Intent:
+    row = before.get((intent.sink, intent.object, intent.record_id))
+    if row is None:
+        return intent
+    return replace(intent, attempts=row.attempts, first_failed_at=row.first_failed_at)
 
 
 def _row(intent: Intent, position: int, now: str) -> dict[str, object]:
@@ -124,7 +141,7 @@ def _read(ledger: Ledger, query: object) -> list[Intent]:
         Intent(
             row.intent_id, row.run_id, row.digest, row.record_id, row.partner_id, json.loads(row.wanted),
             json.loads(row.pre_image), row.token, row.state, row.attempts, row.code, row.message, row.job_ref,
-            row.sink, row.object, row.key_field,
+            row.sink, row.object, row.key_field, row.first_failed_at,
         )
         for row in rows
     ]  # fmt: skip
@@ -140,12 +157,21 @@ def count_states(ledger: Ledger) -> dict[str, int]:
 # --- claims
 
 
-def claim_for_job(ledger: Ledger, job: Job, intents: Sequence[Intent], payload_sha256: str) -> None:
-    """Commit the id of a job together with its claim, before anything is uploaded to it."""
+def record_job_opening(ledger: Ledger, job: Job) -> None:
+    """Commit that a job is about to be asked for."""
     now = instant()
-    row = {**vars(job), "rows": len(intents), "payload_sha256": payload_sha256, "created_at": now, "changed_at": now}
+    row = {**vars(job), "rows": 0, "payload_sha256": "", "created_at": now, "changed_at": now}
     with ledger.writing() as connection:
         connection.execute(insert(t.crm_job).values(row))
+
+
+def claim_for_job(ledger: Ledger, job: Job, intents: Sequence[Intent], payload_sha256: str) -> None:
+    """Commit the id of a job that was opened together with its claim, before anything is uploaded to it."""
+    now = instant()
+    known = {"crm_job_id": job.crm_job_id, "state": job.state, "rows": len(intents), "payload_sha256": payload_sha256}
+    with ledger.writing() as connection:
+        of_job = t.crm_job.c.job_ref == job.job_ref
+        connection.execute(update(t.crm_job).where(of_job).values(**known, changed_at=now))
         _claim(connection, intents, job.job_ref, now)
 
 
@@ -177,10 +203,25 @@ def _set_job(connection: Connection, job_ref: str, phase: JobPhase, **figures: i
 
 def live_jobs(ledger: Ledger) -> list[Job]:
     """Jobs whose outcomes are not recorded yet, oldest first."""
-    query = select(t.crm_job).where(t.crm_job.c.state.in_(LIVE_JOBS)).order_by(t.crm_job.c.created_at)
+    return _jobs(ledger, *LIVE_JOBS)
+
+
+def opening_jobs(ledger: Ledger) -> list[Job]:
+    """Jobs that were asked for, and of which no answer was recorded."""
+    return _jobs(ledger, "opening")
+
+
+def _jobs(ledger: Ledger, *states: str) -> list[Job]:
+    query = select(t.crm_job).where(t.crm_job.c.state.in_(states)).order_by(t.crm_job.c.created_at)
     with ledger.reading() as connection:
         rows = connection.execute(query).all()
-    return [Job(row.job_ref, row.crm_job_id, row.run_id, row.state) for row in rows]
+    return [Job(row.job_ref, row.crm_job_id, row.run_id, row.state, row.object, row.created_at) for row in rows]
+
+
+def known_jobs(ledger: Ledger) -> frozenset[str]:
+    """The CRM's ids of all jobs that the ledger knows."""
+    with ledger.reading() as connection:
+        return frozenset(connection.execute(select(t.crm_job.c.crm_job_id)).scalars())
 
 
 # --- outcomes
@@ -196,7 +237,8 @@ def record_outcomes(
             _set_intents(connection, settled, now)
         if final := [each for each in settled if each.state != "pending"]:
             connection.execute(insert(t.outcome), [_outcome(each, now) for each in final])
-        if written := [row for each in final if _of_account(each) for row in _fields(each.intent, now)]:
+            _audit(connection, final)
+        if written := [row for each in final if _of_account(each) for row in _fields(each, now)]:
             kept = upsert(t.field_state)
             new = {name: kept.excluded[name] for name in ("value", "token", "written_at")}
             connection.execute(kept.on_conflict_do_update(index_elements=key_of(t.field_state), set_=new), written)
@@ -209,13 +251,37 @@ def _set_intents(connection: Connection, settled: Sequence[Settled], now: str) -
     statement = (
         update(t.intent)
         .where(t.intent.c.intent_id == bindparam("settled_id"))
-        .values(state=bindparam("to"), code=bindparam("with_code"), message=bindparam("said"), changed_at=now)
-    )
+        .values(
+            state=bindparam("to"), code=bindparam("with_code"), message=bindparam("said"), changed_at=now,
+            first_failed_at=bindparam("since"),
+        )
+    )  # fmt: skip
     rows = [
-        {"settled_id": each.intent.intent_id, "to": each.state, "with_code": each.code, "said": each.message}
+        {
+            "settled_id": each.intent.intent_id, "to": each.state, "with_code": each.code, "said": each.message,
+            "since": None if each.state == "applied" else each.intent.first_failed_at or _now_if_parked(each, now),
+        }
         for each in settled
-    ]
+    ]  # fmt: skip
     connection.execute(statement, rows)
+
+
+def _now_if_parked(settled: Settled, now: str) -> str | None:
+    return now if settled.state == "parked" else None
+
+
+def _audit(connection: Connection, settled: Sequence[Settled]) -> None:
+    """One event for all that were settled together, by their digest, and one for each record that was refused."""
+    first = settled[0].intent
+    said = [[each.intent.record_id, each.state, each.intent.token] for each in settled]
+    digest = hashlib.sha256(canonical(said).encode("utf-8", "surrogatepass")).hexdigest()
+    states = Counter[str](each.state for each in settled)
+    facts = {"run": first.run_id, "plan": first.digest, "object": first.object}
+    record_event(connection, "records_written", {**facts, **states, "sha256": digest})
+    for each in settled:
+        if each.state == "parked":
+            parked = {"run": each.intent.run_id, "object": each.intent.object, "record": each.intent.record_id}
+            record_event(connection, "record_parked", {**parked, "code": each.code})
 
 
 def _outcome(settled: Settled, now: str) -> dict[str, object]:
@@ -227,13 +293,15 @@ def _outcome(settled: Settled, now: str) -> dict[str, object]:
 
 
 def _of_account(settled: Settled) -> bool:
-    return settled.state == "applied" and not settled.intent.sink
+    return (settled.state == "applied" or bool(settled.left_out)) and not settled.intent.sink
 
 
-def _fields(intent: Intent, now: str) -> list[dict[str, object]]:
+def _fields(settled: Settled, now: str) -> list[dict[str, object]]:
+    intent = settled.intent
     return [
         {"record_id": intent.record_id, "field": name, "value": value, "token": intent.token, "written_at": now}
         for name, value in intent.wanted.items()
+        if name not in settled.left_out
     ]
 
 

@@ -123,6 +123,7 @@ crm_job = Table(
     Column("failed", Integer),
     Column("created_at", Text, nullable=False),
     Column("changed_at", Text, nullable=False),
+    Column("object", Text, nullable=False, server_default=""),  # empty: the account
     sqlite_strict=True,
 )
 
@@ -333,7 +334,9 @@ notice = Table(
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("html", Text),
-    Column("state", Text, nullable=False),  # waiting, held, approved, sending, sent, bundled, unknown, failed, suppressed
+    Column(
+        "state", Text, nullable=False
+    ),  # waiting, held, approved, sending, sent, bundled, unknown, failed, suppressed
     Column("needs_approval", Integer, nullable=False),
     Column("approved_by", Text),
     Column("intent_id", Text),

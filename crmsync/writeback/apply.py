@@ -18,13 +18,15 @@ from crmsync.failpoints import hit
 from crmsync.ledger.accepted import TierStep, accept_standings, newest_standings
 from crmsync.ledger.approvals import approval_of, set_plan_state
 from crmsync.ledger.canon import canonical
-from crmsync.ledger.intents import Intent, intents_of, open_intents, record_intents
+from crmsync.ledger.intents import Intent, intents_of, open_intents, record_intents, record_outcomes
 from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.beside import HISTORY
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, Sink
-from crmsync.writeback.outbox import Sending, by_object, send, settle_open_intents
+from crmsync.writeback.outbox import calls_planned, send, settle_open_intents
 from crmsync.writeback.plan import Plan
+from crmsync.writeback.sending import USUAL, Pace, Sending, WriteLimits, by_object
+from crmsync.writeback.settling import not_as_written
 
 __all__ = ["Outcomes", "Problem", "accept_plan", "apply_plan", "check_open", "settle_open_intents", "token_of"]
 
@@ -77,6 +79,7 @@ class Outcomes:
     problems: tuple[Problem, ...] = ()
     before: int = 0  # of the applied ones, those that an earlier apply of the same plan had already written
     beside: Mapping[str, SinkOutcomes] = field(default_factory=dict)
+    earlier: tuple[Intent, ...] = ()  # those that an earlier apply of the same plan had already written
 
     @property
     def clean(self) -> bool:
@@ -121,12 +124,14 @@ def apply_plan(
     ledger: Ledger,
     progress: Progress = no_progress,
     *,
+    limits: WriteLimits = USUAL,
     pause: Callable[[float], None] = time.sleep,
 ) -> Outcomes:
     """Write the plan's changes and return what became of each; a plan that was interrupted is continued.
 
     Records that the CRM refuses are parked with its own words and tried again by later plans; the others go on.
-    Errors: UnsafePlan, Conflict (see `check_open`), AccessError for another org, Retriable when the CRM cannot be used.
+    Errors: UnsafePlan, Conflict (see `check_open`), AccessError for another org, Retriable when the CRM cannot be used,
+    Deferred when the API allowance does not suffice, TooManyRefused; then what is left is written by a later run.
     """
     check_open(plan, ledger)
     ledger.bind_org(target.identity())
@@ -139,7 +144,8 @@ def apply_plan(
     before = intents_of(ledger, plan.digest, plan.run_id, "applied")
     set_plan_state(ledger, plan.digest, plan.run_id, "applying")
     waiting = intents_of(ledger, plan.digest, plan.run_id, "pending")
-    _send_all(Sending(ledger, target, _stamps(plan.fields), progress, pause), plan, waiting)
+    sending = Sending(ledger, target, _stamps(plan.fields), progress, pause, pace=Pace.of(target, limits))
+    _send_all(sending, plan, waiting)
     set_plan_state(ledger, plan.digest, plan.run_id, "applied")
     return _outcomes(intents_of(ledger, plan.digest, plan.run_id), before)
 
@@ -150,11 +156,30 @@ def _send_all(sending: Sending, plan: Plan, waiting: Sequence[Intent]) -> None:
     for of_object, some in groups:
         if isinstance(of_object.target, ChecksWrites):
             of_object.target.check_writes([Write(each.record_id, each.wanted, each.pre_image) for each in some])
+    sending.pace.check_allowance(sum(calls_planned(of_object.target, len(some)) for of_object, some in groups))
     for of_object, some in groups:
         ready = some if not some[0].sink else _with_account(sending.ledger, plan, some)
         if ready:
-            sink = plan.fields.sink(some[0].sink)
-            send(of_object if sink is None else replace(of_object, stamps=_sink_stamps(sink)), ready)
+            send(_stamped_by(of_object, plan, some[0].sink), ready)
+
+
+def _stamped_by(sending: Sending, plan: Plan, name: str) -> Sending:
+    sink = plan.fields.sink(name)
+    return sending if sink is None else replace(sending, stamps=_sink_stamps(sink))
+
+
+def verify_plan(plan: Plan, target: Target, ledger: Ledger, before: Outcomes) -> Outcomes:
+    """Read back what this apply has written; a record that does not hold it is a conflict, told with both values.
+
+    `before`: what the apply ended with. An apply that wrote nothing reads nothing.
+    """
+    if not before.written:
+        return before
+    sending = Sending(ledger, target, _stamps(plan.fields))
+    for some in by_object(intents_of(ledger, plan.digest, plan.run_id, "applied")):
+        of_object = _stamped_by(sending.of(some), plan, some[0].sink)
+        record_outcomes(ledger, not_as_written(of_object, some))
+    return _outcomes(intents_of(ledger, plan.digest, plan.run_id), before.earlier)
 
 
 def _with_account(ledger: Ledger, plan: Plan, intents: Sequence[Intent]) -> list[Intent]:
@@ -176,7 +201,9 @@ def _outcomes(intents: Sequence[Intent], before: Sequence[Intent]) -> Outcomes:
         for sink in dict.fromkeys(["", *(intent.sink for intent in intents)])
     }
     accounts = of_sink.pop("")
-    return Outcomes(accounts.applied, accounts.parked, accounts.conflicts, problems, accounts.before, of_sink)
+    return Outcomes(
+        accounts.applied, accounts.parked, accounts.conflicts, problems, accounts.before, of_sink, tuple(before)
+    )
 
 
 def _sink_outcomes(states: Mapping[str, int], before: int) -> SinkOutcomes:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crmsync.connectors.base import Into, JobState, Write, Written
+from crmsync.connectors.base import Into, JobState, OpenJob, Unwritable, Write, Written
 from crmsync.connectors.mapping import SalesforceMapping
 from crmsync.connectors.retries import Transient
 from crmsync.connectors.salesforce import ingest
@@ -63,6 +63,13 @@ class FieldsBeside(WrittenFields):
             )
         return field
 
+    def _present(self) -> SObject:
+        return self.sobject
+
+    def _may_write(self, field: Field) -> bool:
+        # what names a record, and its master, are given when it is made
+        return super()._may_write(field) or field.unique_key or (field.createable and field.type == "reference")
+
     def _updateable(self, name: str) -> Field:
         """A field of a master record is given once, when the record is made."""
         found = self.field(name)
@@ -85,6 +92,10 @@ class RecordsBeside:
         """Return when every field exists, may be edited and can hold every wanted value. Errors: AccessError."""
         assert self.fields.key is None or self.fields.key.name
         self.fields.check(writes)
+
+    def unwritable(self, fields: Sequence[str]) -> Mapping[str, Unwritable]:
+        """Those of the fields that cannot be written now. Errors: AccessError when the object itself is gone."""
+        return self.fields.unwritable(fields)
 
     def read(self, record_ids: Sequence[str], fields: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
         """Current canonical values by key or id; a record that does not exist is absent."""
@@ -165,6 +176,14 @@ class RecordsBeside:
     def job_state(self, job_id: str) -> JobState:
         """Look at the job; faults of this call never abort the job."""
         return ingest.job_state(self.org, job_id)
+
+    def abort_job(self, job_id: str) -> bool:
+        """End a job; False when it has been started or is gone, so that its outcome must be looked at."""
+        return ingest.abort_job(self.org, job_id)
+
+    def open_jobs(self) -> Sequence[OpenJob]:
+        """Write jobs of this user, of any object, that are open."""
+        return ingest.open_jobs(self.org)
 
     def job_results(self, job_id: str) -> Iterator[Written]:
         """Outcome per record, by key or id. Records that the job lists nowhere are not yielded."""

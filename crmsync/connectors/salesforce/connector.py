@@ -7,7 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from crmsync.connectors.base import ExtractReport, Into, JobState, Progress, Write, Written, no_progress
+from crmsync.connectors.base import (
+    ExtractReport,
+    Into,
+    JobState,
+    OpenJob,
+    Progress,
+    Unwritable,
+    Write,
+    Written,
+    no_progress,
+)
 from crmsync.connectors.mapping import ORG_TIME_ZONE, SalesforceMapping
 from crmsync.connectors.retries import Retries
 from crmsync.connectors.salesforce import ingest
@@ -150,6 +160,10 @@ class SalesforceConnector:
         """
         self.fields.check(writes)
 
+    def unwritable(self, fields: Sequence[str]) -> Mapping[str, Unwritable]:
+        """Those of the fields that cannot be written now. Errors: AccessError when the object itself is gone."""
+        return self.fields.unwritable(fields)
+
     def read(self, record_ids: Sequence[str], fields: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
         """Current canonical values by record id; a record that no longer exists is absent."""
         return read_records(self.org, self.fields, record_ids, fields)
@@ -179,6 +193,16 @@ class SalesforceConnector:
     def job_state(self, job_id: str) -> JobState:
         """Look at the job; faults of this call never abort the job."""
         return ingest.job_state(self.org, job_id)
+
+    def abort_job(self, job_id: str) -> bool:
+        """End a job; False when it has been started or is gone, so that its outcome must be looked at."""
+        return ingest.abort_job(self.org, job_id)
+
+    def open_jobs(self) -> Sequence[OpenJob]:
+        """Write jobs of this user that are open; those of accounts have an empty object."""
+        account = self.mapping.writes.object.text.lower() if self.mapping.writes else ""
+        found = ingest.open_jobs(self.org)
+        return [replace(job, object="") if job.object.lower() == account else job for job in found]
 
     def job_results(self, job_id: str) -> Iterator[Written]:
         """Outcome per record, by record id. Records that the job lists nowhere are not yielded."""

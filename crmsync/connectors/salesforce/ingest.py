@@ -73,7 +73,9 @@ def _put(org: Org, job_id: str, file: IO[bytes]) -> None:
         headers = {"Content-Type": "text/csv; charset=UTF-8", "Accept": "application/json"}
         org.session.put(f"{client.base_url}jobs/ingest/{job_id}/batches", data=file, headers=headers)
 
-    org.call(send, repeat=False)  # a job takes one upload only; after a lost answer a new job is safer than a second one
+    org.call(
+        send, repeat=False
+    )  # a job takes one upload only; after a lost answer a new job is safer than a second one
 
 
 def _write_csv(file: IO[bytes], fields: WrittenFields, writes: Sequence[Write], key: str | None) -> int:

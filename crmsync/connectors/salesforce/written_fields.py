@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from crmsync.connectors.base import Write
+from crmsync.connectors.base import Unwritable, Write
 from crmsync.connectors.mapping import Place, SalesforceMapping, WriteMap
 from crmsync.connectors.salesforce.describe import NUMBERS, Describe, Field, SObject, nearest
 from crmsync.connectors.salesforce.rows import canonical, one_line
@@ -59,6 +59,26 @@ class WrittenFields:
         """Values in the form that is compared, by the field's own spelling."""
         return {self.field(name).name: self.canonical(name, text) for name, text in values.items()}
 
+    def unwritable(self, names: Iterable[str]) -> dict[str, Unwritable]:
+        """Those of the fields that cannot be written now, described anew. Errors: AccessError for a lost object."""
+        self._describe.forget()
+        self._sobject = found = self._present()
+        gone: dict[str, Unwritable] = {}
+        for name in names:
+            field = found.field(name)
+            if field is None:
+                gone[name] = Unwritable(_absent(found, name), hidden=True)
+            elif not self._may_write(field):
+                gone[name] = Unwritable(_read_only(found, field), hidden=False)
+        return gone
+
+    def _present(self) -> SObject:
+        """The object as it is now, whatever it lacks."""
+        return self._find(self._writes.object)
+
+    def _may_write(self, field: Field) -> bool:
+        return field.updateable or field.type == "id"
+
     def check(self, writes: Iterable[Write]) -> None:
         """Return when every field and value of the writes can be stored.
 
@@ -71,9 +91,7 @@ class WrittenFields:
     def _updateable(self, name: str) -> Field:
         found = self.field(name)
         if not found.updateable:
-            raise AccessError(
-                f"{self.sobject.name}.{found.name} cannot be written by this user: give its permission set edit access"
-            )
+            raise AccessError(_read_only(self.sobject, found))
         return found
 
     def _check_value(self, field: Field, text: str | None, record_id: str) -> None:
@@ -108,10 +126,7 @@ class WrittenFields:
             if field is None:
                 raise self._missing(place, _absent(found, place.text))
             if not field.updateable:
-                raise self._missing(
-                    place,
-                    f"{found.name}.{field.name} cannot be written by this user: give its permission set edit access",
-                )
+                raise self._missing(place, _read_only(found, field))
         return found
 
     def _find(self, place: Place) -> SObject:
@@ -128,6 +143,10 @@ class WrittenFields:
 def _absent(sobject: SObject, name: str) -> str:
     near = nearest(name, (field.name for field in sobject.fields.values()))
     return f"field {sobject.name}.{name} does not exist in this org or is hidden by field-level security{near}"
+
+
+def _read_only(sobject: SObject, field: Field) -> str:
+    return f"{sobject.name}.{field.name} cannot be written by this user: give its permission set edit access"
 
 
 def fitting(text: str | None, field: Field) -> str | None:

@@ -30,6 +30,7 @@ def _widen() -> None:
     op.add_column("approval", sa.Column("record_id", sa.Text))
     for name in ("next_try", "first_failed_at"):
         op.add_column("intent", sa.Column(name, sa.Text))
+    op.add_column("crm_job", sa.Column("object", sa.Text, nullable=False, server_default=""))
 
 
 def _create_worker() -> None:

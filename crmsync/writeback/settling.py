@@ -1,0 +1,220 @@
+"""What became of a write: said by the CRM's own answer, or read back where no answer can be trusted.
+
+A record is as wanted when it carries our token or our values, untouched when it still holds what the plan saw, and
+somebody else's when it holds anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import structlog
+
+from crmsync.connectors.base import KnowsFields, KnowsMerged, Written
+from crmsync.errors import AccessError, DataError
+from crmsync.failpoints import hit
+from crmsync.ledger.intents import Intent, IntentState, Settled
+from crmsync.writeback.fields import same
+from crmsync.writeback.sending import Sending
+
+log = structlog.get_logger()
+
+STATES: Mapping[str, IntentState] = {"applied": "applied", "failed": "parked"}
+LOCKED = frozenset({"UNABLE_TO_LOCK_ROW"})
+UNPROCESSED = "UNPROCESSED"  # the job ended before this row: not refused, only not reached
+FIELD_CODES = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})
+DELETED, MERGED = "ENTITY_IS_DELETED", "ENTITY_IS_MERGED"
+GONE_CODES = frozenset({DELETED, "NOT_FOUND"})
+FIELD_NOT_WRITTEN = "FIELD_NOT_WRITTEN"
+NOT_AS_WRITTEN = "NOT_AS_WRITTEN"
+SHOWN = 3
+
+Values = Mapping[str, str | None]
+
+
+def judged(
+    sending: Sending,
+    intents: Sequence[Intent],
+    written: Iterable[Written],
+    job_said: str | None = None,
+    *,
+    trusted: bool = True,
+) -> list[Settled]:
+    """One verdict per intent. What is not listed, listed twice with different words, or no longer held its pre-image
+    (perhaps by a try of ours whose answer was lost) is read back; so is every success of results not `trusted`."""
+    seen = _by_record(written)
+    unseen = [intent for intent in intents if not _is_clear(seen.get(intent.record_id), trusted)]
+    clear = [_verdict(intent, seen[intent.record_id]) for intent in intents if intent not in _Set(unseen)]
+    if any(each.code in FIELD_CODES for each in clear) and look_at_fields(sending, intents):
+        clear = [replace(each, state="pending") if each.code in FIELD_CODES else each for each in clear]
+    read = settle_by_reading(sending, unseen)
+    told = [replace(e, message=e.message or _said(seen, e, job_said), code=e.code or _code(seen, e)) for e in read]
+    return [*(completed(sending, each) for each in clear), *told]
+
+
+class _Set:
+    """Intents by their id; they hold dicts, so that they have no hash."""
+
+    def __init__(self, intents: Iterable[Intent]) -> None:
+        self._ids = {intent.intent_id for intent in intents}
+
+    def __contains__(self, intent: Intent) -> bool:
+        return intent.intent_id in self._ids
+
+
+def _by_record(written: Iterable[Written]) -> dict[str, Written]:
+    seen: dict[str, Written] = {}
+    for each in written:
+        before = seen.get(each.record_id)
+        seen[each.record_id] = each if before in (None, each) else Written(each.record_id, "unknown")
+    return seen
+
+
+def _is_clear(written: Written | None, trusted: bool) -> bool:
+    if written is None or written.state not in STATES or written.code == UNPROCESSED or written.code in GONE_CODES:
+        return False
+    return trusted or written.state != "applied"
+
+
+def _said(seen: Mapping[str, Written], settled: Settled, job_said: str | None) -> str | None:
+    found = seen.get(settled.intent.record_id)
+    return (found.message if found else None) or job_said
+
+
+def _code(seen: Mapping[str, Written], settled: Settled) -> str | None:
+    found = seen.get(settled.intent.record_id)
+    return found.code if found and settled.state == "pending" else None
+
+
+def _verdict(intent: Intent, written: Written) -> Settled:
+    return Settled(intent, STATES[written.state], written.code, written.message)
+
+
+# --- reading back
+
+
+def settle_by_reading(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
+    """Compare each record with its intent: applied, still as before (pending), or changed by somebody (conflict)."""
+    if not intents:
+        return []
+    found = held(sending, intents)
+    hit("settle_read")
+    compared = [completed(sending, _compared(intent, found.get(intent.record_id), sending)) for intent in intents]
+    return _merged(sending, compared)
+
+
+def held(sending: Sending, intents: Sequence[Intent]) -> Mapping[str, Values]:
+    """What the records hold now in every field that an intent names and that can be read."""
+    names = sorted({name for intent in intents for name in (*intent.wanted, *intent.pre_image)})
+    ids = [intent.record_id for intent in intents]
+    try:
+        return sending.target.read(ids, _readable(sending, names))
+    except (AccessError, DataError):
+        if not look_at_fields(sending, intents):
+            raise
+    return sending.target.read(ids, _readable(sending, names))
+
+
+def _readable(sending: Sending, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name not in sending.left_out or not sending.left_out[name].hidden]
+
+
+def _compared(intent: Intent, found: Values | None, sending: Sending) -> Settled:
+    if found is None and sending.keyed and not intent.pre_image:
+        return Settled(intent, "pending")  # it is still to be made
+    if found is None:
+        return Settled(intent, "conflict", DELETED, "the record is no longer there")
+    wanted = sending.values(intent)
+    if any(value == intent.token == found.get(name) for name, value in wanted.items()):
+        return Settled(intent, "applied")  # a record is written whole: with our token came our values
+    if all(same(found.get(name), value) for name, value in wanted.items() if name not in sending.stamps):
+        return Settled(intent, "applied")
+    before = {name: value for name, value in intent.pre_image.items() if name in found}
+    changed = sorted(name for name, value in before.items() if not same(found[name], value))
+    if not changed:
+        return Settled(intent, "pending")
+    words = ", ".join(f"{name} is {found[name]!r}, was {before[name]!r}" for name in changed[:SHOWN])
+    return Settled(intent, "conflict", "CHANGED_SINCE_PLAN", f"changed since the plan was drafted: {words}")
+
+
+def _merged(sending: Sending, settled: list[Settled]) -> list[Settled]:
+    """Say of accounts that are gone into which one people merged them."""
+    if not isinstance(sending.target, KnowsMerged) or not any(each.code == DELETED for each in settled):
+        return settled
+    survivors = sending.target.merged_partners()
+    return [
+        each
+        if each.code != DELETED or each.intent.record_id not in survivors
+        else replace(
+            each,
+            code=MERGED,
+            message=f"merged into {survivors[each.intent.record_id]}; the next run levels that account for both",
+        )
+        for each in settled
+    ]
+
+
+def not_as_written(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
+    """Of records that were written, those that do not hold what was written: something in the CRM changed them."""
+    if not intents:
+        return []
+    found = held(sending, intents)
+    hit("verify_read")
+    compared = (_differing(intent, found.get(intent.record_id), sending) for intent in intents)
+    return [each for each in compared if each is not None]
+
+
+def _differing(intent: Intent, found: Values | None, sending: Sending) -> Settled | None:
+    if found is None:
+        return Settled(intent, "conflict", DELETED, "the record was written and is no longer there")
+    wanted = {name: value for name, value in sending.values(intent).items() if name not in sending.stamps}
+    differing = [name for name, value in wanted.items() if name in found and not same(found[name], _flat(value))]
+    if not differing:
+        return None
+    words = ", ".join(f"{name} was written as {wanted[name]!r} and is {found[name]!r}" for name in differing[:SHOWN])
+    said = f"{words}; a flow, a trigger or a person changed it right after"
+    return Settled(intent, "conflict", NOT_AS_WRITTEN, said)
+
+
+def _flat(text: str | None) -> str | None:
+    """A text as a bulk cell carries it, in one line."""
+    return None if text is None else " ".join(text.splitlines()).strip()
+
+
+# --- fields that go while a run writes
+
+
+def look_at_fields(sending: Sending, intents: Iterable[Intent]) -> bool:
+    """Describe the object anew; whether fields were found that cannot be written any more. They are left out then."""
+    if not isinstance(sending.target, KnowsFields):
+        return False
+    names = sorted({name for intent in intents for name in (*intent.wanted, *intent.pre_image)})
+    new = {name: why for name, why in sending.target.unwritable(names).items() if sending.left_out.get(name) != why}
+    ours = {name for intent in intents for name in intent.wanted}
+    for name in sorted(new.keys() & ours):
+        log.warning("field_left_out", field=name, reason=new[name].reason)
+    sending.left_out.update(new)
+    return bool(new)
+
+
+def completed(sending: Sending, settled: Settled) -> Settled:
+    """A record that was written without fields that have gone is not done: it is parked, and tried again later."""
+    lost = [name for name in settled.intent.wanted if name in sending.left_out]
+    if settled.state != "applied" or not lost:
+        return settled
+    words = "; ".join(sending.left_out[name].reason for name in lost[:SHOWN])
+    rest = "the other fields are written" if len(lost) < len(settled.intent.wanted) else "nothing was written"
+    said = f"{words}; {rest}"
+    return Settled(settled.intent, "parked", FIELD_NOT_WRITTEN, said, frozenset(lost))
+
+
+def sendable(sending: Sending, intents: Sequence[Intent]) -> tuple[list[Intent], list[Settled]]:
+    """Those of which something is left to be sent, and the others as they end."""
+    left, ended = list[Intent](), list[Settled]()
+    for intent in intents:
+        if any(name not in sending.stamps for name in sending.values(intent)):
+            left.append(intent)
+        else:
+            ended.append(completed(sending, Settled(intent, "applied")))
+    return left, ended
