@@ -20,7 +20,8 @@ from crmsync.connectors.base import Progress, Source
 from crmsync.connectors.catalogue import OPENERS, Connector
 from crmsync.connectors.files import FilesConnector, FilesMapping, read_files_mapping
 from crmsync.connectors.mapping import MANAGED, SalesforceMapping, WriteMap, read_mapping
-from crmsync.connectors.mapping_writes import ChildMap, children_of
+from crmsync.connectors.mapping_sinks import ChildMap, SinkMap
+from crmsync.connectors.mapping_writes import children_of
 from crmsync.errors import ConfigError, StoreError
 from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.ledger import Ledger
@@ -127,13 +128,21 @@ def programs_of(
 def opened(config: Path | None) -> Iterator[Belt]:
     """A belt with its org reached and its ledger locked; closed at the end of the block."""
     files = read_files(config)
-    state = files.settings.state_dir
-    make_state(state)
-    with contextlib.ExitStack() as stack:
-        ledger = stack.enter_context(Ledger.open(state))
-        ledger.record_config(files.digest, files.text)
-        org = stack.enter_context(reached_org(files))
-        progress = stack.enter_context(progress_bars())
+    with open_ledger(files.settings) as ledger, opened_on(files, ledger) as belt:
+        yield belt
+
+
+def open_ledger(settings: Settings, *, exclusive: bool = True) -> Ledger:
+    """The ledger of these settings, and its state folder, made where they are missing."""
+    make_state(settings.state_dir)
+    return Ledger.open(settings.state_dir, exclusive=exclusive, url=settings.ledger_address)
+
+
+@contextlib.contextmanager
+def opened_on(files: Files, ledger: Ledger) -> Iterator[Belt]:
+    """The same over a ledger that is locked already, and stays so."""
+    ledger.record_config(files.digest, files.text)
+    with reached_org(files) as org, progress_bars() as progress:
         yield _belt(files, ledger, org, progress)
 
 
@@ -282,17 +291,28 @@ def sinks_of(writes: WriteMap) -> Iterator[Sink]:
     beside = dict(children_of(writes))
     history = beside.pop("history", None)
     yield from (_sink(name, child) for name, child in beside.items())
-    if writes.badges is not None:  # contacts are there: they are named by their own id and never made
-        yield replace(_sink("contact_badges", writes.badges), key=None, partner=None)
-    if writes.risk_task is not None:
-        yield _sink("risk_task", writes.risk_task.child, writes.risk_task.every)
+    yield from _optional_sinks(writes.sinks)
     if history is not None:
         yield _sink("history", history)
 
 
-def _sink(name: str, child: ChildMap, every: str = "quarter") -> Sink:
-    fields = {what: place.text for what, place in child.fields.items()}
-    return Sink(name, child.object.text, child.key.text, child.partner.text, MappingProxyType(fields), every)
+def _optional_sinks(sinks: SinkMap) -> Iterator[Sink]:
+    for name, child in sinks.written():
+        sink = _sink(name, child)
+        if sinks.risk_task is not None and child is sinks.risk_task.child:
+            sink = replace(sink, every=sinks.risk_task.every)
+        if sinks.members is not None and child is sinks.members.child:
+            levels = {label: level.text for label, level in sinks.members.levels.items()}
+            category = sinks.members.category.text if sinks.members.category else ""
+            sink = replace(sink, program=sinks.members.program.text, category=category, levels=MappingProxyType(levels))
+        yield sink
+
+
+def _sink(name: str, child: ChildMap) -> Sink:
+    """Records that are there and never made (contacts, members) are named by their own id."""
+    fields = MappingProxyType({what: place.text for what, place in child.fields.items()})
+    key, partner = (child.key.text, child.partner.text) if child.made else (None, None)
+    return Sink(name, child.object.text, key, partner, fields)
 
 
 def check_starts_from(program: Program, configuration: Configuration, mapping: SalesforceMapping | None) -> None:

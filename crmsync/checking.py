@@ -209,13 +209,16 @@ def _made(mapping: SalesforceMapping) -> tuple[str, ...]:
 
 def _written(checked: Checked, files: Files, org: Org, describe: Describe, mapping: SalesforceMapping) -> None:
     from crmsync.connectors.salesforce.checks.rules import record_type_findings, validation_findings
+    from crmsync.connectors.salesforce.checks.sinks import sink_findings
     from crmsync.connectors.salesforce.checks.writes import check_writes, written_objects
     from crmsync.connectors.salesforce.metadata.needs import needs_of
 
     try:
         dictionary = dictionary_for(files, None)
         checked.add(check_writes(mapping, dictionary, describe))
-        checked.add(record_type_findings(org, mapping, needs_of(mapping, dictionary), describe))
+        needs = needs_of(mapping, dictionary)
+        checked.add(record_type_findings(org, mapping, needs, describe))
+        checked.add(sink_findings(mapping, needs, dictionary, describe, org))
     except ConfigError as error:
         checked.add([_wrong("writes", error)])
     checked.add(validation_findings(org, written_objects(mapping)))

@@ -72,4 +72,5 @@ class Dictionary:
     overrides: Mapping[str, Said]
     partner: Said
     key: Said
+    badges: Said
     objects: Mapping[str, str] = field(default_factory=dict)  # standings, history, overrides -> what a record says

@@ -15,7 +15,8 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from crmsync.connectors.mapping_places import Place, path_place
-from crmsync.connectors.mapping_writes import MANAGED, ChildMap, WriteMap, read_writes
+from crmsync.connectors.mapping_sinks import ChildMap
+from crmsync.connectors.mapping_writes import MANAGED, WriteMap, read_writes
 from crmsync.strict_yaml import Node, read_yaml
 from crmsync.tables import CANONICAL
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from crmsync.connectors.mapping_places import Place, custom_place, path_place
+from crmsync.connectors.mapping_sinks import NOT_OURS, ChildMap, SinkMap, read_sinks
 from crmsync.strict_yaml import Node
 
 MANAGED = (
@@ -35,42 +36,13 @@ HISTORY = (
 )  # fmt: skip
 """Columns of a record per change of a granted tier."""
 
-SINKS = ("risk_task", "contact_badges")
-PERIODS = ("month", "quarter", "year")
-TASK_FIELDS = {"subject": "Subject", "due_on": "ActivityDate", "why": "Description", "owner": "OwnerId"}
-
-_NOT_OURS = "only custom fields are written"
-
-
-@dataclass(frozen=True)
-class ChildMap:
-    """Records below an account. `partner`: the field that points at it; `key`: the external id of an upsert;
-    `fields`: key of `STANDING` or `HISTORY` -> field."""
-
-    object: Place
-    partner: Place
-    key: Place
-    fields: Mapping[str, Place]
-
-    @property
-    def all_fields(self) -> tuple[Place, ...]:
-        """Every field of the record that is written."""
-        return (self.partner, self.key, *self.fields.values())
-
-
-@dataclass(frozen=True)
-class TaskMap:
-    """A task for the owner of an account. `every`: month, quarter or year, in which there is one per reason."""
-
-    child: ChildMap
-    every: str
-
 
 @dataclass(frozen=True)
 class WriteMap:
     """What is written: object, the token field, managed value -> field, and what stands beside them.
 
-    `people`: fields that only people fill; `partner_safe`: texts for partners; `standings`, `history`: child records.
+    `people`: fields that only people fill; `partner_safe`: texts for partners; `standings`, `history`: child records;
+    `sinks`: what is off unless it is asked for.
     """
 
     object: Place
@@ -80,8 +52,7 @@ class WriteMap:
     partner_safe: Mapping[str, Place] = field(default_factory=dict)
     standings: ChildMap | None = None
     history: ChildMap | None = None
-    risk_task: TaskMap | None = None
-    badges: ChildMap | None = None
+    sinks: SinkMap = field(default_factory=SinkMap)
 
     @property
     def all_fields(self) -> tuple[Place, ...]:
@@ -95,7 +66,7 @@ def read_writes(node: Node) -> WriteMap:
         required=("object", "token", "fields"), optional=("people", "partner_safe", "standings", "history", "sinks")
     )
     account = path_place(parts["object"], "an object", single=True)
-    token = custom_place(parts["token"], "a field", _NOT_OURS)
+    token = custom_place(parts["token"], "a field", NOT_OURS)
     taken = {token.text.lower(): "token"}
     fields = _fields(parts["fields"], MANAGED, taken)
     people = _fields(parts["people"], PEOPLE, taken) if "people" in parts else {}
@@ -104,8 +75,7 @@ def read_writes(node: Node) -> WriteMap:
         account, token, MappingProxyType(fields), MappingProxyType(people), MappingProxyType(safe),
         _child(parts["standings"], STANDING) if "standings" in parts else None,
         _child(parts["history"], HISTORY) if "history" in parts else None,
-        _risk_task(parts["sinks"]) if "sinks" in parts else None,
-        _badges(parts["sinks"]) if "sinks" in parts else None,
+        read_sinks(parts["sinks"]) if "sinks" in parts else SinkMap(),
     )  # fmt: skip
     _refuse_shared_objects(written, parts)
     return written
@@ -122,42 +92,14 @@ def held_of(written: WriteMap) -> Iterator[tuple[str, ChildMap]]:
     """Those of the child records that are changed later, so that what they hold must be known. A change of tier is
     written once."""
     yield from ((name, child) for name, child in children_of(written) if name != "history")
-    if written.badges is not None:
-        yield "contact_badges", written.badges
-    if written.risk_task is not None:
-        yield "risk_task", written.risk_task.child
-
-
-def _risk_task(node: Node) -> TaskMap | None:
-    """`sinks: risk_task: {key, every}`. The key is a custom field of activities, the rest is standard."""
-    parts = node.mapping(optional=SINKS)
-    if "risk_task" not in parts:
-        return None
-    task = parts["risk_task"].mapping(required=("key",), optional=("every",))
-    every = task["every"].text() if "every" in task else "quarter"
-    if every not in PERIODS:
-        raise task["every"].fail(f"`{every}` is no period of tasks; write one of {', '.join(PERIODS)}")
-    fields = {what: Place(name, node.line) for what, name in TASK_FIELDS.items()}
-    key = custom_place(task["key"], "a field", _NOT_OURS)
-    return TaskMap(ChildMap(Place("Task", node.line), Place("WhatId", node.line), key, MappingProxyType(fields)), every)
-
-
-def _badges(node: Node) -> ChildMap | None:
-    """`sinks: contact_badges: {badges: Field__c}`: contacts are people's; only this field of theirs is written."""
-    parts = node.mapping(optional=SINKS)
-    if "contact_badges" not in parts:
-        return None
-    given = parts["contact_badges"].mapping(required=("badges",))
-    field = custom_place(given["badges"], "a field", _NOT_OURS)
-    object_, account, own = (Place(name, node.line) for name in ("Contact", "AccountId", "Id"))
-    return ChildMap(object_, account, own, MappingProxyType({"badges": field}))
+    yield from written.sinks.held()
 
 
 def _child(node: Node, keys: tuple[str, ...]) -> ChildMap:
     parts = node.mapping(required=("object", "partner", "key", "fields"))
     place = custom_place(parts["object"], "an object", "child records are kept in a custom one")
-    partner = custom_place(parts["partner"], "a field", _NOT_OURS)
-    key = custom_place(parts["key"], "a field", _NOT_OURS)
+    partner = custom_place(parts["partner"], "a field", NOT_OURS)
+    key = custom_place(parts["key"], "a field", NOT_OURS)
     if key.text.lower() == partner.text.lower():
         raise parts["key"].fail(f"`{key.text}` is already written by `partner`")
     taken = {partner.text.lower(): "partner", key.text.lower(): "key"}
@@ -168,7 +110,7 @@ def _fields(node: Node, keys: tuple[str, ...], taken: dict[str, str]) -> dict[st
     """Key -> field; `taken` names the key of each field so far, by its name in lower case, and grows."""
     fields = {}
     for name, value in node.mapping(optional=keys).items():
-        place = custom_place(value, "a field", _NOT_OURS)
+        place = custom_place(value, "a field", NOT_OURS)
         if place.text.lower() in taken:
             raise value.fail(f"`{place.text}` is already written by `{taken[place.text.lower()]}`")
         taken[place.text.lower()] = name

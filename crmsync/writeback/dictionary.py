@@ -99,6 +99,8 @@ OVERRIDE_HELP: Mapping[str, str] = {
     "approved_by": "Who approved it. Needed, or the exception is not applied.",
 }
 
+BADGES_HELP = "The certificates that this person holds today. Computed; do not edit."
+
 OBJECT_HELP: Mapping[str, str] = {
     "standings": "One partner's standing in one category of the partner program. Computed; do not edit.",
     "history": "One change of a partner's tier in one category. Computed; do not edit.",
@@ -137,6 +139,7 @@ def dictionary_of(programs: Sequence[Program]) -> Dictionary:
         overrides=_overrides(programs, tiers),
         partner=Said(Shape.PARTNER, "The partner account that this record belongs to."),
         key=Said(Shape.KEY, "Names this record, so that it is written once only. For support.", KEY_LENGTH, 100),
+        badges=Said(Shape.CHOICES, BADGES_HELP, restricted=False),
         objects=OBJECT_HELP,
     )
 

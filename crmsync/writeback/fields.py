@@ -93,6 +93,7 @@ SPECS: Mapping[str, FieldSpec] = MappingProxyType(
         "badges": FieldSpec(Kind.LIST),
         "due_on": FieldSpec(Kind.DATE),
         "owner": FieldSpec(Kind.TEXT, 255),
+        "level": FieldSpec(Kind.TEXT, 255),
     }
 )
 """Everything that is computed, of the account and of the records beside it."""
@@ -108,7 +109,11 @@ CHECKS = ("over_declared", "undeclared", "unknown", "confirmed")
 @dataclass(frozen=True)
 class Sink:
     """Records beside the account. `key`: the field that names one (None: its own id); `partner`: the field that points
-    at the account; `fields`: what -> field of the CRM; `every`: the period in which a task is made once."""
+    at the account; `fields`: what -> field of the CRM; `every`: the period in which a task is made once.
+
+    Of members of a channel program: `program`: its name; `category`: whose tier gives the level (empty: the account's);
+    `levels`: label of a tier -> name of its level, where they differ.
+    """
 
     name: str
     object: str
@@ -116,6 +121,9 @@ class Sink:
     partner: str | None
     fields: Mapping[str, str]
     every: str = "quarter"
+    program: str = ""
+    category: str = ""
+    levels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,7 @@ class FieldMap:
 
     def plain(self) -> FieldMap:
         """The same with dicts, as a saved plan holds it."""
-        sinks = tuple(replace(sink, fields=dict(sink.fields)) for sink in self.sinks)
+        sinks = tuple(replace(sink, fields=dict(sink.fields), levels=dict(sink.levels)) for sink in self.sinks)
         return FieldMap(self.object, dict(self.fields), self.token, sinks)
 
 

@@ -59,9 +59,10 @@ def period_of(as_of: date, every: str) -> str:
 def _wanted(drafted: Drafted, row: Standing, owner: str | None) -> dict[str, str | None]:
     program, category = drafted.program, row["category"]
     tier = label_of_tier(program, category, row.get("granted_tier")) or "tier"
+    where = f" as {label_of_category(program, category)}" if program.has_categories else ""
     due = max(day(row.get("risk_on")) or "", (drafted.as_of + timedelta(days=DAYS)).isoformat())
     texts = {
-        "subject": f"{tier} as {label_of_category(program, category)} is at risk",
+        "subject": f"{tier}{where} is at risk",
         "due_on": due,
         "why": said_all(row.get("risk_reasons")),
         "owner": owner,

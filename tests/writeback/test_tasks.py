@@ -50,7 +50,7 @@ def test_the_owner_gets_a_task_that_says_what_and_until_when(tmp_path: Path):
     (task,) = tasks(tmp_path, [REASON])
     assert (task.object, task.key_field) == ("Task", "Risk_Key__c")
     assert task.values == {
-        "WhatId": "A", "OwnerId": "005A", "Subject": "Silver as All is at risk", "ActivityDate": "2027-01-31",
+        "WhatId": "A", "OwnerId": "005A", "Subject": "Silver is at risk", "ActivityDate": "2027-01-31",
         "Description": REASON,
     }  # fmt: skip
 

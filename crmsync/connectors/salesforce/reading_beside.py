@@ -9,13 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crmsync.connectors.mapping import SalesforceMapping
-from crmsync.connectors.mapping_writes import ChildMap, held_of
+from crmsync.connectors.mapping_sinks import ChildMap
+from crmsync.connectors.mapping_writes import held_of
 from crmsync.connectors.salesforce.describe import Describe, FieldPath, SObject
 from crmsync.connectors.salesforce.fetching import PartRead
 from crmsync.connectors.salesforce.held import batches
 from crmsync.connectors.salesforce.parts import Part, part_of
 from crmsync.connectors.salesforce.rows import ID, canonical, distinct
-from crmsync.connectors.salesforce.soql import Condition, filled
+from crmsync.connectors.salesforce.soql import Condition, both, filled, quoted
+from crmsync.errors import AccessError
 from crmsync.snapshots import Staging, TableFile
 from crmsync.tables import ColumnType
 
@@ -46,9 +48,28 @@ def plans_beside(mapping: SalesforceMapping, describe: Describe) -> tuple[list[B
         notes += [_absent(f"{sobject.name}.{one}") for one in missing]
         table = f"{CURRENT_VALUES}.{name}"
         asked = {path.path: path for path in columns.values()}
-        condition = Condition(filled(columns["key"].field), (columns["key"],)) if "key" in columns else Condition("")
+        condition = _condition(sobject, child, columns, describe)
+        if condition is None:
+            notes.append(_absent(f"{sobject.name}.{child.only[0] if child.only else ''}"))
+            continue
         plans.append(BesidePlan(table, part_of(table, sobject, asked.values(), condition, describe), columns))
     return plans, notes
+
+
+def _condition(
+    sobject: SObject, child: ChildMap, columns: Mapping[str, FieldPath], describe: Describe
+) -> Condition | None:
+    """Records with a key, of the ones that are meant; None where the org cannot tell them apart."""
+    filled_in = Condition(filled(columns["key"].field), (columns["key"],)) if "key" in columns else Condition("")
+    if child.only is None:
+        return filled_in
+    path, wanted = child.only
+    try:
+        found = describe.resolve(sobject.name, path)
+    except AccessError:
+        return None
+    meant = f"{found.path} = {quoted(wanted.text)}"
+    return Condition(both(filled_in.text, meant), (*filled_in.paths, found))
 
 
 def _absent(name: str) -> str:
@@ -58,7 +79,7 @@ def _absent(name: str) -> str:
 def _columns(sobject: SObject, child: ChildMap) -> tuple[dict[str, FieldPath], list[str]]:
     """Id, key and account under names of their own, the other fields under those of the field map; what is missing."""
     asked = {"record_id": ID, "key": child.key.text, "account": child.partner.text}
-    asked |= {place.text: place.text for place in child.fields.values()}
+    asked |= {place.text: place.text for place in (*child.fields.values(), *child.read)}
     described = {column: sobject.field(name) for column, name in asked.items()}
     found = {
         column: FieldPath(field.name, field, sobject.name, sobject.name) for column, field in described.items() if field

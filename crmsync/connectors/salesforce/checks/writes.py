@@ -7,7 +7,8 @@ from typing import Any
 
 from crmsync.connectors.base_needs import Dictionary, Shape
 from crmsync.connectors.mapping import SalesforceMapping
-from crmsync.connectors.mapping_writes import ChildMap, children_of
+from crmsync.connectors.mapping_sinks import ChildMap
+from crmsync.connectors.mapping_writes import children_of
 from crmsync.connectors.salesforce.checks.findings import Finding, cannot, look, told
 from crmsync.connectors.salesforce.describe import Describe, Field, SObject
 from crmsync.connectors.salesforce.metadata.components import Body
@@ -39,7 +40,7 @@ def check_writes(mapping: SalesforceMapping, dictionary: Dictionary, describe: D
             what = "the object does not exist, or is hidden from this login"
             yield cannot(one.name, what, ASSIGN, mapping.file, one.line)
     for need in needs.fields:
-        sobject = describe.find(need.object)
+        sobject = describe.find(need.records)
         if sobject is not None:
             yield from _field(need, sobject, mapping.file)
     yield from _children(mapping, needs, describe)
@@ -127,4 +128,5 @@ def written_objects(mapping: SalesforceMapping) -> Sequence[str]:
     """The objects that a run writes to."""
     if mapping.writes is None:
         return ()
-    return (mapping.writes.object.text, *(child.object.text for _, child in children_of(mapping.writes)))
+    beside = (*children_of(mapping.writes), *mapping.writes.sinks.written())
+    return (mapping.writes.object.text, *(child.object.text for _, child in beside))

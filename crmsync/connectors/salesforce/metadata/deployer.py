@@ -87,7 +87,8 @@ class Deployer:
     def _members(self) -> Mapping[str, Sequence[str]]:
         read = (table.object.text for table in self.mapping.tables.values())
         written = (one.name for one in self.needs.objects)
-        objects = {name.lower(): name for name in (*read, *written, self.needs.account)}
+        fields = (need.object for need in self.needs.fields)
+        objects = {name.lower(): name for name in (*fields, *read, *written, self.needs.account)}
         return {
             OBJECT: sorted(objects.values()),
             PERMISSION_SET: (RUN, SALES_OPS, VIEW),
@@ -136,7 +137,7 @@ class Deployer:
 
     def seen(self) -> Seen:
         """Which of the needed fields describe shows to this login."""
-        names = {need.object for need in self.needs.fields}
+        names = {need.records for need in self.needs.fields}
         described = {name.lower(): self._describe.find(name) for name in names}
         return seen_fields(self.needs, {name: one.fields if one else None for name, one in described.items()})
 

@@ -9,6 +9,8 @@ from typing import Any
 from crmsync.connectors.base_needs import Said, Shape
 from crmsync.connectors.salesforce.metadata.components import Body, described, plural_of, words_of
 
+ACTIVITY = "Activity"
+"""Tasks and events in one: their custom fields are made here, and no other way."""
 TEXT_MAX = 255
 LONG_LINES, CHOICES_LINES = 5, 4
 LONG_MIN = 256
@@ -55,6 +57,11 @@ class FieldNeed:
     target: str = ""
 
     @property
+    def records(self) -> str:
+        """The object whose records hold it: a field of activities is made once, and tasks have it."""
+        return "Task" if self.object.lower() == ACTIVITY.lower() else self.object
+
+    @property
     def full_name(self) -> str:
         """`Account.Partner_Tier__c`"""
         return f"{self.object}.{self.name}"
@@ -68,9 +75,14 @@ def field_body(need: FieldNeed) -> Body:
         "description": described(said.help),
         "inlineHelpText": said.help,
         "label": words_of(need.name),
-        "type": _TYPES[said.shape],
+        "type": _type_of(said),
     }
     return common | _particulars(need)
+
+
+def _type_of(said: Said) -> str:
+    """The type of a new field. Choices that come with the data are text: a picklist is made with its values."""
+    return "Text" if said.shape is Shape.CHOICES and not said.choices else _TYPES[said.shape]
 
 
 def _particulars(need: FieldNeed) -> dict[str, Any]:
@@ -85,6 +97,8 @@ def _particulars(need: FieldNeed) -> dict[str, Any]:
             return {"length": max(said.length, LONG_MIN), "visibleLines": LONG_LINES}
         case Shape.CHOICE:
             return {"externalId": False, "required": False, "valueSet": _value_set(said)}
+        case Shape.CHOICES if not said.choices:
+            return _plain() | {"length": TEXT_MAX}
         case Shape.CHOICES:
             return {"required": False, "valueSet": _value_set(said), "visibleLines": CHOICES_LINES}
         case Shape.NUMBER | Shape.PERCENT | Shape.MONEY:
@@ -148,7 +162,7 @@ def compare_field(need: FieldNeed, present: Body, ours: bool) -> Compared:
     kind = str(present.get("type") or "")
     if present.get("formula") or kind == "Summary" or kind not in HOLDS[need.said.shape]:
         return Compared(cannot=(_wrong_type(need, present, kind),), drift=drift)
-    told = () if kind == _TYPES[need.said.shape] else (f"is {kind}, which can hold it; left as it is",)
+    told = () if kind == _type_of(need.said) else (f"is {kind}, which can hold it; left as it is",)
     found = _Comparison(need, present, kind)
     widened = found.widened()
     return Compared(widened, tuple(found.added), tuple(found.cannot), (*drift, *found.drift), (*told, *found.told))

@@ -9,7 +9,7 @@ from crmsync.connectors.base_needs import Dictionary, Said
 from crmsync.connectors.mapping import ChildMap, Place, SalesforceMapping, WriteMap
 from crmsync.connectors.mapping_writes import children_of
 from crmsync.connectors.salesforce.metadata.components import OBJECT, Body, Component, described, plural_of, words_of
-from crmsync.connectors.salesforce.metadata.fields import FieldNeed
+from crmsync.connectors.salesforce.metadata.fields import ACTIVITY, FieldNeed
 from crmsync.errors import ConfigError
 
 OVERRIDES = "overrides"
@@ -27,16 +27,29 @@ class ObjectNeed:
 
 
 @dataclass(frozen=True)
+class SinkNeed:
+    """Records of a standard object beside the account. `made`: new ones are made; `read`, `written`: paths of fields,
+    the custom ones that a deploy makes among them."""
+
+    object: str
+    line: int
+    made: bool
+    read: tuple[str, ...]
+    written: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Needs:
     """Objects and fields of one field map. `account`: the object whose records are partners."""
 
     account: str
     objects: tuple[ObjectNeed, ...]
     fields: tuple[FieldNeed, ...]
+    sinks: tuple[SinkNeed, ...] = ()
 
     def of(self, name: str) -> tuple[FieldNeed, ...]:
-        """The fields of one object."""
-        return tuple(need for need in self.fields if need.object.lower() == name.lower())
+        """The fields that records of one object have."""
+        return tuple(need for need in self.fields if need.records.lower() == name.lower())
 
 
 def needs_of(mapping: SalesforceMapping, dictionary: Dictionary) -> Needs:
@@ -48,9 +61,10 @@ def needs_of(mapping: SalesforceMapping, dictionary: Dictionary) -> Needs:
     fields = (
         *_account_fields(writes, dictionary),
         *(need for name, child in children_of(writes) for need in _child(name, child, writes, dictionary)),
+        *_sink_fields(writes, dictionary),
         *_override_fields(mapping, writes, dictionary),
     )
-    return Needs(writes.object.text, objects, tuple(_once(mapping, fields)))
+    return Needs(writes.object.text, objects, tuple(_once(mapping, fields)), tuple(_sinks(writes)))
 
 
 def _once(mapping: SalesforceMapping, fields: tuple[FieldNeed, ...]) -> Iterator[FieldNeed]:
@@ -90,6 +104,26 @@ def _child(name: str, child: ChildMap, writes: WriteMap, dictionary: Dictionary)
     yield FieldNeed(own, child.partner.text, dictionary.partner, child.partner.line, target=writes.object.text)
     yield _need(own, child.key, dictionary.key)
     yield from (_need(own, place, known[key]) for key, place in child.fields.items())
+
+
+def _sink_fields(writes: WriteMap, dictionary: Dictionary) -> Iterator[FieldNeed]:
+    """The custom fields of the sinks; standard ones are there, or the org does not have that feature."""
+    sinks = writes.sinks
+    if sinks.badges is not None:
+        place = sinks.badges.fields["badges"]
+        yield _need(sinks.badges.object.text, place, dictionary.badges)
+    if sinks.risk_task is not None:
+        yield _need(ACTIVITY, sinks.risk_task.child.key, dictionary.key)
+
+
+def _sinks(writes: WriteMap) -> Iterator[SinkNeed]:
+    for _, child in writes.sinks.held():
+        fields = tuple(place.text for place in child.fields.values())
+        read = tuple(place.text for place in (child.key, child.partner, *child.read))
+        if child.only is not None:
+            read = (*read, child.only[0])
+        written = (child.partner.text, child.key.text, *fields) if child.made else fields
+        yield SinkNeed(child.object.text, child.object.line, child.made, read, written)
 
 
 def _override_fields(mapping: SalesforceMapping, writes: WriteMap, dictionary: Dictionary) -> Iterator[FieldNeed]:

@@ -9,20 +9,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from crmsync.connectors.salesforce.metadata.catalog import Catalog, Entry
+from crmsync.connectors.salesforce.metadata.catalog import Catalog, Entry, Missing
 from crmsync.connectors.salesforce.metadata.components import PERMISSION_SET, PREFIX, Body, Component, described
 from crmsync.connectors.salesforce.metadata.fields import FieldNeed
-from crmsync.connectors.salesforce.metadata.needs import Needs
+from crmsync.connectors.salesforce.metadata.needs import Needs, SinkNeed
 
 RUN, SALES_OPS, VIEW = f"{PREFIX}Run", f"{PREFIX}Sales_Ops", f"{PREFIX}View"
 
 STANDARD_WITH_PERMISSIONS = frozenset(
     {
-        "account", "asset", "campaign", "case", "contact", "contract", "individual", "lead", "opportunity", "order",
-        "pricebook2", "product2", "serviceappointment", "servicecontract", "workorder",
+        "account", "asset", "campaign", "case", "channelprogram", "channelprogramlevel", "channelprogrammember",
+        "contact", "contract", "individual", "lead", "opportunity", "order", "pricebook2", "product2",
+        "serviceappointment", "servicecontract", "workorder",
     }
 )  # fmt: skip
 """Standard objects that a permission set can open; others (User, Partner, rates) follow these or the profile."""
+
+TASKS = ("ActivitiesAccess", "EditTask")
+"""Permissions of a user who makes tasks, which are opened by no permission on the object."""
 
 
 @dataclass
@@ -35,7 +39,7 @@ class Granted:
 
     def field(self, entry: Entry, *, edit: bool = False) -> None:
         """Let a field be read, or edited too."""
-        if entry.permissionable and _has_permissions(entry.object):
+        if entry.permissionable and (entry.name.lower().endswith("__c") or _has_permissions(entry.object)):
             self.read[entry.full_name] = entry
             if edit:
                 self.edit.add(entry.full_name)
@@ -79,7 +83,7 @@ def permission_sets(needs: Needs, catalog: Catalog, read: Iterable[Entry]) -> It
         RUN,
         "Crmsync: run",
         "For the user that crmsync logs in as: reads what the field map reads, edits only what it writes.",
-        ("ApiEnabled",),
+        ("ApiEnabled", *(TASKS if any(one.object == "Task" for one in needs.sinks) else ())),
     )
     yield _people(needs, catalog, overrides=True).component(
         SALES_OPS,
@@ -106,7 +110,37 @@ def _run(needs: Needs, catalog: Catalog, read: Iterable[Entry]) -> Granted:
             granted.object(catalog.object_name(one.name), create=True, edit=True, every=True)
     for need, entry in _entries(needs, catalog):
         granted.field(entry, edit=need.written)
+    for sink in needs.sinks:
+        _grant_sink(granted, sink, catalog)
     return granted
+
+
+def _grant_sink(granted: Granted, need: SinkNeed, catalog: Catalog) -> None:
+    name = catalog.object_name(need.object)
+    if not catalog.entries(need.object):
+        return  # the org does not have it, and the plan says so
+    granted.object(name, create=need.made, edit=bool(need.written), every=True)
+    for path, edit in (*((path, False) for path in need.read), *((path, True) for path in need.written)):
+        for entry in _path(need, path, catalog):
+            if entry.object.lower() != name.lower():
+                granted.object(entry.object, every=True)
+            granted.field(entry, edit=edit)
+
+
+def _path(need: SinkNeed, path: str, catalog: Catalog) -> tuple[Entry, ...]:
+    try:
+        return tuple(catalog.path(need.object, path))
+    except Missing:
+        return ()
+
+
+def lacking_paths(need: SinkNeed, catalog: Catalog) -> Iterator[tuple[str, Missing]]:
+    """The paths of a sink that the org does not have, and why."""
+    for path in dict.fromkeys((*need.read, *need.written)):
+        try:
+            tuple(catalog.path(need.object, path))
+        except Missing as missing:
+            yield path, missing
 
 
 def _people(needs: Needs, catalog: Catalog, *, overrides: bool) -> Granted:
@@ -124,7 +158,7 @@ def _people(needs: Needs, catalog: Catalog, *, overrides: bool) -> Granted:
 
 def _entries(needs: Needs, catalog: Catalog) -> Iterator[tuple[FieldNeed, Entry]]:
     for need in needs.fields:
-        entry = catalog.entries(need.object).get(need.name.lower())
+        entry = catalog.entries(need.records).get(need.name.lower())
         if entry is not None:
             yield need, entry
 

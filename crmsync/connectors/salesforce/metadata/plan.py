@@ -24,8 +24,8 @@ from crmsync.connectors.salesforce.metadata.components import (
     is_ours,
 )
 from crmsync.connectors.salesforce.metadata.fields import FieldNeed, compare_field, field_body
-from crmsync.connectors.salesforce.metadata.needs import Needs, ObjectNeed, object_component
-from crmsync.connectors.salesforce.metadata.permissions import compare_rights, permission_sets
+from crmsync.connectors.salesforce.metadata.needs import Needs, ObjectNeed, SinkNeed, object_component
+from crmsync.connectors.salesforce.metadata.permissions import compare_rights, lacking_paths, permission_sets
 from crmsync.connectors.salesforce.metadata.record_types import Offered, offered, widened_record_type
 from crmsync.connectors.salesforce.metadata.reports import report_components
 from crmsync.connectors.salesforce.metadata.retrieved import PARTS, Present
@@ -111,11 +111,20 @@ def plan_deploy(mapping: SalesforceMapping, needs: Needs, present: Present, cata
         if isinstance(found, Missing):
             draft.found(Weight.DRIFT, "the field map", f"{found}; a run cannot read it", place.line)
     entries = [found for _, found in read if isinstance(found, Entry)]
+    for sink in needs.sinks:
+        for path, lacking in lacking_paths(sink, catalog):
+            draft.found(Weight.DRIFT, f"{sink.object}.{path}", f"{lacking}; {_feature(sink)}", sink.line)
     for component in permission_sets(needs, catalog, entries):
         draft.permissions(component)
     _views_and_reports(draft, writes, needs, present, catalog)
     steps = sorted(draft.steps, key=lambda step: (ORDER.index(step.component.kind), step.component.name))
     return DeployPlan(tuple(steps), tuple(draft.findings), tuple(draft.kept))
+
+
+def _feature(need: SinkNeed) -> str:
+    if need.object.startswith("ChannelProgram"):
+        return "channel programs come with a licence for partners; switch them on in Setup, or take the sink out"
+    return "give this login read access to it, or take the sink out of the field map"
 
 
 def _views_and_reports(draft: _Draft, writes: WriteMap, needs: Needs, present: Present, catalog: Catalog) -> None:
@@ -303,6 +312,6 @@ class Seen:
 
 def seen_fields(needs: Needs, fields: Mapping[str, Mapping[str, object] | None]) -> Seen:
     """Compare with describe. `fields`: by object in lower case, its fields by name in lower case; None: not there."""
-    names = [need for need in needs.fields if need.name.lower() not in (fields.get(need.object.lower()) or {})]
+    names = [need for need in needs.fields if need.name.lower() not in (fields.get(need.records.lower()) or {})]
     hidden = tuple(need.full_name for need in names)
     return Seen(len(needs.fields) - len(hidden), hidden)
