@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from crmsync.ledger.ledger import Ledger
+from tests.databases import Place, PostgresqlServer
 
 PROJECT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
@@ -42,3 +47,29 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on, or writes to, what the developer's own CRMSYNC_ variables point at."""
     for name in [name for name in os.environ if name.startswith("CRMSYNC_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A real PostgreSQL server, started by the first test that asks for it."""
+    with PostgresqlServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder with an empty ledger, migrated once: that takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("template") / "state"
+    Ledger.open(folder).close()
+    return folder
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A state folder with a ledger that is made, and empty."""
+    state = tmp_path / "state"
+    if request.param == "sqlite":
+        shutil.copytree(request.getfixturevalue("template"), state)
+        return Place(request.param, state, None)
+    server: PostgresqlServer = request.getfixturevalue("postgresql")
+    return Place(request.param, state, server.emptied())

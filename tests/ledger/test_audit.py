@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
@@ -14,12 +13,6 @@ from crmsync.errors import StoreError
 from crmsync.ledger import tables as t
 from crmsync.ledger.audit import FIRST, record_event
 from crmsync.ledger.ledger import Ledger
-
-
-@pytest.fixture
-def ledger(tmp_path: Path):
-    with Ledger.open(tmp_path / "state") as opened:
-        yield opened
 
 
 def record(ledger: Ledger, event: str, actor: str = "worker", **content: object) -> None:

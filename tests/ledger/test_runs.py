@@ -18,12 +18,6 @@ MAY, JUNE, JULY = date(2026, 5, 1), date(2026, 6, 1), date(2026, 7, 1)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path):
-    with Ledger.open(tmp_path / "state") as opened:
-        yield opened
-
-
-@pytest.fixture
 def file(tmp_path: Path):
     def make(name: str) -> Path:
         path = tmp_path / name

@@ -1,4 +1,4 @@
-"""A ledger of its own for every test, copied from one that was migrated once, which takes longer than most tests."""
+"""A ledger of its own for every test; those that ask for `ledger` run on both databases."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from crmsync.ledger.ledger import Ledger
+from tests.databases import Place
 
 NewState = Callable[[], Path]
 
 
 @pytest.fixture(scope="session")
-def new_state(tmp_path_factory: pytest.TempPathFactory) -> NewState:
+def new_state(template: Path, tmp_path_factory: pytest.TempPathFactory) -> NewState:
     """Makes another state folder with an empty ledger."""
-    template = tmp_path_factory.mktemp("template") / "state"
-    Ledger.open(template).close()
 
     def make() -> Path:
         return Path(shutil.copytree(template, tmp_path_factory.mktemp("copy") / "state"))
@@ -26,7 +25,7 @@ def new_state(tmp_path_factory: pytest.TempPathFactory) -> NewState:
 
 
 @pytest.fixture
-def ledger(new_state: NewState) -> Iterator[Ledger]:
-    """An open, empty ledger."""
-    with Ledger.open(new_state()) as opened:
+def ledger(place: Place) -> Iterator[Ledger]:
+    """An open, empty ledger, once on each database."""
+    with place.open() as opened:
         yield opened
