@@ -8,12 +8,14 @@ from __future__ import annotations
 import importlib.resources
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from crmsync.configuration_guards import GuardLimits, read_guards
+from crmsync.configuration_notices import NoticeRules, read_notices
+from crmsync.configuration_schedule import DEFAULT, Schedule, read_schedules
 from crmsync.errors import ConfigError
 from crmsync.strict_yaml import Node, nearest, read_yaml
 
@@ -43,14 +45,6 @@ class TableSource:
 
 
 @dataclass(frozen=True)
-class GuardLimits:
-    """A plan is blocked above the larger of `at_least` and `share` of all partners (a fraction) changing tier."""
-
-    at_least: int = 10
-    share: Decimal = Decimal("0.05")
-
-
-@dataclass(frozen=True)
 class Reading:
     """How often all is read anew, and how far before the last read changes are looked for again."""
 
@@ -71,8 +65,10 @@ class Configuration:
     files_folder: Path | None = None
     time_zone: str = "UTC"
     sandbox: SampleOrg = SampleOrg()
-    guards: GuardLimits = GuardLimits()
+    guards: GuardLimits = field(default_factory=GuardLimits)
     reading: Reading = Reading()
+    notices: NoticeRules | None = None
+    schedules: tuple[Schedule, ...] = DEFAULT
 
     @property
     def zone(self) -> ZoneInfo:
@@ -103,7 +99,7 @@ def load_configuration(folder: Path) -> Configuration:
     top = read_yaml(folder / FILE)
     keys = top.mapping(
         required=("org", "program", "tables"),
-        optional=("sandbox", "files", "time_zone", "write_to", "guards", "reading"),
+        optional=("sandbox", "files", "time_zone", "write_to", "guards", "reading", "notices", "schedule"),
     )
     tables = _tables(keys["tables"], folder)
     configuration = Configuration(
@@ -116,8 +112,10 @@ def load_configuration(folder: Path) -> Configuration:
         files_folder=_files_folder(keys.get("files"), folder),
         time_zone=_time_zone(keys.get("time_zone")),
         sandbox=_sandbox(keys.get("sandbox")),
-        guards=_guards(keys.get("guards")),
+        guards=read_guards(keys.get("guards")),
         reading=_reading(keys.get("reading")),
+        notices=read_notices(keys.get("notices"), folder, _time_zone(keys.get("time_zone"))),
+        schedules=read_schedules(keys.get("schedule")),
     )
     _check_whole(configuration, keys)
     return configuration
@@ -234,19 +232,3 @@ def _counted(node: Node, unit: str, most: int) -> int:
     if found is None or int(found[1]) > most:
         raise node.fail(f"`{node.text()}` is not a number of {unit}s from 0 to {most}; write `7 {unit}s`, for example")
     return int(found[1])
-
-
-def _guards(node: Node | None) -> GuardLimits:
-    if node is None:
-        return GuardLimits()
-    limits = node.mapping(optional=("tier_changes",)).get("tier_changes")
-    if limits is None:
-        return GuardLimits()
-    keys = limits.mapping(optional=("at_least", "share"))
-    at_least = keys["at_least"].integer() if "at_least" in keys else GuardLimits.at_least
-    share = keys["share"].decimal() if "share" in keys else GuardLimits.share
-    if at_least < 0:
-        raise keys["at_least"].fail(f"`{at_least}` partners; a guard counts from 0")
-    if not 0 <= share <= 1:
-        raise keys["share"].fail(f"`{keys['share'].text()}` is not a share of all partners; write 5%, at most 100%")
-    return GuardLimits(at_least, share)

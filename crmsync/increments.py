@@ -57,11 +57,11 @@ def _why_whole(belt: Belt, programs: list[Program], same_rules: bool, whole_on: 
     every = belt.configuration.reading.full_every_days
     if not 0 <= (as_of - whole_on).days < every:
         return f"the last whole read is of {whole_on.isoformat()}, and one is due every {every} days"
-    reviews = [day for one in programs for day in _reviews(one, whole_on, as_of)]
+    reviews = [day for one in programs for day in reviews_between(one, whole_on, as_of)]
     return f"{min(reviews).isoformat()} is a review date" if reviews else ""
 
 
-def _reviews(program: Program, after: date, last: date) -> list[date]:
+def reviews_between(program: Program, after: date, last: date) -> list[date]:
     """The calendar review dates after a day up to another. Anniversaries of single partners are none of them."""
     dates = [change.on for one in movements_of(program) for change in (one.promote, one.demote)]
     return [day for one in dates if one is not None and one.days for day in between(one, after, last + ONE_DAY)]

@@ -29,6 +29,7 @@ from crmsync.past import written_example
 from crmsync.programs.program import Program
 from crmsync.retention import forget_old
 from crmsync.stages import StageClock, StageFigures
+from crmsync.watching import review_since, watched
 from crmsync.writeback.apply import (
     Outcomes,
     accept_plan,
@@ -37,7 +38,6 @@ from crmsync.writeback.apply import (
     settle_open_intents,
     waiting_changes,
 )
-from crmsync.writeback.guards import Limits
 from crmsync.writeback.plan import FIRST, Drafting, Plan, draft_plan
 from crmsync.writeback.planfile import load_plan, save_plan
 from crmsync.writeback.shadow import Comparison, compare, save_comparison
@@ -210,7 +210,7 @@ class _Run:
         Who moves, and what the guards count, is told against the newest accepted standings. On a day that is assessed
         again those are the day's own, so that an approved change does not ask for approval twice.
         """
-        belt, limits = self.belt, self.belt.configuration.guards
+        belt = self.belt
         accepted = newest_standings(belt.ledger)
         counted_from = accepted.run_id if accepted else FIRST
         with self.clock.stage("draft"):
@@ -218,8 +218,9 @@ class _Run:
                 config_digest=belt.config_digest,
                 standings_path=str(self.standings_path.resolve()),
                 previous=read_standings(accepted.path) if accepted else None,
-                previous_rows=accepted.table_rows if accepted else {},
-                limits=Limits(limits.at_least, limits.share),
+                snapshots=watched(belt, assessed.program, extracted.snapshot, self.run_id, assessed.as_of, accepted),
+                review=review_since(assessed.program, accepted, assessed.as_of),
+                limits=belt.configuration.guards,
                 counted_from=counted_from,
                 waiting=waiting_changes(belt.ledger, belt.fields, counted_from),
             )

@@ -67,7 +67,7 @@ def test_every_exit_code_is_in_the_docs(docs: str) -> None:
 
 
 def test_every_guard_is_in_the_docs(docs: str) -> None:
-    guards = evaluate_guards(Tripwires(1, 0))
+    guards = evaluate_guards(Tripwires())
     assert [guard.guard for guard in guards if f"`{guard.guard}`" not in docs] == []
 
 

@@ -13,7 +13,8 @@ PACKAGE = "crmsync"
 ROOT = Path(__file__).parent.parent
 BASE = frozenset({"errors", "tables", "snapshots", "strict_yaml", "failpoints", "stopping"})
 DECIDING = frozenset(
-    {"fields", "guards", "plan", "wording", "shadow", "changes", "beside", "partner_safe", "tasks", "badges"}
+    {"guards_trends", "guards_movement", "verdicts", "figures"}
+    | {"fields", "guards", "plan", "wording", "shadow", "changes", "beside", "partner_safe", "tasks", "badges"}
 )  # writeback's pure half
 SPINE = frozenset(
     {
@@ -29,12 +30,20 @@ SPINE = frozenset(
         "past",
         "offline",
         "retention",
+        "schedule",
+        "due",
+        "worker",
+        "tasks",
+        "health",
+        "serving",
+        "metrics",
         "embedded",
         "stages",
+        "watching",
         "progress",
     }
 )
-EDGE = frozenset({"cli", "cli_options", "cli_setup", "exits", "reports", "__main__"})
+EDGE = frozenset({"cli", "cli_options", "cli_setup", "cli_worker", "exits", "reports", "__main__"})
 
 # part -> the parts it may import besides itself
 ALLOWED: dict[str, frozenset[str]] = {
@@ -49,7 +58,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "metadata_schema": frozenset(),  # a leaf, for both sides of a deploy
     "configuration_guards": frozenset({"errors", "strict_yaml"}),
     "configuration_notices": frozenset({"errors", "strict_yaml"}),
-    "configuration": frozenset({"errors", "strict_yaml", "configuration_guards", "configuration_notices"}),
+    "configuration_schedule": frozenset({"errors", "strict_yaml"}),
+    "configuration": frozenset(
+        {"errors", "strict_yaml", "configuration_guards", "configuration_notices", "configuration_schedule"}
+    ),
     "connectors": BASE | {"settings", "metadata_schema"},
     "programs": frozenset({"errors", "tables", "strict_yaml"}),
     "levelling": BASE | {"programs"},

@@ -1,59 +1,69 @@
 """The guards of a plan: what must look right before anything is written. Pure: figures in, verdicts out.
 
-How tier changes are counted: against the last accepted standings, per partner, once however many categories move. A
-partner who vanished from the standings with a tier counts; one who is there for the first time does not (`entered`). On
-the first fill nobody counts: what it does to hand-kept tiers is shown beforehand by the shadow comparison.
+The order is that in which an operator should look: is all that the CRM has here, is it as much as last time, and does
+what follows from it move more than a person should have seen. On the first fill nothing stood before, so nothing is
+compared; what it does to hand-kept tiers is shown beforehand by the shadow comparison.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
+from datetime import date
 
+from crmsync.configuration_guards import GuardLimits
+from crmsync.writeback.guards_movement import (
+    Moves,
+    Preview,
+    first_fill_guard,
+    movement_guards,
+    period_guard,
+    preview_guard,
+)
+from crmsync.writeback.guards_trends import Snapshots, trend_guards
+from crmsync.writeback.verdicts import GuardResult
 
-@dataclass(frozen=True)
-class Limits:
-    """How much may move without a person: more than max(`tier_changes_at_least`, share of the partners) blocks."""
-
-    tier_changes_at_least: int = 10
-    tier_changes_share: Decimal = Decimal("0.05")
+__all__ = ["GuardResult", "Tripwires", "canary_size", "evaluate_guards"]
 
 
 @dataclass(frozen=True)
 class Tripwires:
     """The figures the guards look at.
 
-    `counts`: table -> {read, before, after}, the last two being the CRM's own COUNT; `table_rows` and `previous_rows`:
-    rows per table of this snapshot and of the last accepted one; `changed`: partners whose granted tier changes.
+    `counts`: table -> {read, before, after}, the last two being the CRM's own COUNT; `review`: a review date since the
+    last accepted run; `hand_kept`: what the first fill does to tiers that were kept by hand (None: no first fill);
+    `writes`: records that the plan would write.
     """
 
-    partners: int
-    changed: int
+    moves: Moves = field(default_factory=Moves)
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    table_rows: Mapping[str, int] = field(default_factory=dict)
-    previous_rows: Mapping[str, int] = field(default_factory=dict)
+    snapshots: Snapshots = field(default_factory=Snapshots)
+    preview: Preview | None = None
+    review: date | None = None
+    hand_kept: Moves | None = None
+    writes: int = 0
 
 
-@dataclass(frozen=True)
-class GuardResult:
-    """One verdict as the plan shows it: what was found, what is allowed, and what to do when it tripped."""
-
-    guard: str
-    value: str
-    limit: str
-    tripped: bool
-    way_out: str
-
-
-def evaluate_guards(tripwires: Tripwires, limits: Limits = Limits()) -> tuple[GuardResult, ...]:
-    """Every guard with its verdict, in the order an operator should look at them."""
+def evaluate_guards(tripwires: Tripwires, limits: GuardLimits | None = None) -> tuple[GuardResult, ...]:
+    """Every guard with its verdict."""
+    limits = limits or GuardLimits()
+    hand_kept, writes = tripwires.hand_kept, tripwires.writes
     return (
         _counts_equal(tripwires.counts),
-        _no_table_emptied(tripwires.table_rows, tripwires.previous_rows),
-        _few_tier_changes(tripwires, limits),
+        *trend_guards(tripwires.snapshots, limits.trends),
+        *movement_guards(tripwires.moves, limits),
+        preview_guard(tripwires.preview, limits),
+        period_guard(tripwires.review, writes, limits.period_end),
+        first_fill_guard(hand_kept, writes, limits.first_fill),
     )
+
+
+def canary_size(accounts: int, tripwires: Tripwires, limits: GuardLimits, tripped: bool) -> int:
+    """How many accounts are written and read back before the rest: on a first fill, on a review date, and where a
+    person had to open the plan; 0: all at once."""
+    asked = tripwires.hand_kept is not None or tripwires.review is not None or tripped
+    size = limits.canary.size(accounts) if limits.canary is not None and asked else 0
+    return size if size < accounts else 0
 
 
 def _counts_equal(counts: Mapping[str, Mapping[str, int]]) -> GuardResult:
@@ -74,43 +84,3 @@ def _counts_equal(counts: Mapping[str, Mapping[str, int]]) -> GuardResult:
 
 def _both(count: Mapping[str, int]) -> str:
     return f"{count.get('before', 'nothing')} before and {count.get('after', 'nothing')} after"
-
-
-def _no_table_emptied(now: Mapping[str, int], before: Mapping[str, int]) -> GuardResult:
-    emptied = [
-        f"{table}: 0 rows, {rows} before" for table, rows in sorted(before.items()) if rows and not now.get(table)
-    ]
-    return GuardResult(
-        "no_table_emptied",
-        "; ".join(emptied) or "no table lost all its rows",
-        "a table that had rows in the last accepted snapshot has some",
-        bool(emptied),
-        "check the source of that table and the rights of the CRM user; missing input must not blank a field",
-    )
-
-
-def _few_tier_changes(tripwires: Tripwires, limits: Limits) -> GuardResult:
-    share = limits.tier_changes_share
-    allowed = max(limits.tier_changes_at_least, int(tripwires.partners * share))
-    return GuardResult(
-        "tier_changes",
-        f"{tripwires.changed} of {tripwires.partners} partners change tier",
-        f"{allowed} (the larger of {limits.tier_changes_at_least} and {share * 100:f} %)".replace(".00 %", " %"),
-        tripwires.changed > allowed,
-        "look at the movers; if they are right, approve this plan's digest",
-    )
-
-
-def changed_partners(rows: Iterable[Mapping[str, Any]], previous: Iterable[Mapping[str, Any]] | None) -> frozenset[str]:
-    """Partners whose granted tier differs from the last accepted standings (see the module text).
-
-    Shape: rows with partner_id, category, granted_tier, movement; `previous` the same, None at the first fill.
-    """
-    if previous is None:
-        return frozenset()
-    now = {(row["partner_id"], row["category"]): row["granted_tier"] for row in rows}
-    before = {(row["partner_id"], row["category"]): row["granted_tier"] for row in previous}
-    known = {partner for partner, _ in before}
-    moved = {key[0] for key, tier in before.items() if tier != now.get(key)}
-    added = {key[0] for key, tier in now.items() if tier and key not in before and key[0] in known}
-    return frozenset(moved | added)

@@ -13,13 +13,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from crmsync.configuration_guards import GuardLimits
 from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
 from crmsync.writeback.badges import CONTACT_BADGES, badge_changes, badges_of
 from crmsync.writeback.beside import HISTORY, STANDINGS, Drafted, held_beside, history_change, standing_changes
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, account_of, account_values, normalised, same
-from crmsync.writeback.guards import GuardResult, Limits, Tripwires, changed_partners, evaluate_guards
+from crmsync.writeback.guards import Tripwires, canary_size, evaluate_guards
+from crmsync.writeback.guards_movement import Preview, hand_kept_moves, moves_of, ranks_of
+from crmsync.writeback.guards_trends import Snapshots
 from crmsync.writeback.inputs import (
     CURRENT_VALUES,
     DECIDED,
@@ -34,7 +37,9 @@ from crmsync.writeback.inputs import (
     standing_rows,
     table_rows,
 )
+from crmsync.writeback.members import CHANNEL_PROGRAM_MEMBER, levels_of, member_changes
 from crmsync.writeback.tasks import RISK_TASK, task_changes
+from crmsync.writeback.verdicts import GuardResult
 from crmsync.writeback.wording import Standing, deciding, label_of_tier
 
 __all__ = ["CURRENT_VALUES", "Basis", "Change", "Drafting", "Mover", "Plan", "digest_of", "draft_plan", "sealed"]
@@ -75,7 +80,8 @@ class Plan:
 
     `changes`: of the accounts; `beside`: of the records beside them, in the order in which they are written, and after
     the accounts. `unknown_partners`: partners with a standing whose record the target does not have; nothing is written
-    for them.
+    for them. `canary`: so many accounts are written and read back before the rest (0: all at once); `held`: partners
+    whose fall waits for a second snapshot, and who are left alone.
     """
 
     digest: str
@@ -90,6 +96,8 @@ class Plan:
     guards: tuple[GuardResult, ...]
     unknown_partners: tuple[str, ...] = ()
     beside: tuple[Change, ...] = ()
+    canary: int = 0
+    held: tuple[str, ...] = ()
 
     @property
     def writes(self) -> int:
@@ -120,16 +128,20 @@ class Plan:
 class Drafting:
     """What a draft takes beside program, standings and snapshot.
 
-    `previous`: the last accepted standings (None: first fill); `previous_rows`: rows per table of their snapshot;
-    `counted_from`: what names them in the key of a change of tier; `waiting`: changes of tier that were decided before
-    and whose record could not be written yet.
+    `previous`: the last accepted standings (None: first fill); `snapshots`: this snapshot beside the accepted one;
+    `preview`, `review`: see `Tripwires`; `counted_from`: what names the accepted standings in the key of a change of
+    tier; `waiting`: changes of tier that were decided before and whose record could not be written yet; `held`:
+    partners whose fall waits until a second snapshot says it too, and who are left alone.
     """
 
     config_digest: str = ""
     standings_path: str = ""
     previous: pa.Table | None = None
-    previous_rows: Mapping[str, int] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
+    snapshots: Snapshots = field(default_factory=Snapshots)
+    preview: Preview | None = None
+    review: date | None = None
+    held: frozenset[str] = frozenset()
+    limits: GuardLimits = field(default_factory=GuardLimits)
     counted_from: str = FIRST
     waiting: Sequence[Change] = ()
 
@@ -150,7 +162,7 @@ def draft_plan(
     Errors: DataError when `current_values` names a record twice.
     """
     drafting = drafting or Drafting()
-    unread = frozenset(snapshot.rejected_partners)
+    unread = frozenset(snapshot.rejected_partners) | drafting.held
     fields = fields.plain()
     rows = standing_rows(standings, program.key)
     judged = [row for row in rows if row["partner_id"] not in unread]
@@ -164,17 +176,20 @@ def draft_plan(
     changes = tuple(drafted.changes(partners, current))
     previous = None if drafting.previous is None else decided_rows(drafting.previous, program.key)
     previous = previous and [row for row in previous if row["partner_id"] not in unread]
-    guards = evaluate_guards(_tripwires(snapshot, judged, previous, drafting.previous_rows), drafting.limits)
     basis = Basis(
         program.key, program.digest, drafting.config_digest, snapshot.digest,
         _sha256([[row.get(column) for column in DECIDED] for row in rows]), table_rows(snapshot),
     )  # fmt: skip
     unknown = () if current is None else tuple(partner for partner in partners if partner not in current)
     steps = list(drafted.steps(judged, previous))
+    written = (*drafted.standings(partners, snapshot), *drafted.history(steps, previous is None, drafting))
+    tripwires = _tripwires(program, snapshot, drafting, judged, previous, len(changes) + len(written))
+    guards = evaluate_guards(tripwires, drafting.limits)
+    canary = canary_size(len(changes), tripwires, drafting.limits, any(guard.tripped for guard in guards))
     plan = Plan(
         "", run_id, drafting.standings_path, as_of, basis, fields, len(partners), changes,
-        tuple(drafted.mover(step) for step in steps if step.moves), guards, unknown,
-        (*drafted.standings(partners, snapshot), *drafted.history(steps, previous is None, drafting)),
+        tuple(drafted.mover(step) for step in steps if step.moves), guards, unknown, written, canary,
+        tuple(sorted(drafting.held)),
     )  # fmt: skip
     return sealed(plan)
 
@@ -274,12 +289,15 @@ class _Draft:
         )  # fmt: skip
 
     def standings(self, partners: Mapping[str, Sequence[Standing]], snapshot: Snapshot) -> Iterator[Change]:
-        """The records per category that differ, badges, and tasks for owners, where the CRM takes them."""
+        """The records per category that differ, badges, levels and tasks for owners, where the CRM takes them."""
         if sink := self.fields.sink(STANDINGS):
             yield from standing_changes(self.beside, sink, partners, held_beside(snapshot, sink))
         if sink := self.fields.sink(CONTACT_BADGES):
             badges = badges_of(snapshot, self.as_of)
             yield from badge_changes(self.beside, sink, held_beside(snapshot, sink), badges)
+        if sink := self.fields.sink(CHANNEL_PROGRAM_MEMBER):
+            held = held_beside(snapshot, sink)
+            yield from member_changes(self.beside, sink, partners, held, levels_of(snapshot))
         if sink := self.fields.sink(RISK_TASK):
             held, owners = held_beside(snapshot, sink), owners_of(snapshot)
             yield from task_changes(self.beside, sink, partners, held, owners)
@@ -303,11 +321,15 @@ def _holds(values: Mapping[str, str | None], name: str, key: str, wanted: str | 
 
 
 def _tripwires(
+    program: Program,
     snapshot: Snapshot,
+    drafting: Drafting,
     rows: Sequence[Standing],
     previous: Sequence[Standing] | None,
-    previous_rows: Mapping[str, int],
+    writes: int,
 ) -> Tripwires:
-    known = {row["partner_id"] for row in rows} | {row["partner_id"] for row in previous or ()}
-    changed = len(changed_partners(rows, previous))
-    return Tripwires(len(known), changed, snapshot.counts, table_rows(snapshot), previous_rows)
+    ranks = ranks_of(program)
+    return Tripwires(
+        moves_of(rows, previous, ranks), snapshot.counts, drafting.snapshots, drafting.preview, drafting.review,
+        hand_kept_moves(rows, ranks) if previous is None else None, writes,
+    )  # fmt: skip

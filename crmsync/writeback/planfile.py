@@ -18,8 +18,8 @@ from crmsync.ledger.canon import canonical, instant
 from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, Sink
-from crmsync.writeback.guards import GuardResult
 from crmsync.writeback.plan import Basis, Mover, Plan, digest_of
+from crmsync.writeback.verdicts import GuardResult
 
 FORMAT = 1
 FOLDER = "plans"
@@ -124,6 +124,8 @@ def _plan(whole: Mapping[str, Any]) -> Plan:
         guards=tuple(GuardResult(**guard) for guard in content["guards"]),
         unknown_partners=tuple(content["unknown_partners"]),
         beside=tuple(Change(**change) for change in content.get("beside", ())),
+        canary=content.get("canary", 0),
+        held=tuple(content.get("held", ())),
     )
 
 

@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_packaged_file_is_good(folder: Path) -> None:
     configuration = load_configuration(folder)
     assert configuration.org == "sandbox"
-    assert configuration.guards.at_least == 10
+    assert configuration.guards.tier_changes.at_least == 10
 
 
 @pytest.mark.parametrize(("good", "bad", "told"), MISTAKES, ids=[bad.strip()[:40] for _, bad, _ in MISTAKES])

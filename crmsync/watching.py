@@ -1,0 +1,80 @@
+"""What the guards of a run look at beside the standings: this snapshot next to the last accepted one, review dates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from crmsync.belt import Belt
+from crmsync.errors import DataError
+from crmsync.increments import reviews_between
+from crmsync.ledger.accepted import Accepted
+from crmsync.ledger.sealed import Sealed, SealedTable, figures_of_run, record_snapshot, rows_accepted
+from crmsync.programs.program import Program
+from crmsync.programs.reads import columns_read
+from crmsync.snapshots import MANIFEST, Snapshot, open_snapshot
+from crmsync.writeback.figures import Edits, TableFigures, edits_between, figures_from, figures_of
+from crmsync.writeback.guards_trends import Snapshots, drops_of, falls
+from crmsync.writeback.inputs import table_rows
+
+
+def watched(
+    belt: Belt, program: Program, snapshot: Snapshot, run_id: str, as_of: date, accepted: Accepted | None
+) -> Snapshots:
+    """This snapshot beside the last accepted one; its own figures are kept in the ledger for the next run."""
+    now = figures_of(snapshot)
+    record_snapshot(belt.ledger, _sealed(snapshot, now, run_id, as_of))
+    read = frozenset(columns_read(program))
+    if accepted is None:
+        return Snapshots(now, read=read)
+    drafted_by = accepted.path.stem  # who applies a saved plan is another run
+    kept = figures_of_run(belt.ledger, drafted_by)
+    before = {name: figures_from(content) for name, content in kept.items() if content} or _rows_only(accepted)
+    seen = Snapshots(now, before, read, drops_of(rows_accepted(belt.ledger)), accepted.as_of)
+    earlier = _opened(belt.state / "snapshots" / drafted_by)
+    trends = belt.configuration.guards.trends
+    edits = {fall.place: _edits(earlier, snapshot, fall.place, fall.until) for fall in falls(seen, trends)}
+    return Snapshots(now, before, read, seen.drops, accepted.as_of, edits)
+
+
+def _rows_only(accepted: Accepted) -> dict[str, TableFigures]:
+    """Of a run before figures were kept."""
+    return {name: TableFigures(rows) for name, rows in accepted.table_rows.items()}
+
+
+def _opened(folder: Path) -> Snapshot | None:
+    try:
+        return open_snapshot(folder)
+    except DataError:
+        return None  # let go of: what was edited cannot be listed then
+
+
+def _edits(earlier: Snapshot | None, now: Snapshot, place: tuple[str, str, str], until: str) -> Edits:
+    table, column, currency = place
+    if earlier is None or column not in now.tables[table].columns:
+        return Edits()
+    return edits_between(earlier.tables[table], now.tables[table], column, currency, until)
+
+
+def _sealed(snapshot: Snapshot, figures: Mapping[str, TableFigures], run_id: str, as_of: date) -> Sealed:
+    manifest: dict[str, Any] = json.loads((snapshot.folder / MANIFEST).read_text(encoding="utf-8"))
+    rows, counts = table_rows(snapshot), snapshot.counts
+    tables = [
+        SealedTable(
+            name, rows[name], manifest["tables"][name]["sha256"], counts.get(name, {}).get("before"),
+            counts.get(name, {}).get("after"), one.content(),
+        )
+        for name, one in figures.items()
+    ]  # fmt: skip
+    kind = "increment" if snapshot.held.get("increments") else "full"
+    return Sealed(run_id, snapshot.digest, snapshot.folder, as_of, kind, tables)
+
+
+def review_since(program: Program, accepted: Accepted | None, as_of: date) -> date | None:
+    """The newest review date after the last accepted day, up to this one; None where there is none."""
+    if accepted is None or accepted.as_of >= as_of:
+        return None
+    return max(reviews_between(program, accepted.as_of, as_of), default=None)
