@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from crmsync.connectors.salesforce.ahead import ahead
 from crmsync.connectors.salesforce.crediting import NamedElsewhere, credited_rows
 from crmsync.connectors.salesforce.fetching import PartRead
 from crmsync.connectors.salesforce.held import batches
-from crmsync.connectors.salesforce.rows import ID, Block, ReadColumn, canonical, distinct, typed_block
+from crmsync.connectors.salesforce.rows import ID, REPEATING, Block, ReadColumn, canonical, distinct, typed_block
 from crmsync.connectors.salesforce.table_plan import CurrentField, TablePlan
 from crmsync.errors import Rejected
 from crmsync.snapshots import RejectedPartner, Staging, TableFile, main_date_of
@@ -149,9 +149,10 @@ class _Parquet:
     """The Parquet file of a table, and that of the current values beside partners; written in groups of rows."""
 
     def __init__(self, plan: TablePlan, staging: Staging) -> None:
-        self._writers = [_GroupWriter(staging.path(plan.table.name), plan.output)]
+        self._writers = [_GroupWriter(staging.path(plan.table.name), plan.output, _repeating(plan))]
         if plan.current:
-            self._writers.append(_GroupWriter(staging.path(CURRENT_VALUES), current_columns(plan)))
+            again = [one.name for one in plan.current if one.source in REPEATING]
+            self._writers.append(_GroupWriter(staging.path(CURRENT_VALUES), current_columns(plan), again))
 
     def __enter__(self) -> _Parquet:
         return self
@@ -167,12 +168,19 @@ class _Parquet:
         self._writers[1].write(rows)
 
 
+def _repeating(plan: TablePlan) -> list[str]:
+    """The leaves of the columns that hold the same values again and again; others cost more as a dictionary."""
+    columns = [one for one in plan.columns if one.source in REPEATING]
+    leaves = [f"{one.name}.list.element" if one.kind is ColumnType.LIST else one.name for one in columns]
+    return [*leaves, "partner_id", "role", "share"] if plan.credited else leaves
+
+
 class _GroupWriter:
     """Writes row groups of one size, so that the same rows give the same bytes however they came."""
 
-    def __init__(self, path: Path, columns: Mapping[str, ColumnType]) -> None:
+    def __init__(self, path: Path, columns: Mapping[str, ColumnType], repeating: Sequence[str]) -> None:
         self._schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns.items()])
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=list(repeating))
         self._waiting: list[pa.Table] = []
         self._rows = 0
 
