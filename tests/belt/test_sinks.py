@@ -12,7 +12,7 @@ import pytest
 
 from crmsync.sandbox.ids import make_id
 from tests.belt.conftest import Crmsync
-from tests.belt.test_deploy import log_in
+from tests.belt.test_deploy import fields, log_in
 from tests.sandbox.orgs import Client, running, write_files
 
 pytestmark = pytest.mark.xdist_group("deploy-org")
@@ -151,8 +151,9 @@ def test_levels_badges_and_tasks_are_written_once_by_a_user_of_least_rights(
     assert crmsync("run", *given, "--as-of", "2026-07-21", "--json").json["state"] == "unchanged"
 
 
-@pytest.mark.usefixtures("org")
-def test_a_check_names_what_a_channel_program_lacks_and_a_plan_is_not_drafted(config: Path, crmsync: Crmsync) -> None:
+def test_a_check_names_what_a_channel_program_lacks_and_a_plan_is_not_drafted(
+    org: Client, config: Path, crmsync: Crmsync
+) -> None:
     given = ("--config", str(config))
     assert crmsync("deploy", "apply", *given, "--assign", ADMIN).code == 0
     file = config / "connectors/salesforce.yaml"
@@ -168,3 +169,8 @@ def test_a_check_names_what_a_channel_program_lacks_and_a_plan_is_not_drafted(co
     file.write_text(text.replace("program: Partner World", "program: Partner Word"), encoding="utf-8")
     checked = crmsync("check", *given)
     assert (checked.code, "the org has no channel program of this name" in checked.out) == (4, True)
+
+    shown = crmsync("deploy", "remove", "--all", *given, "--json")
+    assert {"kind": "CustomField", "name": "Activity.Risiko__c"} in shown.json["components"]
+    assert crmsync("deploy", "remove", "--all", "--digest", shown.json["digest"][:12], *given).code == 0
+    assert not {"Risiko__c"} & set(fields(org, "Task")) | set(fields(org, "Event"))
