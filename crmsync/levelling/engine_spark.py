@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,15 @@ import pyarrow.parquet as pq
 
 from crmsync.errors import ConfigError, DataError, StoreError
 from crmsync.levelling.engine import Turn
-from crmsync.levelling.spark_session import REMOTE, SCRATCH, open_session, spark_address, told
+from crmsync.levelling.spark_session import (
+    REMOTE,
+    SCRATCH,
+    divided_nothing,
+    forgiving,
+    open_session,
+    spark_address,
+    told,
+)
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.sql_spark import spark_text
 
@@ -42,6 +50,7 @@ class SparkEngine:
             raise StoreError(f"{scratch or tempfile.gettempdir()}: cannot be written to: {error.strerror}") from error
         self._views: dict[str, str] = {}
         self._places: dict[str, Path] = {}
+        self._texts: dict[str, str] = {}
         self._made = self._shown = 0
 
     def register(self, name: str, source: pa.Table | Path) -> None:
@@ -64,23 +73,50 @@ class SparkEngine:
 
     def run(self, name: str, query: Sql) -> str:
         with told():
-            frame = self._typed(self._session.sql(spark_text(query, self._views, ordered=False)))
-            place = self._place()
-            frame.write.parquet(_uri(place))
-            self._read_back(name, place, frame.schema)
+            text = spark_text(query, self._views, ordered=False)
+            place, schema = self._computed(lambda: self._written(text))
+            self._read_back(name, place, schema)
         return name
+
+    def _written(self, text: str) -> tuple[Path, Any]:
+        frame = self._typed(self._session.sql(text))
+        place = self._place()
+        frame.write.parquet(_uri(place))
+        return place, frame.schema
+
+    def _computed(self, action: Callable[[], Any]) -> Any:
+        """What `action` gives; once more unchecked where Sail says that a part without rows is divided by zero."""
+        try:
+            return action()
+        except Exception as error:
+            if not divided_nothing(error):
+                raise
+        try:
+            with forgiving(self._session):
+                self._define_again()
+                return action()
+        finally:
+            self._define_again()
+
+    def _define_again(self) -> None:
+        """Views keep the checks of the session that was there when they were made."""
+        for view, text in self._texts.items():
+            self._session.sql(text).createOrReplaceTempView(view)
 
     def spread(self, name: str, query: Sql, by: str) -> str:  # noqa: ARG002
         return self.run(name, query)
 
     def define(self, name: str, query: Sql) -> str:
         with told():
-            self._show(name, self._session.sql(spark_text(query, self._views)))
+            text = spark_text(query, self._views)
+            self._show(name, self._session.sql(text))
+            self._texts[self._views[name]] = text
         return name
 
     def read(self, query: Sql) -> pa.Table:
         with told():
-            found = self._session.sql(spark_text(query, self._views)).toArrow()
+            text = spark_text(query, self._views)
+            found = self._computed(lambda: self._session.sql(text).toArrow())
             return found.cast(pa.schema([pa.field(field.name, _plain(field.type)) for field in found.schema]))
 
     def in_turn(
@@ -103,6 +139,7 @@ class SparkEngine:
         for name in names:
             view = self._views.pop(name, None)
             if view is not None:
+                self._texts.pop(view, None)
                 with told():
                     self._session.catalog.dropTempView(view)
             self._forget(self._places.pop(name, None))

@@ -21,9 +21,10 @@ PORT = 15002  # where a Spark Connect server listens unless told otherwise
 ANSWER_S = 10.0  # seconds to wait for a connection
 OLDEST = 4  # the first Spark whose decimals become plain text
 
+ANSI = "spark.sql.ansi.enabled"
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.ansi.enabled": "true",  # an overflow or a bad cast is an error, never a silent NULL
+    ANSI: "true",  # an overflow or a bad cast is an error, never a silent NULL
     "spark.sql.caseSensitive": "false",
     "spark.sql.decimalOperations.allowPrecisionLoss": "true",
     "spark.sql.variable.substitute": "false",  # `${…}` in a text is that text
@@ -150,6 +151,22 @@ def told() -> Iterator[None]:
         raise
     except Exception as error:
         raise _told(error) from error
+
+
+def divided_nothing(error: Exception) -> bool:
+    """Whether Sail's check of a divisor failed. No divisor that it is given can be zero (`sql_spark`), but a part of a
+    join without rows fails the check all the same: for no row at all, every row counts as one with a zero."""
+    return _first_line(error).endswith("Division by zero")
+
+
+@contextmanager
+def forgiving(session: Any) -> Iterator[None]:
+    """Overflows and bad casts are NULL for as long as the block lasts."""
+    session.conf.set(ANSI, "false")
+    try:
+        yield
+    finally:
+        session.conf.set(ANSI, "true")
 
 
 def _told(error: Exception) -> DataError | StoreError:
