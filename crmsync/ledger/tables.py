@@ -342,6 +342,7 @@ notice = Table(
     Column("intent_id", Text),
     Column("run_id", Text, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("unsure", Integer, nullable=False, server_default="0"),  # an earlier try may have arrived
     Column("error", Text),
     Column("created_at", Text, nullable=False),
     Column("not_before", Text),

@@ -53,6 +53,7 @@ class Notice:
     approved_by: str | None = None
     intent_id: str | None = None
     attempts: int = 0
+    unsure: int = 0
     error: str | None = None
     created_at: str = ""
     not_before: str | None = None
@@ -166,25 +167,28 @@ def record_sent(ledger: Ledger, notice: Notice, now: datetime) -> None:
         record_event(connection, "notice_sent", _told(notice))
 
 
-def record_not_sent(ledger: Ledger, notice: Notice, error: str, again: bool) -> None:
-    """Commit that it did not leave. `again`: a later run tries it anew."""
-    back = APPROVED if notice.approved_by else WAITING
+def record_not_sent(ledger: Ledger, notice: Notice, error: str, *, again: bool, unsure: bool = False) -> None:
+    """Commit that it did not leave. `again`: a later run tries it anew; `unsure`: it may have arrived all the same."""
+    state = FAILED if not again else APPROVED if notice.approved_by else WAITING
+    values = {"state": state, "sent_at": None, "error": error, "unsure": int(unsure or notice.unsure)}
     with ledger.writing() as connection:
-        _set(connection, [notice.notice_key], state=back if again else FAILED, sent_at=None, error=error)
+        _set(connection, [notice.notice_key], **values)
 
 
 def record_unknown(ledger: Ledger, notices: Sequence[Notice], error: str) -> None:
     """Commit that nobody can say whether these left."""
     with ledger.writing() as connection:
-        _set(connection, [one.notice_key for one in notices], state=UNKNOWN, error=error)
+        _set(connection, [one.notice_key for one in notices], state=UNKNOWN, unsure=1, error=error)
         for one in notices:
             record_event(connection, "notice_unknown", _told(one))
 
 
-def put_off(ledger: Ledger, keys: Sequence[str], until: datetime) -> None:
-    """Note from when on these may be sent."""
-    with ledger.writing() as connection:
-        _set(connection, keys, not_before=until.isoformat())
+def put_off(ledger: Ledger, until: Mapping[datetime, Sequence[str]]) -> None:
+    """Note from when on which notices may be sent."""
+    if until:
+        with ledger.writing() as connection:
+            for moment, keys in until.items():
+                _set(connection, keys, not_before=moment.isoformat())
 
 
 def suppress(ledger: Ledger, keys: Sequence[str], why: str) -> None:

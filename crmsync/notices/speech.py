@@ -20,7 +20,7 @@ from crmsync.strict_yaml import read_yaml
 from crmsync.writeback.partner_safe import INTERNAL
 from crmsync.writeback.wording import Joins, Standing, label_of_metric, number_entry, unmet
 
-WORDS = ("needs", "and", "or", "of", "yes", "no", "unknown")
+WORDS = ("needs", "and", "or", "of", "yes", "no", "unknown", "again")
 WORDS_FILE = "words.yaml"
 LONGEST_VALUE = 500
 LONGEST_SUBJECT = 200

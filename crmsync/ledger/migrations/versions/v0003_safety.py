@@ -145,6 +145,7 @@ def _create_people() -> None:
         sa.Column("intent_id", sa.Text),
         sa.Column("run_id", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("unsure", sa.Integer, nullable=False, server_default="0"),
         sa.Column("error", sa.Text),
         sa.Column("created_at", sa.Text, nullable=False),
         sa.Column("not_before", sa.Text),
