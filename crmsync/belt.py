@@ -22,7 +22,7 @@ from crmsync.connectors.files import FilesConnector, FilesMapping, read_files_ma
 from crmsync.connectors.mapping import MANAGED, SalesforceMapping, WriteMap, read_mapping
 from crmsync.connectors.mapping_sinks import ChildMap, SinkMap
 from crmsync.connectors.mapping_writes import children_of
-from crmsync.errors import ConfigError, StoreError
+from crmsync.errors import ConfigError
 from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.ledger import Ledger
 from crmsync.logs import configure_logs
@@ -31,6 +31,7 @@ from crmsync.programs.loading import load_programs, money_columns
 from crmsync.programs.program import Program
 from crmsync.progress import progress_bars
 from crmsync.settings import SalesforceSettings, Settings, load_settings, secrets_of
+from crmsync.state import open_ledger
 from crmsync.writeback.fields import FieldMap, Sink
 
 FIELD_MAP = Path("connectors/salesforce.yaml")
@@ -132,28 +133,12 @@ def opened(config: Path | None) -> Iterator[Belt]:
         yield belt
 
 
-def open_ledger(settings: Settings, *, exclusive: bool = True) -> Ledger:
-    """The ledger of these settings, and its state folder, made where they are missing."""
-    make_state(settings.state_dir)
-    return Ledger.open(settings.state_dir, exclusive=exclusive, url=settings.ledger_address)
-
-
 @contextlib.contextmanager
 def opened_on(files: Files, ledger: Ledger) -> Iterator[Belt]:
     """The same over a ledger that is locked already, and stays so."""
     ledger.record_config(files.digest, files.text)
     with reached_org(files) as org, progress_bars() as progress:
         yield _belt(files, ledger, org, progress)
-
-
-def make_state(state: Path) -> None:
-    """Make the state folder, readable by its owner only."""
-    try:
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise StoreError(
-            f"{state}: the state folder cannot be made ({error.strerror}); set CRMSYNC_STATE_DIR"
-        ) from error
 
 
 @dataclass(frozen=True)

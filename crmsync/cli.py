@@ -14,6 +14,7 @@ import typer
 
 from crmsync.cli_options import AsOf, Config, Json
 from crmsync.cli_setup import add_setup
+from crmsync.cli_worker import add_worker
 from crmsync.errors import ConfigError
 from crmsync.exits import DONE, FAILED, PARKED, ends_with, guarded
 
@@ -35,6 +36,7 @@ deploy = typer.Typer(
 )
 app.add_typer(deploy, name="deploy")
 add_setup(app)
+add_worker(app)
 
 Project = Annotated[
     Path | None,

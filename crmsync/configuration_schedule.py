@@ -44,7 +44,7 @@ DEFAULT = (Schedule("sync", "sync", "0 5 * * *"),)
 """What a worker does whose crmsync.yaml says nothing: one run a day."""
 
 
-def schedules_of(node: Node | None) -> tuple[Schedule, ...]:
+def read_schedules(node: Node | None) -> tuple[Schedule, ...]:
     """The schedules in file order; the default where there is no `schedule:`. Errors: ConfigError with its line."""
     if node is None:
         return DEFAULT

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crmsync.belt import Files, make_state, programs_of, reached_org, read_files
-from crmsync.errors import AccessError, ConfigError, Conflict
+from crmsync.belt import Files, programs_of, reached_org, read_files
+from crmsync.errors import AccessError, ConfigError, Conflict, DataError
 from crmsync.exits import DONE, PARKED, PLAN_WAITS, USAGE
+from crmsync.ledger.deployments import APPLIED, ASSIGNED, REFUSED, REMOVED, SENT, record_deployment
 from crmsync.ledger.ledger import Ledger
 from crmsync.offline import only_program
 from crmsync.progress import progress_bars
+from crmsync.state import open_ledger
 from crmsync.writeback.dictionary import dictionary_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from crmsync.connectors.base_needs import Dictionary
     from crmsync.connectors.salesforce.metadata.deployer import Deployer
+    from crmsync.connectors.salesforce.metadata.deploys import Deployed
     from crmsync.connectors.salesforce.metadata.plan import DeployPlan, Removal, Seen
 
 
@@ -76,7 +79,7 @@ class RemoveResult:
 
 def plan(config: Path | None, to: Path | None = None) -> DeployResult:
     """What the org lacks; with `to`, written there as a project instead."""
-    with _deployer(config) as (deployer, files):
+    with _deployer(config) as (deployer, files, _):
         return _planned("plan", deployer, files, to)
 
 
@@ -84,12 +87,17 @@ def apply(config: Path | None, to: Path | None = None, assign: str | None = None
     """Deploy what the org lacks, and describe it again. Errors: ConfigError when something cannot be deployed."""
     from crmsync.connectors.salesforce.metadata.plan import Weight
 
-    with _deployer(config) as (deployer, files):
+    with _deployer(config) as (deployer, files, ledger):
         before = deployer.plan()
         if to is not None or before.of(Weight.CANNOT):
             return _planned("apply", deployer, files, to)
-        done = deployer.apply(before)
+        names = [f"{step.action} {step.component.said}" for step in before.steps]
+        with _recorded(ledger, APPLIED, deployer.identity, before.digest, names) as ended:
+            done = deployer.apply(before)
+            ended(done)
         assigned = (assign, deployer.assign(assign)) if assign else None
+        if assigned and assigned[1]:
+            record_deployment(ledger, ASSIGNED, deployer.identity, "", ["permission set Crmsync_Run"])
         after = deployer.plan() if done or assigned else before
         return _result(
             "apply", deployer, files, after,
@@ -102,7 +110,7 @@ def verify(config: Path | None) -> DeployResult:
     of a run, is told what describe shows it."""
     from crmsync.connectors.salesforce.metadata.plan import DeployPlan, Finding, Weight
 
-    with _deployer(config) as (deployer, files):
+    with _deployer(config) as (deployer, files, _):
         try:
             return _planned("verify", deployer, files, None)
         except AccessError as error:
@@ -120,7 +128,7 @@ def remove(config: Path | None, names: Sequence[str], every: bool, digest: str |
     """
     if bool(names) == every:
         raise ConfigError("deploy remove needs either names (as `deploy verify` shows them) or --all")
-    with _deployer(config) as (deployer, _):
+    with _deployer(config) as (deployer, _, ledger):
         removal = deployer.removal(names, every)
         org = deployer.identity
         refused = bool(removal.unknown or removal.not_ours) and not every
@@ -131,7 +139,9 @@ def remove(config: Path | None, names: Sequence[str], every: bool, digest: str |
                 f"`{digest}` is not the digest of this removal (at least 8 of its digits); look at it again without "
                 "--digest"
             )
-        deployer.remove(removal)
+        names_removed = [one.said for one in removal.components]
+        with _recorded(ledger, REMOVED, org, removal.digest, names_removed) as ended:
+            ended(deployer.remove(removal))
         return RemoveResult(org, removal, {}, len(removal.components))
 
 
@@ -155,7 +165,25 @@ def _result(command: str, deployer: Deployer, files: Files, found: DeployPlan, *
 
 
 @contextlib.contextmanager
-def _deployer(config: Path | None) -> Iterator[tuple[Deployer, Files]]:
+def _recorded(
+    ledger: Ledger, event: str, org: str, digest: str, names: Sequence[str]
+) -> Iterator[Callable[[Deployed | None], None]]:
+    """Notes in the audit that something is sent before it is, and what came of it; nothing where nothing is to do."""
+
+    def ended(done: Deployed | None) -> None:
+        record_deployment(ledger, event, org, digest, names, done.id if done else None)
+
+    if names:
+        record_deployment(ledger, SENT, org, digest, names)
+    try:
+        yield ended if names else lambda _: None
+    except DataError:  # the org, or our own look at the schema, refused all of it
+        record_deployment(ledger, REFUSED, org, digest, names)
+        raise
+
+
+@contextlib.contextmanager
+def _deployer(config: Path | None) -> Iterator[tuple[Deployer, Files, Ledger]]:
     """The deployer of the configured org; no run may be under way in this state folder meanwhile."""
     from crmsync.connectors.salesforce.metadata.deployer import Deployer
 
@@ -165,13 +193,12 @@ def _deployer(config: Path | None) -> Iterator[tuple[Deployer, Files]]:
             "`org: files` has nothing to deploy to; deploy makes fields in a Salesforce org",
             file=str(files.configuration.file),
         )
-    make_state(files.settings.state_dir)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(Ledger.open(files.settings.state_dir, url=files.settings.ledger_address))
+        ledger = stack.enter_context(open_ledger(files.settings))
         org = stack.enter_context(reached_org(files))
         progress = stack.enter_context(progress_bars())
         dictionary = dictionary_for(files, org.today)
-        yield Deployer(org.settings, files.mapping, dictionary, progress=progress), files
+        yield Deployer(org.settings, files.mapping, dictionary, progress=progress), files, ledger
 
 
 def dictionary_for(files: Files, today: date | None) -> Dictionary:

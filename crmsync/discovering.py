@@ -93,8 +93,8 @@ def salesforce_of(configuration: Configuration | None, settings: Settings) -> It
         return
     if configuration.org == "files":
         raise ConfigError("`org: files` has no Salesforce org to look at", file=str(configuration.file))
-    from crmsync.belt import make_state
     from crmsync.embedded import embedded_org
+    from crmsync.state import make_state
 
     make_state(settings.state_dir)
     with embedded_org(configuration, settings) as org:

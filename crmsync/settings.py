@@ -119,6 +119,8 @@ class Settings(BaseSettings):
     spark_scratch: Path | None = None
     spark_token: SecretStr | None = None
     spark_token_file: Path | None = None
+    listen: Annotated[str, Field(pattern=r"^(off|.+:\d{1,5})$")] = "127.0.0.1:9464"  # of a worker: health and metrics
+    metrics_file: Path | None = None  # written at the end of each run, for the textfile collector
     ledger_url: SecretStr | None = None
     ledger_url_file: Path | None = None
     salesforce: SalesforceSettings = SalesforceSettings()

@@ -19,6 +19,7 @@ DECIDING = frozenset(
 SPINE = frozenset(
     {
         "belt",
+        "checkpoints",
         "deploying",
         "discovering",
         "checking",
@@ -32,6 +33,7 @@ SPINE = frozenset(
         "retention",
         "schedule",
         "due",
+        "state",
         "worker",
         "tasks",
         "health",

@@ -128,13 +128,20 @@ def newest_slots(ledger: Ledger, schedule: str, count: int) -> list[SlotRow]:
         return [_slot(row) for row in connection.execute(query).all()]
 
 
-def last_done(ledger: Ledger, schedule: str) -> SlotRow | None:
-    """The newest slot of a schedule that was run to its end."""
+def last_run(ledger: Ledger, schedule: str) -> SlotRow | None:
+    """The newest slot of a schedule that was run to its end, or to a plan that waits for an approval."""
     s = t.schedule_slot
-    query = select(s).where(s.c.schedule == schedule, s.c.state == "done").order_by(s.c.due_at.desc()).limit(1)
+    ended = s.c.state.in_(("done", "blocked"))
+    query = select(s).where(s.c.schedule == schedule, ended).order_by(s.c.due_at.desc()).limit(1)
     with ledger.reading() as connection:
         row = connection.execute(query).one_or_none()
     return None if row is None else _slot(row)
+
+
+def began(ledger: Ledger, schedule: str) -> datetime | None:
+    """From when on the slots of a schedule are counted; None while it never was."""
+    with ledger.reading() as connection:
+        return _instant(connection.scalar(select(t.meta.c.value).where(t.meta.c.key == f"{_BORN}{schedule}")))
 
 
 def claim(ledger: Ledger, slot: SlotRow, at: datetime) -> bool:

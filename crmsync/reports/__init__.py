@@ -8,6 +8,7 @@ from crmsync.reports.past import approval_report, status_report
 from crmsync.reports.runs import apply_report, plan_report, run_report
 from crmsync.reports.setup import check_report, discovery_report, set_up_report
 from crmsync.reports.studies import cases_report, guide_report, init_report, lint_report, templates_report
+from crmsync.reports.worker import health_report, worker_report
 
 __all__ = [
     "apply_report",
@@ -22,6 +23,7 @@ __all__ = [
     "explain_report",
     "explained_run_report",
     "guide_report",
+    "health_report",
     "init_report",
     "lint_report",
     "plan_report",
@@ -30,4 +32,5 @@ __all__ = [
     "set_up_report",
     "status_report",
     "templates_report",
+    "worker_report",
 ]
