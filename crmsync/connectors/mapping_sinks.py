@@ -13,9 +13,10 @@ from crmsync.connectors.mapping_places import Place, custom_place
 from crmsync.strict_yaml import Node
 
 RISK_TASK, CONTACT_BADGES, CHANNEL_PROGRAM_MEMBER = "risk_task", "contact_badges", "channel_program_member"
+NOTICE_TASK = "notice_task"
 CHANNEL_PROGRAM_LEVELS = "channel_program_levels"
 """The records that give the levels their names; they are read and never written."""
-SINKS = (RISK_TASK, CONTACT_BADGES, CHANNEL_PROGRAM_MEMBER)
+SINKS = (RISK_TASK, CONTACT_BADGES, CHANNEL_PROGRAM_MEMBER, NOTICE_TASK)
 PERIODS = ("month", "quarter", "year")
 TASK_FIELDS = {"subject": "Subject", "due_on": "ActivityDate", "why": "Description", "owner": "OwnerId"}
 NOT_OURS = "only custom fields are written"
@@ -71,6 +72,7 @@ class SinkMap:
     risk_task: TaskMap | None = None
     badges: ChildMap | None = None
     members: MemberMap | None = None
+    notice_task: ChildMap | None = None
 
     def written(self) -> Iterator[tuple[str, ChildMap]]:
         """The records that are written, with their key in the map."""
@@ -80,10 +82,18 @@ class SinkMap:
             yield CHANNEL_PROGRAM_MEMBER, self.members.child
         if self.risk_task is not None:
             yield RISK_TASK, self.risk_task.child
+        if self.notice_task is not None:
+            yield NOTICE_TASK, self.notice_task
+
+    def needed(self) -> Iterator[tuple[str, ChildMap]]:
+        """The records that are written, and those that a draft reads for it."""
+        yield from self.held()
+        if self.notice_task is not None:
+            yield NOTICE_TASK, self.notice_task
 
     def held(self) -> Iterator[tuple[str, ChildMap]]:
-        """The records whose present values a draft must know."""
-        yield from self.written()
+        """The records whose present values a draft must know. A notice is made once and looked up by its key."""
+        yield from ((name, child) for name, child in self.written() if name != NOTICE_TASK)
         if self.members is not None:
             yield CHANNEL_PROGRAM_LEVELS, self.members.rungs
 
@@ -95,6 +105,9 @@ def read_sinks(node: Node) -> SinkMap:
         _risk_task(parts[RISK_TASK]) if RISK_TASK in parts else None,
         _badges(parts[CONTACT_BADGES]) if CONTACT_BADGES in parts else None,
         _members(parts[CHANNEL_PROGRAM_MEMBER]) if CHANNEL_PROGRAM_MEMBER in parts else None,
+        _task(parts[NOTICE_TASK].mapping(required=("key",))["key"], parts[NOTICE_TASK])
+        if NOTICE_TASK in parts
+        else None,
     )
 
 
@@ -104,9 +117,14 @@ def _risk_task(node: Node) -> TaskMap:
     every = task["every"].text() if "every" in task else "quarter"
     if every not in PERIODS:
         raise task["every"].fail(f"`{every}` is no period of tasks; write one of {', '.join(PERIODS)}")
+    return TaskMap(_task(task["key"], node), every)
+
+
+def _task(key: Node, node: Node) -> ChildMap:
+    """A task for an owner, named by a field of its own. Notices have theirs: `notice_task: {key}`."""
     fields = {what: Place(name, node.line) for what, name in TASK_FIELDS.items()}
-    key = custom_place(task["key"], "a field", NOT_OURS)
-    return TaskMap(ChildMap(Place("Task", node.line), Place("WhatId", node.line), key, MappingProxyType(fields)), every)
+    named = custom_place(key, "a field", NOT_OURS)
+    return ChildMap(Place("Task", node.line), Place("WhatId", node.line), named, MappingProxyType(fields))
 
 
 def _badges(node: Node) -> ChildMap:

@@ -36,7 +36,8 @@ class Drafting:
     rules: NoticeRules
     templates: Templates
     channels: Channels
-    program: Program
+    program: Program | None  # None: of events that speak of no standing
+    label: str
     as_of: date
     run_id: str
     audit: str = ""
@@ -131,7 +132,7 @@ def _grace_of(one: _Wanted) -> tuple[str, str, str | None, str]:
 def values_of(drafting: Drafting, event: Event, kind: str, person: Person, speech: Speech, key: str) -> dict[str, Any]:
     """The variables of a template, and no others: those that are listed for this event and these readers."""
     everything = {
-        "program": drafting.program.label or drafting.program.key,
+        "program": drafting.label,
         "as_of": drafting.as_of,
         "recipient": person.name,
         "reference": reference_of(key),
@@ -147,7 +148,7 @@ def values_of(drafting: Drafting, event: Event, kind: str, person: Person, speec
 
 def _of_standing(drafting: Drafting, event: Event, kind: str, speech: Speech) -> dict[str, Any]:
     program, row = drafting.program, event.standing
-    if row is None:
+    if row is None or program is None:
         return {}
     for_partner = kind == FOR_PARTNER
     following = label_of_tier(program, row["category"], row.get("next_tier"))

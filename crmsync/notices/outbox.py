@@ -170,9 +170,9 @@ def record_sent(ledger: Ledger, notice: Notice, now: datetime) -> None:
 def record_not_sent(ledger: Ledger, notice: Notice, error: str, *, again: bool, unsure: bool = False) -> None:
     """Commit that it did not leave. `again`: a later run tries it anew; `unsure`: it may have arrived all the same."""
     state = FAILED if not again else APPROVED if notice.approved_by else WAITING
-    values = {"state": state, "sent_at": None, "error": error, "unsure": int(unsure or notice.unsure)}
+    doubt = int(unsure or notice.unsure)
     with ledger.writing() as connection:
-        _set(connection, [notice.notice_key], **values)
+        _set(connection, [notice.notice_key], state=state, sent_at=None, error=error, unsure=doubt)
 
 
 def record_unknown(ledger: Ledger, notices: Sequence[Notice], error: str) -> None:

@@ -1,0 +1,179 @@
+"""What events are found in: the rows of standings that somebody may have to hear of, changes of tier, certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from sqlalchemy import func, insert, select, update
+
+from crmsync.ledger import tables as t
+from crmsync.ledger.canon import instant
+from crmsync.ledger.ledger import Ledger
+from crmsync.ledger.upsert import upsert
+from crmsync.notices.events import Lapsing, TierMove
+from crmsync.programs.program import Program
+from crmsync.snapshots import Snapshot
+from crmsync.writeback.inputs import standing_rows
+from crmsync.writeback.wording import Standing
+
+SINCE = "notices_since"
+"""The last change of tier before notices were on, in the ledger's meta table: what is older is not told."""
+
+MOVES_KEPT = timedelta(days=30)
+AHEAD = ("projected_tier", "pace_tier")
+CHUNK = 500
+
+
+# --- standings
+
+
+def rows_that_end(standings: pa.Table, program: str) -> list[Standing]:
+    """Standings in grace, at risk on a known day, or with an override."""
+    overrides = standings.column("overrides")
+    nested = pa.types.is_list(overrides.type) or pa.types.is_large_list(overrides.type)
+    some = pc.greater(pc.list_value_length(overrides), 0) if nested else pc.not_equal(overrides, "[]")
+    mask = pc.or_(
+        pc.or_(pc.is_valid(standings.column("grace_until")), pc.is_valid(standings.column("risk_on"))),
+        pc.fill_null(some, False),
+    )
+    return rows_of(standings.filter(mask), program)
+
+
+def rows_of_partners(standings: pa.Table, program: str, partners: Iterable[str]) -> list[Standing]:
+    """All standings of these partners."""
+    wanted = pa.array(sorted(set(partners)), pa.string())
+    return rows_of(standings.filter(pc.is_in(standings.column("partner_id"), value_set=wanted)), program)
+
+
+def rows_of(standings: pa.Table, program: str) -> list[Standing]:
+    """These standings as rows, with what they would be later."""
+    mine = standings.filter(pc.equal(standings.column("program"), program))
+    ahead = mine.select([name for name in AHEAD if name in mine.column_names]).to_pylist()
+    return [{**row, **later} for row, later in zip(standing_rows(mine, program), ahead, strict=True)]
+
+
+# --- changes of tier
+
+
+def tier_moves(ledger: Ledger, program: str, as_of: date, run_id: str) -> list[TierMove]:
+    """Changes of tier of the last weeks, oldest first, from the run on with which notices began."""
+    since = _since(ledger, run_id)
+    history = t.tier_history.c
+    query = (
+        select(t.tier_history)
+        .where(history.sequence > since, history.program == program)
+        .where(history.as_of >= (as_of - MOVES_KEPT).isoformat())
+        .order_by(history.sequence)
+    )
+    with ledger.reading() as connection:
+        return [
+            TierMove(
+                row.partner_id, row.category, date.fromisoformat(row.as_of), row.from_tier, row.to_tier, row.movement
+            )
+            for row in connection.execute(query)
+        ]
+
+
+def _since(ledger: Ledger, run_id: str) -> int:
+    """The sequence before which nothing is told; set by the first run that tells."""
+    history = t.tier_history.c
+    with ledger.reading() as connection:
+        known = connection.scalar(select(t.meta.c.value).where(t.meta.c.key == SINCE))
+        before = connection.scalar(select(func.max(history.sequence)).where(history.run_id != run_id))
+    if known is not None:
+        return int(known)
+    with ledger.writing() as connection:
+        row = {"key": SINCE, "value": str(before or 0)}
+        connection.execute(upsert(t.meta).values(row).on_conflict_do_nothing())
+    return before or 0
+
+
+def unwritten_partners(ledger: Ledger) -> frozenset[str]:
+    """Partners whose account holds something else than the ledger wants: they are not told of a tier yet."""
+    open_ = (t.intent.c.sink == "") & t.intent.c.state.not_in(("applied", "superseded"))
+    with ledger.reading() as connection:
+        return frozenset(connection.scalars(select(t.intent.c.partner_id).where(open_).distinct()))
+
+
+def written_by(ledger: Ledger, partners: Iterable[str]) -> dict[str, str]:
+    """By partner, the last intent that wrote its account."""
+    wanted, found = sorted(set(partners)), dict[str, str]()
+    with ledger.reading() as connection:
+        for start in range(0, len(wanted), CHUNK):
+            some = t.intent.c.partner_id.in_(wanted[start : start + CHUNK])
+            query = select(t.intent.c.partner_id, t.intent.c.intent_id).where(
+                some, t.intent.c.sink == "", t.intent.c.state == "applied"
+            )
+            found.update({row[0]: row[1] for row in connection.execute(query.order_by(t.intent.c.created_at))})
+    return found
+
+
+# --- certificates
+
+
+def lapsing_certificates(snapshot: Snapshot, as_of: date, days: int) -> Iterator[Lapsing]:
+    """Certificates that end within so many days, and that the same person has no later one of."""
+    file = snapshot.tables.get("certifications")
+    needed = ("partner_id", "person_id", "credential", "expires_on")
+    if file is None or not set(needed) <= set(file.columns):
+        return
+    table = pq.read_table(file.path, columns=list(needed))
+    ends = table.column("expires_on")
+    table = table.filter(pc.fill_null(pc.greater_equal(ends, pa.scalar(as_of, pa.date32())), True))
+    forever = pa.scalar(date.max, pa.date32())
+    table = table.set_column(3, "expires_on", pc.fill_null(table.column("expires_on"), forever))
+    last = table.group_by(list(needed[:3])).aggregate([("expires_on", "max")])
+    until = as_of + timedelta(days=days + 1)
+    near = last.filter(pc.less_equal(last.column("expires_on_max"), pa.scalar(until, pa.date32())))
+    back = timedelta(days=0 if file.expires_on_is_last_day else 1)
+    for row in near.to_pylist():
+        if row["partner_id"] and row["credential"]:
+            yield Lapsing(row["partner_id"], row["person_id"] or "", row["credential"], row["expires_on_max"] - back)
+
+
+# --- people's edits
+
+
+def open_conflicts(ledger: Ledger) -> list[dict[str, object]]:
+    """Edits by hand that nobody was told of yet."""
+    query = select(t.conflict).where(t.conflict.c.state == "open").order_by(t.conflict.c.found_at)
+    with ledger.reading() as connection:
+        return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def record_conflicts_told(ledger: Ledger, conflicts: Sequence[str]) -> None:
+    """Note that the notices of these edits are in the outbox."""
+    if conflicts:
+        with ledger.writing() as connection:
+            for start in range(0, len(conflicts), CHUNK):
+                some = t.conflict.c.conflict_id.in_(conflicts[start : start + CHUNK])
+                told = update(t.conflict).where(some, t.conflict.c.state == "open")
+                connection.execute(told.values(state="told", changed_at=instant()))
+
+
+def newest_link(ledger: Ledger) -> tuple[int, str] | None:
+    """Number and hash of the newest event of the audit chain."""
+    query = select(t.audit.c.sequence, t.audit.c.hash).order_by(t.audit.c.sequence.desc()).limit(1)
+    with ledger.reading() as connection:
+        row = connection.execute(query).one_or_none()
+    return None if row is None else (row.sequence, row.hash)
+
+
+def record_anchor(ledger: Ledger, link: tuple[int, str], place: str) -> None:
+    """Note that this link of the chain stands in a text outside of the ledger."""
+    row = {"sequence": link[0], "place": place, "hash": link[1], "at": instant()}
+    with ledger.writing() as connection:
+        present = select(t.audit_anchor.c.sequence).where(
+            t.audit_anchor.c.sequence == link[0], t.audit_anchor.c.place == place
+        )
+        if connection.scalar(present) is None:
+            connection.execute(insert(t.audit_anchor).values(row))
+
+
+def label_of(program: Program) -> str:
+    """How people call the program."""
+    return program.label or program.key

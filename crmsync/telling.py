@@ -1,0 +1,292 @@
+"""The last stage of the belt: people are told what a run has changed and what is about to end.
+
+Nothing here decides on tiers or writes them. Whatever dies between finding and sending is found again by the next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import structlog
+
+from crmsync.belt import Belt
+from crmsync.configuration import packaged_folder
+from crmsync.configuration_notices import MAIL, OPERATOR, OWNER, PARTNER, SALES_OPS, TASK, NoticeRules
+from crmsync.connectors.mapping_sinks import NOTICE_TASK
+from crmsync.errors import ConfigError, CrmsyncError
+from crmsync.logs import shown
+from crmsync.notices import events as e
+from crmsync.notices import outbox as o
+from crmsync.notices.channels import Channels, is_address, open_channels
+from crmsync.notices.digests import digests_of
+from crmsync.notices.drafting import Drafting, draft_notices
+from crmsync.notices.events import Event
+from crmsync.notices.facts import (
+    label_of,
+    lapsing_certificates,
+    newest_link,
+    open_conflicts,
+    record_anchor,
+    record_conflicts_told,
+    rows_of_partners,
+    rows_that_end,
+    tier_moves,
+    unwritten_partners,
+    written_by,
+)
+from crmsync.notices.outbox import Notice
+from crmsync.notices.people import Suppressed, check_columns, read_people, read_suppressed
+from crmsync.notices.sending import Sending, Sent, send_due, settle_lost
+from crmsync.notices.tasks import TaskChannel
+from crmsync.notices.templates import Templates, open_templates
+from crmsync.programs.program import Program
+from crmsync.snapshots import Snapshot
+from crmsync.writeback.inputs import partner_facts
+from crmsync.writeback.plan import Plan
+from crmsync.writeback.wording import Standing
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What telling did. `new`: notices that were drafted; `nobody`: by audience, partners without anybody to tell."""
+
+    new: int
+    sent: Sent
+    nobody: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Rules, texts and channels, all checked. Make it with `open_teller`."""
+
+    belt: Belt
+    rules: NoticeRules
+    templates: Templates
+    channels: Channels
+    suppressed: Suppressed
+    tasks: TaskChannel | None
+    clock: Callable[[], datetime]
+
+    def ready(self, snapshot: Snapshot) -> None:
+        """Refuse rules that name columns which the snapshot does not have, before anything is written."""
+        check_columns(self.rules, snapshot)
+
+    # --- a run
+
+    def tell(self, run_id: str, as_of: date, program: Program, standings: pa.Table, snapshot: Snapshot | None) -> Told:
+        """Tell what a run has changed. `snapshot`: None where it is not kept any more; the next run tells the rest."""
+        self._settle(run_id, as_of)
+        found = self._found(run_id, as_of, program, standings, snapshot)
+        people = read_people(self.rules, snapshot, self._partners(found)) if snapshot is not None else None
+        link = newest_link(self.belt.ledger)
+        drafting = replace(
+            self._drafting(run_id, as_of, link),
+            program=program,
+            label=label_of(program),
+            intents=written_by(self.belt.ledger, self._partners(found)),
+            attributes={key: facts.attributes for key, facts in partner_facts(snapshot, program).items()}
+            if snapshot is not None
+            else {},
+        )
+        drafting = drafting if people is None else replace(drafting, people=people)
+        new = self._add(drafting, found, link)
+        record_conflicts_told(self.belt.ledger, [event.period for event in found if event.name == e.CONFLICT])
+        sent = self._send(run_id, label_of(program), link)
+        return Told(new, sent, dict(people.unknown) if people is not None else {})
+
+    def _found(
+        self, run_id: str, as_of: date, program: Program, standings: pa.Table, snapshot: Snapshot | None
+    ) -> list[Event]:
+        ledger, leads = self.belt.ledger, self.rules.lead_days
+        moves = tier_moves(ledger, program.key, as_of, run_id)
+        rows = rows_of_partners(standings, program.key, {move.partner_id for move in moves})
+        held = {(row["partner_id"], row["category"]): row for row in rows}
+        ending = rows_that_end(standings, program.key)
+        lasting: list[Event] = [
+            *e.falling_events(program, ending, as_of, leads),
+            *e.override_events(program, ending, as_of, leads),
+        ]
+        if snapshot is not None:
+            lapsing = lapsing_certificates(snapshot, as_of, max(leads))
+            lasting += e.certificate_events(lapsing, as_of, leads)
+        all_moves = list(e.tier_events(program, moves, held, frozenset()))
+        self._let_go(standings, [*all_moves, *lasting], with_certificates=snapshot is not None)
+        unwritten = unwritten_partners(ledger)
+        conflicts = [e.conflict_event(one) for one in open_conflicts(ledger)]
+        return [*(one for one in all_moves if one.partner_id not in unwritten), *lasting, *conflicts]
+
+    def _partners(self, events: Iterable[Event]) -> set[str]:
+        return {event.partner_id for event in events if event.partner_id is not None}
+
+    def _let_go(self, standings: pa.Table, true_now: Sequence[Event], *, with_certificates: bool) -> None:
+        """What waits and is not so any more is not told. Of partners that were not read nothing is known."""
+        looked_at = {e.PROMOTED, e.DEMOTED, e.GRACE, e.WILL_FALL, e.OVERRIDE_ENDING}
+        looked_at |= {e.CERTIFICATE_LAPSING} if with_certificates else set()
+        waiting = [one for one in o.notices_in(self.belt.ledger, *o.UNSENT) if one.event in looked_at]
+        if not waiting:
+            return
+        read = set(standings.column("partner_id").unique().to_pylist())
+        still = {(event.name, event.partner_id, event.period) for event in true_now}
+        gone = [one for one in waiting if (one.event, one.partner_id, one.period) not in still]
+        o.suppress(self.belt.ledger, [one.notice_key for one in gone if one.partner_id in read], "it is no longer so")
+
+    # --- other moments
+
+    def tell_blocked(self, run_id: str, plan: Plan) -> Told:
+        """Tell that a plan waits for a person."""
+        guards = [
+            {"guard": one.guard, "value": one.value, "limit": one.limit, "way_out": one.way_out}
+            for one in plan.guards
+            if one.tripped
+        ]
+        return self._tell_one(run_id, plan.as_of, e.guard_event(plan.digest, plan.writes, len(plan.movers), guards))
+
+    def tell_failed(self, run_id: str, error: BaseException, exit_code: int) -> Told:
+        """Tell that a run failed; once a day of each kind."""
+        today = self.clock().astimezone(self.belt.configuration.zone).date()
+        event = e.failure_event(type(error).__name__, shown(str(error)), exit_code, today)
+        return self._tell_one(run_id, today, event)
+
+    def tell_due(self, run_id: str) -> Told:
+        """Send what may go now: after a night, an approval, a week. No run is needed for it."""
+        today = self.clock().astimezone(self.belt.configuration.zone).date()
+        self._settle(run_id, today)
+        link = newest_link(self.belt.ledger)
+        return Told(0, self._send(run_id, self.belt.configuration.program.stem, link), {})
+
+    def _tell_one(self, run_id: str, as_of: date, event: Event) -> Told:
+        self._settle(run_id, as_of)
+        link = newest_link(self.belt.ledger)
+        new = self._add(self._drafting(run_id, as_of, link), [event], link)
+        return Told(new, self._send(run_id, self.belt.configuration.program.stem, link), {})
+
+    # --- steps
+
+    def _drafting(self, run_id: str, as_of: date, link: tuple[int, str] | None) -> Drafting:
+        return Drafting(
+            self.rules, self.templates, self.channels, None, self.belt.configuration.program.stem, as_of, run_id,
+            _anchor(link), suppressed=self.suppressed,
+        )  # fmt: skip
+
+    def _settle(self, run_id: str, as_of: date) -> None:
+        """Find out what became of what was leaving when a process died, and tell the operator what nobody knows."""
+        settle_lost(self._sending)
+        o.expire_held(self.belt.ledger, self.clock(), self.rules.hold_days)
+        unsure = [one for one in o.notices_in(self.belt.ledger, o.UNKNOWN) if one.event != e.NOTICE_UNKNOWN]
+        if unsure:
+            listed = [
+                {"key": one.reference, "event": one.event, "audience": one.audience, "channel": one.channel,
+                 "reference": one.reference}
+                for one in unsure
+            ]  # fmt: skip
+            link = newest_link(self.belt.ledger)
+            self._add(self._drafting(run_id, as_of, link), [e.unknown_event(listed)], link)
+
+    def _add(self, drafting: Drafting, found: Iterable[Event], link: tuple[int, str] | None) -> int:
+        """Render everything, then put it into the outbox. Returns how many notices are new."""
+        events = list(found)
+        notices = draft_notices(drafting, events, lambda keys: o.known_keys(self.belt.ledger, keys))
+        new = o.add_notices(self.belt.ledger, notices)
+        if link is not None and any(one.audience != PARTNER for one in notices):
+            record_anchor(self.belt.ledger, link, f"notices of run {drafting.run_id}")
+        return new
+
+    def _send(self, run_id: str, label: str, link: tuple[int, str] | None) -> Sent:
+        ledger, now = self.belt.ledger, self.clock()
+        collected = o.notices_in(ledger, o.COLLECTED)
+        for digest, items in digests_of(collected, self.rules, self.templates, now, run_id, label, _anchor(link)):
+            o.bundle(ledger, digest, items)
+        sent = send_due(self._sending, now)
+        o.forget(ledger, now - timedelta(days=self.rules.keep_days))
+        log.info("notices_told", sent=sent.sent, later=sent.later, refused=sent.refused, unknown=sent.unknown)
+        return sent
+
+    @property
+    def _sending(self) -> Sending:
+        return Sending(
+            self.belt.ledger, self.rules, self.channels, self.templates.speeches, self.suppressed, self.tasks,
+            self.belt.settings.notices.timeout_s,
+        )  # fmt: skip
+
+
+def _anchor(link: tuple[int, str] | None) -> str:
+    return "" if link is None else f"{link[0]}:{link[1][:16]}"
+
+
+# --- opening
+
+
+def open_teller(belt: Belt, clock: Callable[[], datetime] | None = None) -> Teller | None:
+    """Everything that telling needs, checked before a run begins; None where notices are off.
+
+    Errors: ConfigError for a template, a setting, or a list that cannot be used.
+    """
+    rules = belt.configuration.notices
+    if rules is None:
+        return None
+    templates = open_notice_templates(rules)
+    channels = open_channels(belt.settings.notices)
+    tasks = _tasks(belt) if TASK in _ways(rules) else None
+    _check_places(rules, channels, tasks)
+    suppressed = read_suppressed(rules.suppressed)
+    return Teller(belt, rules, templates, channels, suppressed, tasks, clock or (lambda: datetime.now(UTC)))
+
+
+def open_notice_templates(rules: NoticeRules) -> Templates:
+    """The templates, and the language of those who name none. Errors: ConfigError."""
+    templates = open_templates(rules.templates, packaged_folder() / "notices")
+    for locale in {rules.locale, *(one.locale for one in rules.audiences.values() if one.locale)}:
+        if locale not in templates.speeches:
+            known = ", ".join(sorted(templates.speeches))
+            raise ConfigError(
+                f"there are no templates for the locale {locale}, only for {known}", file=rules.file, line=rules.line
+            )
+    return templates
+
+
+def _ways(rules: NoticeRules) -> Collection[str]:
+    return {one.by for name, one in rules.audiences.items() if name in (PARTNER, OWNER)}
+
+
+def _check_places(rules: NoticeRules, channels: Channels, tasks: TaskChannel | None) -> None:
+    needed: list[tuple[str, bool, str]] = [
+        ("mail", MAIL not in _ways(rules) or channels.mail is not None, "partners or owners are told by mail"),
+        (SALES_OPS, SALES_OPS not in rules.audiences or bool(channels.sales_ops), "sales ops is told"),
+        (OPERATOR, OPERATOR not in rules.audiences or bool(channels.operator), "the operator is told"),
+    ]
+    for name, present, what in needed:
+        if not present:
+            raise ConfigError(
+                f"{what}, but CRMSYNC_NOTICES__{name.upper()} is not set", file=rules.file, line=rules.line
+            )
+    if channels.mail is not None and not is_address(str(channels.mail.plugin.from_addr[1])):
+        raise ConfigError("environment variable CRMSYNC_NOTICES__MAIL: it names no sender; add ?from=name@example.com")
+    if TASK in _ways(rules) and tasks is None:
+        raise ConfigError(
+            "owners are told `by: task`, but the field map has no `sinks: notice_task: {key: …}` below `writes:`",
+            file=rules.file, line=rules.line,
+        )  # fmt: skip
+
+
+def _tasks(belt: Belt) -> TaskChannel | None:
+    """Where tasks go, by the field map; None where it does not say."""
+    sink = belt.fields.sink(NOTICE_TASK)
+    if sink is None or sink.key is None or sink.partner is None:
+        return None
+    return TaskChannel(belt.target, sink.object, sink.key, sink.partner, sink.fields)
+
+
+def tell_quietly(what: Callable[[], object]) -> None:
+    """Tell of a failure; a fault of telling never hides the fault that is told."""
+    try:
+        what()
+    except CrmsyncError as error:
+        log.warning("notices_failed", error=str(error))
+
+
+__all__ = ["Notice", "Standing", "Teller", "Told", "open_teller", "tell_quietly"]
