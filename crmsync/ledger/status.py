@@ -14,6 +14,7 @@ from sqlalchemy import Row, select
 from crmsync.ledger import tables as t
 from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.approvals import Approval, GuardRow, PlanRow, approval_of, guards_of, newest_plan
+from crmsync.ledger.deployments import Deployment, newest_deployments
 from crmsync.ledger.intents import Intent, count_states, open_intents
 from crmsync.ledger.ledger import Ledger, store_of
 
@@ -51,6 +52,7 @@ class Status:
     approval: Approval | None
     intents: Mapping[str, int]
     open_records: tuple[Intent, ...]  # parked or in conflict, with the CRM's own words
+    deployments: tuple[Deployment, ...] = ()
 
 
 def has_ledger(state_dir: Path, url: str | None = None) -> bool:
@@ -82,6 +84,7 @@ def status(ledger: Ledger) -> Status:
         approval=approval_of(ledger, waiting.digest) if waiting else None,
         intents=count_states(ledger),
         open_records=tuple(open_intents(ledger, "parked", "conflict")),
+        deployments=newest_deployments(ledger),
     )
 
 

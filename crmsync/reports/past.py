@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from crmsync.ledger.status import RunRow, Status
 
 SHOWN_RECORDS = 20
+DEPLOYED = {
+    "deploy_sent": "{n} components were sent to {org}, and nobody knows what became of them; see `crmsync deploy plan`",
+    "deploy_applied": "{n} components made or widened in {org}",
+    "deploy_removed": "{n} components removed from {org}",
+    "deploy_refused": "{n} components were refused by {org}; nothing was changed",
+    "deploy_assigned": "the permission set of the run user was given in {org}",
+}
 NEXT_STEP = {
     "conflict": "; the next plan starts from what stands there now",
     "parked": "; tried again by the next run",
@@ -42,7 +49,14 @@ def status_report(status: Status | None, as_json: bool) -> str:
         "",
         *table(("run", "kind", "state", "as of", "exit", "written", "calls"), [_run_line(run) for run in status.runs]),
     ]
-    return "\n".join([*lines, "", *_open(status)])
+    return "\n".join([*lines, "", *_deployed(status), *_open(status)])
+
+
+def _deployed(status: Status) -> Iterator[str]:
+    """The last deploy, and what permission sets it gave."""
+    for one in status.deployments[:1]:
+        said = DEPLOYED[one.event].format(n=one.components, org=one.org)
+        yield f"last deploy: {one.at}: {said}{f' (deploy {one.deploy_id})' if one.deploy_id else ''}"
 
 
 def _run_line(run: RunRow) -> tuple[object, ...]:
@@ -82,6 +96,7 @@ def _status_content(status: Status) -> dict[str, Any]:
         "guards": [vars(guard) for guard in status.guards],
         "approval": None if status.approval is None else vars(status.approval),
         "writes": dict(status.intents),
+        "deployments": [vars(one) for one in status.deployments],
         "open": [
             {"record_id": i.record_id, "state": i.state, "code": i.code, "message": i.message}
             for i in status.open_records

@@ -188,6 +188,7 @@ def test_a_deploy_whose_answer_is_lost_is_not_sent_again_and_is_seen_afterwards(
     assert lost.code == 1
     assert "Nobody knows whether the deploy began: look at `crmsync deploy plan`" in lost.err
     assert org.get("//__sandbox/faults").json()[0]["seen"] == 2
+    assert "nobody knows what became of them" in crmsync("status").out
     assert 0 in (crmsync("deploy", "plan", *given).code for _ in range(20))  # it goes on by itself in the org
 
 
@@ -238,7 +239,8 @@ def test_what_a_deploy_made_is_removed_with_the_digest_that_was_shown(
     org: Client, config: Path, crmsync: Crmsync
 ) -> None:
     given = ("--config", str(config), "--json")
-    assert crmsync("deploy", "apply", *given, "--assign", org.org.username).code == 0
+    made = crmsync("deploy", "apply", *given, "--assign", org.org.username)
+    assert made.code == 0
     shown = crmsync("deploy", "remove", "--all", *given)
     assert shown.code == 2
     assert fields(org, "Stand__c")
@@ -255,6 +257,11 @@ def test_what_a_deploy_made_is_removed_with_the_digest_that_was_shown(
     assert set(fields(org, "Account")) >= {"Region__c", "Status__c"}
     assert not {"Stufe__c", "Marke__c"} & set(fields(org, "Account"))
     assert crmsync("deploy", "plan", *given).code == 2
+    told = crmsync("status", "--json").json["deployments"]
+    assert [(one["event"], one["components"]) for one in told] == [
+        ("deploy_removed", gone.json["removed"]), ("deploy_assigned", 1), ("deploy_applied", made.json["applied"]),
+    ]  # fmt: skip
+    assert "components removed from 00D" in crmsync("status").out
 
 
 def test_a_project_is_written_instead_and_fits_the_schema(
