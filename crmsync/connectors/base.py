@@ -137,6 +137,26 @@ class ManyObjects(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Person:
+    """A user of the CRM. `decides`: has the permission set of sales operations; `ours`: the user we log in as."""
+
+    user_id: str
+    name: str
+    active: bool
+    decides: bool
+    ours: bool
+
+
+@runtime_checkable
+class KnowsPeople(Protocol):
+    """A target that knows who its users are."""
+
+    def person(self, user_id: str) -> Person:
+        """One user. Errors: AccessError when the login may not tell."""
+        ...
+
+
 @runtime_checkable
 class WritesSeveral(Protocol):
     """A target that takes several records in one call, each on its own."""

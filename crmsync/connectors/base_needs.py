@@ -73,4 +73,5 @@ class Dictionary:
     partner: Said
     key: Said
     badges: Said
-    objects: Mapping[str, str] = field(default_factory=dict)  # standings, history, overrides -> what a record says
+    plan_record: Mapping[str, Said] = field(default_factory=dict)
+    objects: Mapping[str, str] = field(default_factory=dict)  # standings, … -> what a record of it says

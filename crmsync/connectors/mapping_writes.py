@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from crmsync.connectors.mapping_places import Place, custom_place, path_place
+from crmsync.connectors.mapping_plan import PlanRecordMap, read_plan_record
 from crmsync.connectors.mapping_sinks import NOT_OURS, ChildMap, SinkMap, read_sinks
 from crmsync.strict_yaml import Node
 
@@ -42,7 +43,7 @@ class WriteMap:
     """What is written: object, the token field, managed value -> field, and what stands beside them.
 
     `people`: fields that only people fill; `partner_safe`: texts for partners; `standings`, `history`: child records;
-    `sinks`: what is off unless it is asked for.
+    `sinks`: what is off unless it is asked for; `plan_record`: where blocked plans are laid before people.
     """
 
     object: Place
@@ -53,6 +54,7 @@ class WriteMap:
     standings: ChildMap | None = None
     history: ChildMap | None = None
     sinks: SinkMap = field(default_factory=SinkMap)
+    plan_record: PlanRecordMap | None = None
 
     @property
     def all_fields(self) -> tuple[Place, ...]:
@@ -63,7 +65,8 @@ class WriteMap:
 def read_writes(node: Node) -> WriteMap:
     """The `writes:` of a field map. Errors: ConfigError with file and line."""
     parts = node.mapping(
-        required=("object", "token", "fields"), optional=("people", "partner_safe", "standings", "history", "sinks")
+        required=("object", "token", "fields"),
+        optional=("people", "partner_safe", "standings", "history", "sinks", "plan_record"),
     )
     account = path_place(parts["object"], "an object", single=True)
     token = custom_place(parts["token"], "a field", NOT_OURS)
@@ -76,6 +79,7 @@ def read_writes(node: Node) -> WriteMap:
         _child(parts["standings"], STANDING) if "standings" in parts else None,
         _child(parts["history"], HISTORY) if "history" in parts else None,
         read_sinks(parts["sinks"]) if "sinks" in parts else SinkMap(),
+        read_plan_record(parts["plan_record"]) if "plan_record" in parts else None,
     )  # fmt: skip
     _refuse_shared_objects(written, parts)
     return written
@@ -125,3 +129,7 @@ def _refuse_shared_objects(written: WriteMap, parts: Mapping[str, Node]) -> None
             before = seen[child.object.text.lower()]
             raise parts[name].mapping()["object"].fail(f"`{child.object.text}` is already the object of {before}")
         seen[child.object.text.lower()] = f"`{name}`"
+    plan = written.plan_record
+    if plan is not None and plan.object.text.lower() in seen:
+        before = seen[plan.object.text.lower()]
+        raise parts["plan_record"].mapping()["object"].fail(f"`{plan.object.text}` is already the object of {before}")

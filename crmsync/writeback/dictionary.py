@@ -105,7 +105,25 @@ OBJECT_HELP: Mapping[str, str] = {
     "standings": "One partner's standing in one category of the partner program. Computed; do not edit.",
     "history": "One change of a partner's tier in one category. Computed; do not edit.",
     "overrides": "An exception from the rules of the partner program: from a day to a day, with a reason.",
+    "plan_record": "A plan of changes that waits for a decision of sales operations. Only the decision is yours.",
 }
+
+PLAN_HELP: Mapping[str, str] = {
+    "decision": "Approved: the next run writes exactly this plan. Declined: it is not written. It holds for 24 hours.",
+    "state": "Where the plan stands: it waits, was applied, was declined, or another plan has taken its place.",
+    "answer": "What became of your decision, and why.",
+    "summary": "What the plan would write.",
+    "guards": "Why the plan waits: what was found, what is allowed, and what to do.",
+    "who_moves": "Whose tier would change, from which to which, and why.",
+    "movers": "How many changes of a tier the plan holds.",
+    "changes": "How many accounts the plan would change.",
+    "as_of": "The day that the plan was computed for.",
+    "run_id": "The run that drafted the plan. For support.",
+}
+DECISIONS = ("Waiting", "Approved", "Declined")
+PLAN_STATES = ("Waiting", "Applied", "Not applied", "Declined", "Superseded")
+PLAN_LIST_LENGTH = 30_000
+"""Characters for the guards and the movers of a plan."""
 
 MOVEMENT_LENGTH = 40
 VERSION_LENGTH = 40
@@ -140,6 +158,7 @@ def dictionary_of(programs: Sequence[Program]) -> Dictionary:
         partner=Said(Shape.PARTNER, "The partner account that this record belongs to."),
         key=Said(Shape.KEY, "Names this record, so that it is written once only. For support.", KEY_LENGTH, 100),
         badges=Said(Shape.CHOICES, BADGES_HELP, restricted=False),
+        plan_record=_plan_record(),
         objects=OBJECT_HELP,
     )
 
@@ -222,6 +241,22 @@ def _overrides(programs: Sequence[Program], tiers: Sequence[Choice]) -> dict[str
         "ends_on": Said(Shape.DATE, said["ends_on"]),
         "reason": _long(said["reason"], REASON_LENGTH),
         "approved_by": Said(Shape.USER, said["approved_by"]),
+    }
+
+
+def _plan_record() -> dict[str, Said]:
+    said = PLAN_HELP
+    return {
+        "decision": _choice(said["decision"], (Choice(one, one) for one in DECISIONS)),
+        "state": _choice(said["state"], (Choice(one, one) for one in PLAN_STATES)),
+        "answer": _long(said["answer"], REASON_LENGTH),
+        "summary": _text(said["summary"], CHOICE_MAX),
+        "guards": _long(said["guards"], PLAN_LIST_LENGTH),
+        "who_moves": _long(said["who_moves"], PLAN_LIST_LENGTH),
+        "movers": Said(Shape.NUMBER, said["movers"], whole=9),
+        "changes": Said(Shape.NUMBER, said["changes"], whole=9),
+        "as_of": Said(Shape.DATE, said["as_of"]),
+        "run_id": _text(said["run_id"], RUN_ID_LENGTH),
     }
 
 

@@ -12,6 +12,7 @@ from crmsync.connectors.base import (
     Into,
     JobState,
     OpenJob,
+    Person,
     Progress,
     Unwritable,
     Write,
@@ -27,6 +28,7 @@ from crmsync.connectors.salesforce.fetching import Fetching
 from crmsync.connectors.salesforce.held import Held, opened_held
 from crmsync.connectors.salesforce.merged import read_merged
 from crmsync.connectors.salesforce.org import Org
+from crmsync.connectors.salesforce.people import read_person
 from crmsync.connectors.salesforce.reading import CURRENT_VALUES, PARTNERS, TableRead, make_table
 from crmsync.connectors.salesforce.reading_beside import BesidePlan, plans_beside, write_beside
 from crmsync.connectors.salesforce.records import read_records, write_record
@@ -176,6 +178,10 @@ class SalesforceConnector:
     def into(self, into: Into) -> RecordsBeside:
         """The target of records beside the accounts."""
         return RecordsBeside(self.org, FieldsBeside(self.mapping, self.describe, into), self.beside_bulk_from)
+
+    def person(self, user_id: str) -> Person:
+        """One user of the org. Errors: AccessError where this login may not tell."""
+        return read_person(self.org, self.describe, user_id)
 
     def create_job(self) -> str:
         """Open a bulk update job and return its id; changes no record."""

@@ -150,7 +150,7 @@ def job_state(org: Org, job_id: str) -> JobState:
 
 def open_jobs(org: Org) -> list[OpenJob]:
     """Ingest jobs of the user we are that are open. Errors: those of a call."""
-    me, found = _user_id(org), list[OpenJob]()
+    me, found = user_id(org), list[OpenJob]()
     page = org.get("jobs/ingest", {"jobType": "V2Ingest"})
     for _ in range(LISTED_PAGES):
         if not isinstance(page, dict):
@@ -164,7 +164,8 @@ def open_jobs(org: Org) -> list[OpenJob]:
     return found
 
 
-def _user_id(org: Org) -> str:
+def user_id(org: Org) -> str:
+    """The id of the user that we log in as. Errors: DataError when the org does not tell."""
     answer = org.call(lambda _: org.session.get(f"{org.base_url}/services/oauth2/userinfo"))
     try:
         return long_id(str(answer.json()["user_id"]))
@@ -172,10 +173,10 @@ def _user_id(org: Org) -> str:
         raise DataError(f"{org.base_url} does not tell who is logged in") from None
 
 
-def _is_ours(job: dict[str, Any], user_id: str) -> bool:
+def _is_ours(job: dict[str, Any], own_id: str) -> bool:
     """Made by our user in the way we make jobs."""
     made = (job.get("operation") in ("update", "upsert"), job.get("contentType") == "CSV")
-    return all(made) and long_id(str(job.get("createdById") or "")) == user_id
+    return all(made) and long_id(str(job.get("createdById") or "")) == own_id
 
 
 def abort_job(org: Org, job_id: str) -> bool:

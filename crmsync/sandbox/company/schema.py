@@ -39,6 +39,7 @@ def company_schema() -> Definition:
             "Partner_Override__c": _object("Partner Override", _override()),
             "Partner_Standing__c": _detail("Partner Standing", _standing()),
             "Partner_Tier_History__c": _detail("Partner Tier Change", _tier_history()),
+            "Partner_Tier_Plan__c": _object("Partner Tier Plan", _tier_plan()),
         }
     }
 
@@ -138,6 +139,22 @@ def _tier_history() -> dict[str, Definition]:
         "Why__c": _long_text("Why", 4000),
         "Run_Id__c": _text("Run Id", 40),
         "Program_Version__c": _text("Program Version", 40),
+    }
+
+
+def _tier_plan() -> dict[str, Definition]:
+    return {
+        "Plan_Digest__c": _long_key("Plan Digest"),
+        "Decision__c": _picklist("Decision", ("Waiting", "Approved", "Declined")),
+        "State__c": _picklist("State", ("Waiting", "Applied", "Not applied", "Declined", "Superseded")),
+        "Answer__c": _long_text("Answer", 4000),
+        "Summary__c": _text("Summary", 255),
+        "Guards__c": _long_text("Guards", 30000),
+        "Who_Moves__c": _long_text("Who Moves", 30000),
+        "Movers__c": _number("Movers", 9, 0),
+        "Changed_Accounts__c": _number("Changed Accounts", 9, 0),
+        "As_Of__c": _date("As Of"),
+        "Run_Id__c": _text("Run Id", 40),
     }
 
 

@@ -47,7 +47,7 @@ _TYPES: Mapping[Shape, str] = {
 @dataclass(frozen=True)
 class FieldNeed:
     """A field that the field map names. `line`: where; `written`: by a run, so that it must hold what comes;
-    `target`: the object that it points at, of a field that points."""
+    `target`: the object that it points at, of a field that points; `decided`: sales operations edit it, too."""
 
     object: str
     name: str
@@ -55,6 +55,7 @@ class FieldNeed:
     line: int
     written: bool = True
     target: str = ""
+    decided: bool = False
 
     @property
     def records(self) -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from crmsync.connectors.base_needs import Dictionary, Said
 from crmsync.connectors.mapping import ChildMap, Place, SalesforceMapping, WriteMap
+from crmsync.connectors.mapping_plan import DECISION
 from crmsync.connectors.mapping_writes import children_of
 from crmsync.connectors.salesforce.metadata.components import OBJECT, Body, Component, described, plural_of, words_of
 from crmsync.connectors.salesforce.metadata.fields import ACTIVITY, FieldNeed
 from crmsync.errors import ConfigError
 
 OVERRIDES = "overrides"
+PLAN_RECORD = "plan_record"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def needs_of(mapping: SalesforceMapping, dictionary: Dictionary) -> Needs:
         *(need for name, child in children_of(writes) for need in _child(name, child, writes, dictionary)),
         *_sink_fields(writes, dictionary),
         *_override_fields(mapping, writes, dictionary),
+        *_plan_fields(writes, dictionary),
     )
     return Needs(writes.object.text, objects, tuple(_once(mapping, fields)), tuple(_sinks(writes)))
 
@@ -87,6 +90,9 @@ def _objects(mapping: SalesforceMapping, writes: WriteMap, dictionary: Dictionar
     if table is not None and _is_custom(table.object.text):
         said = dictionary.objects[OVERRIDES]
         yield ObjectNeed(table.object.text, OVERRIDES, table.object.line, said, detail=False)
+    plan = writes.plan_record
+    if plan is not None:
+        yield ObjectNeed(plan.object.text, PLAN_RECORD, plan.object.line, dictionary.objects[PLAN_RECORD], detail=False)
 
 
 def _account_fields(writes: WriteMap, dictionary: Dictionary) -> Iterator[FieldNeed]:
@@ -114,10 +120,23 @@ def _sink_fields(writes: WriteMap, dictionary: Dictionary) -> Iterator[FieldNeed
         yield _need(sinks.badges.object.text, place, dictionary.badges)
     if sinks.risk_task is not None:
         yield _need(ACTIVITY, sinks.risk_task.child.key, dictionary.key)
+    if sinks.notice_task is not None:
+        yield _need(ACTIVITY, sinks.notice_task.key, dictionary.key)
+
+
+def _plan_fields(writes: WriteMap, dictionary: Dictionary) -> Iterator[FieldNeed]:
+    """The record of a blocked plan: runs write all of it, and sales operations the decision."""
+    plan = writes.plan_record
+    if plan is None:
+        return
+    yield _need(plan.object.text, plan.key, dictionary.key)
+    for key, place in plan.fields.items():
+        said = dictionary.plan_record[key]
+        yield FieldNeed(plan.object.text, place.text, said, place.line, decided=key == DECISION)
 
 
 def _sinks(writes: WriteMap) -> Iterator[SinkNeed]:
-    for _, child in writes.sinks.held():
+    for _, child in writes.sinks.needed():
         fields = tuple(place.text for place in child.fields.values())
         read = tuple(place.text for place in (child.key, child.partner, *child.read))
         if child.only is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from crmsync.connectors.salesforce.metadata.catalog import Catalog, Entry, Missing
 from crmsync.connectors.salesforce.metadata.components import PERMISSION_SET, PREFIX, Body, Component, described
 from crmsync.connectors.salesforce.metadata.fields import FieldNeed
-from crmsync.connectors.salesforce.metadata.needs import Needs, SinkNeed
+from crmsync.connectors.salesforce.metadata.needs import PLAN_RECORD, Needs, SinkNeed
 
 RUN, SALES_OPS, VIEW = f"{PREFIX}Run", f"{PREFIX}Sales_Ops", f"{PREFIX}View"
 
@@ -27,6 +27,10 @@ STANDARD_WITH_PERMISSIONS = frozenset(
 
 TASKS = ("ActivitiesAccess", "EditTask")
 """Permissions of a user who makes tasks, which are opened by no permission on the object."""
+
+
+PEOPLE = ("ViewRoles", "ViewSetup")
+"""Permissions of a user who must see to whom a permission set is assigned: who decided on a plan."""
 
 
 @dataclass
@@ -83,18 +87,26 @@ def permission_sets(needs: Needs, catalog: Catalog, read: Iterable[Entry]) -> It
         RUN,
         "Crmsync: run",
         "For the user that crmsync logs in as: reads what the field map reads, edits only what it writes.",
-        ("ApiEnabled", *(TASKS if any(one.object == "Task" for one in needs.sinks) else ())),
+        _run_permissions(needs),
     )
     yield _people(needs, catalog, overrides=True).component(
         SALES_OPS,
         "Crmsync: sales operations",
-        "Sees every result of crmsync, edits exceptions and disputes.",
+        "Sees every result of crmsync, edits exceptions and disputes, decides on plans that a guard has blocked.",
     )
     yield _people(needs, catalog, overrides=False).component(
         VIEW,
         "Crmsync: view",
         "For account managers: sees every result of crmsync, may dispute a tier.",
     )
+
+
+def _run_permissions(needs: Needs) -> Iterator[str]:
+    yield "ApiEnabled"
+    if any(one.object == "Task" for one in needs.sinks):
+        yield from TASKS
+    if any(one.role == PLAN_RECORD for one in needs.objects):
+        yield from PEOPLE
 
 
 def _run(needs: Needs, catalog: Catalog, read: Iterable[Entry]) -> Granted:
@@ -106,7 +118,7 @@ def _run(needs: Needs, catalog: Catalog, read: Iterable[Entry]) -> Granted:
     account = catalog.object_name(needs.account)
     granted.object(account, edit=True, every=True)
     for one in needs.objects:
-        if one.detail:
+        if one.detail or one.role == PLAN_RECORD:
             granted.object(catalog.object_name(one.name), create=True, edit=True, every=True)
     for need, entry in _entries(needs, catalog):
         granted.field(entry, edit=need.written)
@@ -148,11 +160,12 @@ def _people(needs: Needs, catalog: Catalog, *, overrides: bool) -> Granted:
     granted.object(catalog.object_name(needs.account), edit=True)
     for one in needs.objects:
         mine = overrides and not one.detail
-        granted.object(catalog.object_name(one.name), create=mine, edit=mine)
+        granted.object(catalog.object_name(one.name), create=mine and one.role != PLAN_RECORD, edit=mine)
     kept = {one.name.lower() for one in needs.objects if not one.detail}
     for need, entry in _entries(needs, catalog):
         exception = need.object.lower() in kept
-        granted.field(entry, edit=not need.written and (overrides or not exception))
+        edit = not need.written and (overrides or not exception)
+        granted.field(entry, edit=edit or (need.decided and overrides))
     return granted
 
 

@@ -29,7 +29,7 @@ from crmsync.connectors.salesforce.metadata.permissions import compare_rights, l
 from crmsync.connectors.salesforce.metadata.record_types import Offered, offered, widened_record_type
 from crmsync.connectors.salesforce.metadata.reports import report_components
 from crmsync.connectors.salesforce.metadata.retrieved import PARTS, Present
-from crmsync.connectors.salesforce.metadata.views import list_views, same_view, views_left_out
+from crmsync.connectors.salesforce.metadata.views import list_views, plan_views, same_view, views_left_out
 
 
 class Action(StrEnum):
@@ -130,6 +130,9 @@ def _feature(need: SinkNeed) -> str:
 def _views_and_reports(draft: _Draft, writes: WriteMap, needs: Needs, present: Present, catalog: Catalog) -> None:
     account = catalog.object_name(needs.account)
     for view in list_views(writes, account):
+        draft.view(view)
+    plan = writes.plan_record
+    for view in plan_views(plan, catalog.object_name(plan.object.text)) if plan is not None else ():
         draft.view(view)
     for label, lacking in views_left_out(writes):
         keys = ", ".join(f"`{key}`" for key in lacking)

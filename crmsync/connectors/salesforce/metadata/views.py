@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crmsync.connectors.mapping import WriteMap
+from crmsync.connectors.mapping_plan import PlanRecordMap
 from crmsync.connectors.salesforce.metadata.components import LIST_VIEW, PREFIX, Body, Component
 
+PLAN_COLUMNS = ("summary", "movers", "changes", "as_of", "state", "decision")
 NAME, OWNER = "ACCOUNT.NAME", "CORE.USERS.ALIAS"
 LATELY_DAYS, SOON_DAYS = 30, 30
 NEAR_PERCENT = 80
@@ -63,6 +65,21 @@ def list_views(writes: WriteMap, account: str) -> Iterator[Component]:
     for view in VIEWS:
         if all(test.key in writes.fields for test in view.tests):
             yield Component(LIST_VIEW, f"{account}.{PREFIX}{view.name}", _body(view, writes))
+
+
+def plan_views(plan: PlanRecordMap, object_name: str) -> Iterator[Component]:
+    """The plans that wait for a decision. `object_name`: in the org's spelling."""
+    if "state" not in plan.fields:
+        return
+    shown = [plan.fields[key].text for key in PLAN_COLUMNS if key in plan.fields]
+    body: Body = {
+        "fullName": f"{PREFIX}Waiting_Plans",
+        "columns": ["NAME", *shown, "LAST_UPDATE"],
+        "filterScope": "Everything",
+        "filters": [{"field": plan.fields["state"].text, "operation": "equals", "value": "Waiting"}],
+        "label": "Plans: waiting for a decision",
+    }
+    yield Component(LIST_VIEW, f"{object_name}.{PREFIX}Waiting_Plans", body)
 
 
 def views_left_out(writes: WriteMap) -> Iterator[tuple[str, tuple[str, ...]]]:
