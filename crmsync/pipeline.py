@@ -1,4 +1,4 @@
-"""The spine. A run goes one way: extract → assess → draft → (guards) → apply → record.
+"""The spine. A run goes one way: extract → assess → draft → (guards) → apply → record → tell.
 
 `plan` stops before apply and leaves a saved plan; `apply` takes such a plan; `run` does both when no guard trips.
 """
@@ -10,17 +10,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import structlog
 
 from crmsync.belt import Belt, Calls, opened, program_of, programs_of
+from crmsync.checkpoints import NOTHING, Kept, keep_extract, keep_plan, keep_standings, taken_up
 from crmsync.errors import CrmsyncError, Rejected
 from crmsync.exits import BLOCKED, DONE, INTERRUPTED, PARKED, PLAN_WAITS, TERMINATED
 from crmsync.extract import Extracted, extract
 from crmsync.ledger.accepted import Accepted, newest_standings, previous_standings
 from crmsync.ledger.approvals import approval_of
 from crmsync.ledger.ledger import RunFacts
+from crmsync.ledger.phases import forget_checkpoints
 from crmsync.levelling.assess import assess_programs
 from crmsync.levelling.standings import read_standings, write_standings
 from crmsync.logs import bind_run
@@ -29,6 +32,7 @@ from crmsync.past import written_example
 from crmsync.programs.program import Program
 from crmsync.retention import forget_old
 from crmsync.stages import StageClock, StageFigures
+from crmsync.telling_opened import kept_snapshot, opened_teller, tell_failed
 from crmsync.watching import review_since, watched
 from crmsync.writeback.apply import (
     Outcomes,
@@ -41,6 +45,9 @@ from crmsync.writeback.apply import (
 from crmsync.writeback.plan import FIRST, Drafting, Plan, draft_plan
 from crmsync.writeback.planfile import load_plan, save_plan
 from crmsync.writeback.shadow import Comparison, compare, save_comparison
+
+if TYPE_CHECKING:
+    from crmsync.telling import Teller, Told
 
 __all__ = ["Assessed", "Result", "apply", "opened", "plan", "run"]
 
@@ -76,6 +83,7 @@ class Result:
     config: Path | None = None  # the configuration folder that was asked for
     settled: int = 0  # writes of an interrupted run whose outcome was read back first
     example: tuple[str, str] | None = None  # a partner whose account was written, and the run that did it
+    told: Told | None = None  # None where notices are off
 
     @property
     def exit_code(self) -> int:
@@ -91,21 +99,23 @@ class Result:
 
 def run(belt: Belt, as_of: date | None = None) -> Result:
     """The whole belt, unless a guard blocks the plan and nobody has approved its digest."""
-    with _recorded(belt, "run") as this:
+    with _recorded(belt, "run", as_of or belt.today) as this:
         this.settle()
         extracted, previous = this.extract(as_of or belt.today)
         assessed = this.assess(extracted, previous)
         drafted = this.draft(assessed, extracted)
         if this.blocks(drafted):
+            this.tell_blocked(drafted)
             return this.ended("blocked", assessed, plan=drafted)
         outcomes = this.apply(drafted)
         this.record(drafted, assessed)
+        this.tell(drafted, assessed)
         return this.ended(_written(outcomes), assessed, plan=drafted, outcomes=outcomes)
 
 
 def plan(belt: Belt, as_of: date | None = None, out: Path | None = None) -> Result:
     """The belt up to the saved plan; nothing is written to the CRM."""
-    with _recorded(belt, "plan") as this:
+    with _recorded(belt, "plan", as_of or belt.today) as this:
         this.settle()
         extracted, previous = this.extract(as_of or belt.today)
         assessed = this.assess(extracted, previous)
@@ -134,6 +144,7 @@ def apply(belt: Belt, wanted: str) -> Result:
         this.settle()
         outcomes = this.apply(saved)
         this.record(saved, assessed)
+        this.tell(saved, assessed)
         return this.ended(_written(outcomes), assessed, plan=saved, outcomes=outcomes)
 
 
@@ -146,12 +157,15 @@ def _written(outcomes: Outcomes) -> str:
 class _Run:
     """One run as it goes: its id, what it has measured so far, and its steps in the order of the belt."""
 
-    def __init__(self, belt: Belt, run_id: str) -> None:
+    def __init__(self, belt: Belt, run_id: str, kept: Kept = NOTHING) -> None:
         self.belt = belt
         self.run_id = run_id
+        self.kept = kept  # of this run, by a process that was killed
         self.clock = StageClock()
         self.result: Result | None = None
         self.settled = 0
+        self.teller: Teller | None = None
+        self.told: Told | None = None
 
     def settle(self) -> None:
         """Find out what became of writes whose outcome an earlier run never saw."""
@@ -165,30 +179,38 @@ class _Run:
         belt = self.belt
         belt.ledger.record_facts(self.run_id, RunFacts(as_of, config_digest=belt.config_digest))
         previous = previous_standings(belt.ledger, as_of)
+        if self.kept.extracted is not None:
+            return self.kept.extracted, previous
         with self.clock.stage("extract"):
             extracted = extract(belt, belt.state / "snapshots" / self.run_id, as_of)
         belt.ledger.record_facts(self.run_id, RunFacts(snapshot_digest=extracted.snapshot.digest))
+        keep_extract(belt, self.run_id, self.clock.last, extracted)
         return extracted, previous
 
     def assess(self, extracted: Extracted, previous: Accepted | None) -> Assessed:
         """The standings, saved in the state folder."""
         belt, snapshot = self.belt, extracted.snapshot
+        if self.teller is not None:
+            self.teller.ready(snapshot)
         columns = {name: table.columns for name, table in snapshot.tables.items()}
         programs = programs_of(belt.configuration, columns)
         program = only_program(belt.configuration.program, programs, extracted.as_of)
         belt.ledger.record_config(program.digest, program.file.read_text(encoding="utf-8"))
         belt.ledger.record_facts(self.run_id, RunFacts(program_digest=program.digest))
+        if (kept := self.kept.standings) is not None:
+            where = self._save_rejected(kept.rejected)
+            return Assessed(extracted.as_of, program, kept.table, kept.rejected, where, extracted.direct, kept.notes)
         belt.progress("assess", 0, None)
         with self.clock.stage("assess"):
             all_found = assess_programs(programs, snapshot, extracted.as_of, previous.path if previous else None)
             found = all_found[list(dict.fromkeys(one.key for one in programs)).index(program.key)]
             write_standings(found.standings, self.standings_path)
         belt.progress("assess", found.standings.num_rows, found.standings.num_rows)
-        rejected = (*extracted.rejected, *found.rejected)
+        rejected, notes = (*extracted.rejected, *found.rejected), (*extracted.notes, *found.notes)
+        keep_standings(belt, self.run_id, self.clock.last, self.standings_path, rejected, notes)
         return Assessed(
-            extracted.as_of, program, found.standings, rejected, self._save_rejected(rejected),
-            extracted.direct, (*extracted.notes, *found.notes),
-        )  # fmt: skip
+            extracted.as_of, program, found.standings, rejected, self._save_rejected(rejected), extracted.direct, notes
+        )
 
     @property
     def standings_path(self) -> Path:
@@ -211,6 +233,8 @@ class _Run:
         again those are the day's own, so that an approved change does not ask for approval twice.
         """
         belt = self.belt
+        if self.kept.plan is not None and out is None:
+            return self.kept.plan
         accepted = newest_standings(belt.ledger)
         counted_from = accepted.run_id if accepted else FIRST
         with self.clock.stage("draft"):
@@ -235,6 +259,7 @@ class _Run:
             )
             save_plan(drafted, belt.ledger, out)
         belt.ledger.record_facts(self.run_id, RunFacts(plan_digest=drafted.digest))
+        keep_plan(belt, self.run_id, self.clock.last, drafted)
         log.info("plan_drafted", digest=drafted.digest, changes=len(drafted.changes), movers=len(drafted.movers))
         return drafted
 
@@ -251,9 +276,25 @@ class _Run:
 
     def record(self, drafted: Plan, assessed: Assessed) -> None:
         """Make these standings the ones that later runs start from, and let go of what is no longer needed."""
+        newest = newest_standings(self.belt.ledger)
         with self.clock.stage("record"):
-            accept_plan(drafted, self.belt.ledger, assessed.standings, self.run_id)
+            if newest is None or newest.run_id != self.run_id:  # else a killed process had come that far
+                accept_plan(drafted, self.belt.ledger, assessed.standings, self.run_id)
             forget_old(self.belt.ledger, self.belt.state)
+
+    def tell(self, drafted: Plan, assessed: Assessed) -> None:
+        """Tell people what has changed and what is about to end, where notices are on."""
+        if self.teller is not None:
+            snapshot = kept_snapshot(self.belt.state, drafted.run_id)
+            with self.clock.stage("tell"):
+                self.told = self.teller.tell(
+                    self.run_id, assessed.as_of, assessed.program, assessed.standings, snapshot
+                )  # fmt: skip
+
+    def tell_blocked(self, drafted: Plan) -> None:
+        """Tell that this plan waits for a person."""
+        if self.teller is not None:
+            self.told = self.teller.tell_blocked(self.run_id, drafted)
 
     def ended(
         self,
@@ -268,20 +309,24 @@ class _Run:
         self.result = Result(
             self.run_id, state, assessed, tuple(self.clock.figures), self.belt.calls(), plan, outcomes, comparison,
             comparison_file, self.belt.settings.config_dir, self.settled, written_example(self.belt.ledger),
+            self.told,
         )  # fmt: skip
         return self.result
 
 
 @contextlib.contextmanager
-def _recorded(belt: Belt, kind: str) -> Iterator[_Run]:
-    """A run that is in the ledger from its start to its end, however it ends."""
-    this = _Run(belt, belt.ledger.start_run(kind))
+def _recorded(belt: Belt, kind: str, as_of: date | None = None) -> Iterator[_Run]:
+    """A run that is in the ledger from its start to its end, however it ends; a killed one of that day is taken up."""
+    kept = taken_up(belt, kind, as_of) if as_of is not None else NOTHING
+    this = _Run(belt, kept.run_id or belt.ledger.start_run(kind), kept)
     bind_run(this.run_id)
     exit_code = 1
     try:
+        this.teller = opened_teller(belt) if kind in TELLING else None
         yield this
     except CrmsyncError as error:
         exit_code = error.exit_code
+        tell_failed(this.teller, this.run_id, error, exit_code)
         raise
     except KeyboardInterrupt:
         exit_code = INTERRUPTED
@@ -289,10 +334,14 @@ def _recorded(belt: Belt, kind: str) -> Iterator[_Run]:
     except SystemExit:
         exit_code = TERMINATED
         raise
+    except Exception as error:
+        tell_failed(this.teller, this.run_id, error, exit_code)
+        raise
     finally:
         _record_end(this, exit_code)
 
 
+TELLING = frozenset({"run", "apply"})
 LEDGER_STATES: Mapping[str, str] = {"partial": "partial", "blocked": "blocked"}
 
 
@@ -303,6 +352,7 @@ def _record_end(this: _Run, exit_code: int) -> None:
     if result is None:
         ledger.end_run(this.run_id, exit_code, "failed")
         return
+    forget_checkpoints(ledger, this.run_id)
     _record_calls(this, result.calls)
     ledger.end_run(this.run_id, result.exit_code, LEDGER_STATES.get(result.state, "done"), _stats(result))
 

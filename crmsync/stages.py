@@ -31,6 +31,11 @@ class StageClock:
     def __init__(self) -> None:
         self.figures: list[StageFigures] = []
 
+    @property
+    def last(self) -> float:
+        """Seconds of the stage that ended last."""
+        return self.figures[-1].seconds
+
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure what happens inside; a stage that fails is measured too."""

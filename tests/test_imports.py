@@ -42,10 +42,13 @@ SPINE = frozenset(
         "embedded",
         "stages",
         "watching",
+        "telling",
+        "telling_opened",
+        "notified",
         "progress",
     }
 )
-EDGE = frozenset({"cli", "cli_options", "cli_setup", "cli_worker", "exits", "reports", "__main__"})
+EDGE = frozenset({"cli", "cli_options", "cli_setup", "cli_worker", "cli_notices", "exits", "reports", "__main__"})
 
 # part -> the parts it may import besides itself
 ALLOWED: dict[str, frozenset[str]] = {
@@ -71,6 +74,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "ledger": frozenset({"errors", "failpoints"}),
     "sandbox": frozenset({"metadata_schema"}),
     "writeback": BASE | {"levelling", "programs", "ledger", "connectors", "metadata_schema", "configuration_guards"},
+    "notices": BASE | {"programs", "ledger", "connectors", "writeback", "settings", "configuration_notices"},
 }
 VENDOR_CLIENTS = ("simple_salesforce", "hubspot")
 
