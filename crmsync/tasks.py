@@ -96,7 +96,17 @@ def _full(belt: Belt, day: date) -> Done:
     return _sync(replace(belt, configuration=replace(belt.configuration, reading=reading)), day)
 
 
-TASKS: Mapping[str, Callable[[Belt, date], Done]] = {"sync": _sync, "full": _full, "review": _full}
+def _notices(belt: Belt, _day: date) -> Done:
+    """Send what waits: after the quiet hours, an approval, a week."""
+    from crmsync.notified import send_now
+
+    sent = send_now(belt).sent
+    return Done(0, told=f"{sent.sent} notices sent, {sent.later} wait")
+
+
+TASKS: Mapping[str, Callable[[Belt, date], Done]] = {
+    "sync": _sync, "full": _full, "review": _full, "notices": _notices,
+}  # fmt: skip
 """By the words of configuration_schedule.TASKS; a test keeps the two equal."""
 
 

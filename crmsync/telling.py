@@ -13,10 +13,9 @@ import pyarrow as pa
 import structlog
 
 from crmsync.belt import Belt
-from crmsync.configuration import packaged_folder
 from crmsync.configuration_notices import MAIL, OPERATOR, OWNER, PARTNER, SALES_OPS, TASK, NoticeRules
 from crmsync.connectors.mapping_sinks import NOTICE_TASK
-from crmsync.errors import ConfigError, CrmsyncError
+from crmsync.errors import ConfigError
 from crmsync.logs import shown
 from crmsync.notices import events as e
 from crmsync.notices import outbox as o
@@ -37,16 +36,14 @@ from crmsync.notices.facts import (
     unwritten_partners,
     written_by,
 )
-from crmsync.notices.outbox import Notice
 from crmsync.notices.people import Suppressed, check_columns, read_people, read_suppressed
 from crmsync.notices.sending import Sending, Sent, send_due, settle_lost
 from crmsync.notices.tasks import TaskChannel
-from crmsync.notices.templates import Templates, open_templates
+from crmsync.notices.templates import Templates, open_notice_templates
 from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
 from crmsync.writeback.inputs import partner_facts
 from crmsync.writeback.plan import Plan
-from crmsync.writeback.wording import Standing
 
 log = structlog.get_logger()
 
@@ -229,7 +226,8 @@ def open_teller(belt: Belt, clock: Callable[[], datetime] | None = None) -> Tell
     rules = belt.configuration.notices
     if rules is None:
         return None
-    templates = open_notice_templates(rules)
+    templates = open_notice_templates(rules.templates)
+    _check_locales(rules, templates)
     channels = open_channels(belt.settings.notices)
     tasks = _tasks(belt) if TASK in _ways(rules) else None
     _check_places(rules, channels, tasks)
@@ -237,16 +235,13 @@ def open_teller(belt: Belt, clock: Callable[[], datetime] | None = None) -> Tell
     return Teller(belt, rules, templates, channels, suppressed, tasks, clock or (lambda: datetime.now(UTC)))
 
 
-def open_notice_templates(rules: NoticeRules) -> Templates:
-    """The templates, and the language of those who name none. Errors: ConfigError."""
-    templates = open_templates(rules.templates, packaged_folder() / "notices")
+def _check_locales(rules: NoticeRules, templates: Templates) -> None:
     for locale in {rules.locale, *(one.locale for one in rules.audiences.values() if one.locale)}:
         if locale not in templates.speeches:
             known = ", ".join(sorted(templates.speeches))
             raise ConfigError(
                 f"there are no templates for the locale {locale}, only for {known}", file=rules.file, line=rules.line
             )
-    return templates
 
 
 def _ways(rules: NoticeRules) -> Collection[str]:
@@ -279,14 +274,3 @@ def _tasks(belt: Belt) -> TaskChannel | None:
     if sink is None or sink.key is None or sink.partner is None:
         return None
     return TaskChannel(belt.target, sink.object, sink.key, sink.partner, sink.fields)
-
-
-def tell_quietly(what: Callable[[], object]) -> None:
-    """Tell of a failure; a fault of telling never hides the fault that is told."""
-    try:
-        what()
-    except CrmsyncError as error:
-        log.warning("notices_failed", error=str(error))
-
-
-__all__ = ["Notice", "Standing", "Teller", "Told", "open_teller", "tell_quietly"]

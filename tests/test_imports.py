@@ -74,7 +74,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "ledger": frozenset({"errors", "failpoints"}),
     "sandbox": frozenset({"metadata_schema"}),
     "writeback": BASE | {"levelling", "programs", "ledger", "connectors", "metadata_schema", "configuration_guards"},
-    "notices": BASE | {"programs", "ledger", "connectors", "writeback", "settings", "configuration_notices"},
+    "notices": BASE
+    | {"programs", "ledger", "connectors", "writeback", "settings", "configuration", "configuration_notices"},
 }
 VENDOR_CLIENTS = ("simple_salesforce", "hubspot")
 

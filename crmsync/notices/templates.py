@@ -29,6 +29,7 @@ from jinja2.nodes import Name
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from crmsync.configuration import packaged_folder
 from crmsync.errors import ConfigError
 from crmsync.notices.speech import (
     LONGEST_SUBJECT,
@@ -142,6 +143,11 @@ GIVEN = frozenset({"speech", "locale"})
 
 def _audiences(kind: str) -> Sequence[str]:
     return (PARTNER,) if kind == PARTNER else ("owner", "sales_ops", "operator")
+
+
+def open_notice_templates(own: Path) -> Templates:
+    """The templates of a configuration, over those that come with the package. Errors: ConfigError."""
+    return open_templates(own, packaged_folder() / "notices")
 
 
 def open_templates(own: Path, packaged: Path) -> Templates:

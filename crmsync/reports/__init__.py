@@ -3,6 +3,7 @@
 from crmsync.reports.backtest import backtest_report
 from crmsync.reports.copies import copy_report
 from crmsync.reports.deploys import deploy_report, removal_report
+from crmsync.reports.notices import notices_approved_report, notices_report, preview_report, told_report
 from crmsync.reports.partners import assess_report, explain_report, explained_run_report
 from crmsync.reports.past import approval_report, status_report
 from crmsync.reports.runs import apply_report, plan_report, run_report
@@ -26,11 +27,15 @@ __all__ = [
     "health_report",
     "init_report",
     "lint_report",
+    "notices_approved_report",
+    "notices_report",
     "plan_report",
+    "preview_report",
     "removal_report",
     "run_report",
     "set_up_report",
     "status_report",
     "templates_report",
+    "told_report",
     "worker_report",
 ]

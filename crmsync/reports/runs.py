@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crmsync.logs import safe_text
 from crmsync.reports.beside import beside_content, beside_lines
+from crmsync.reports.notices import told_content, told_lines
 from crmsync.reports.text import NO_TIER, command, json_text, table
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def run_report(result: Result, as_json: bool) -> str:
         *_risk(result),
         *beside_lines(result.plan, result.outcomes),
         *_left_out(result),
+        *told_lines(result.told),
     ]
     return "\n".join([*lines, "", *_cost(result), *_next_step(result)])
 
@@ -244,6 +246,7 @@ def _result_content(result: Result) -> dict[str, Any]:
         "rejected_file": None if assessed.rejected_file is None else str(assessed.rejected_file),
         "direct": dict(assessed.direct),
         "notes": list(assessed.notes),
+        "notices": None if result.told is None else told_content(result.told),
         "api_calls": _call_content(result),
         "stages": [vars(figures) for figures in result.stages],
     }
