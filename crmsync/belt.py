@@ -143,11 +143,13 @@ def opened_on(files: Files, ledger: Ledger) -> Iterator[Belt]:
 
 @dataclass(frozen=True)
 class ReachedOrg:
-    """How the org is reached. `today`, `counted`: the day and the count of calls of an embedded one."""
+    """How the org is reached. `today`, `counted`, `username`: the day, the count of calls and the user of an embedded
+    one."""
 
     settings: SalesforceSettings
     today: date | None = None
     counted: Callable[[], tuple[int, int]] | None = None
+    username: str | None = None
 
 
 @contextlib.contextmanager
@@ -160,7 +162,7 @@ def reached_org(files: Files) -> Iterator[ReachedOrg]:
 
     with embedded_org(files.configuration, files.settings) as org:
         configure_logs(_level(files.settings), [*files.settings.secrets(), *secrets_of(org.settings)])
-        yield ReachedOrg(org.settings, org.today, org.counted)
+        yield ReachedOrg(org.settings, org.today, org.counted, org.username)
 
 
 def _belt(files: Files, ledger: Ledger, org: ReachedOrg, progress: Progress) -> Belt:

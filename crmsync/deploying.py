@@ -79,15 +79,19 @@ class RemoveResult:
 
 def plan(config: Path | None, to: Path | None = None) -> DeployResult:
     """What the org lacks; with `to`, written there as a project instead."""
-    with _deployer(config) as (deployer, files, _):
-        return _planned("plan", deployer, files, to)
+    with _deployer(config) as opened:
+        return _planned("plan", opened.deployer, opened.files, to)
 
 
 def apply(config: Path | None, to: Path | None = None, assign: str | None = None) -> DeployResult:
-    """Deploy what the org lacks, and describe it again. Errors: ConfigError when something cannot be deployed."""
+    """Deploy what the org lacks, and describe it again. The user of the embedded org is given its permission set.
+
+    Errors: ConfigError when something cannot be deployed.
+    """
     from crmsync.connectors.salesforce.metadata.plan import Weight
 
-    with _deployer(config) as (deployer, files, ledger):
+    with _deployer(config) as opened:
+        deployer, files, ledger = opened.deployer, opened.files, opened.ledger
         before = deployer.plan()
         if to is not None or before.of(Weight.CANNOT):
             return _planned("apply", deployer, files, to)
@@ -95,7 +99,8 @@ def apply(config: Path | None, to: Path | None = None, assign: str | None = None
         with _recorded(ledger, APPLIED, deployer.identity, before.digest, names) as ended:
             done = deployer.apply(before)
             ended(done)
-        assigned = (assign, deployer.assign(assign)) if assign else None
+        person = assign or opened.username
+        assigned = (person, deployer.assign(person)) if person else None
         if assigned and assigned[1]:
             record_deployment(ledger, ASSIGNED, deployer.identity, "", ["permission set Crmsync_Run"])
         after = deployer.plan() if done or assigned else before
@@ -110,15 +115,15 @@ def verify(config: Path | None) -> DeployResult:
     of a run, is told what describe shows it."""
     from crmsync.connectors.salesforce.metadata.plan import DeployPlan, Finding, Weight
 
-    with _deployer(config) as (deployer, files, _):
+    with _deployer(config) as opened:
         try:
-            return _planned("verify", deployer, files, None)
+            return _planned("verify", opened.deployer, opened.files, None)
         except AccessError as error:
             if "INSUFFICIENT_ACCESS" not in str(error):
                 raise
         text = "not compared: this login may not read metadata; only what describe shows it was looked at"
         described = DeployPlan((), (Finding(Weight.TOLD, "definitions", text),))
-        return _result("verify", deployer, files, described)
+        return _result("verify", opened.deployer, opened.files, described)
 
 
 def remove(config: Path | None, names: Sequence[str], every: bool, digest: str | None) -> RemoveResult:
@@ -128,7 +133,8 @@ def remove(config: Path | None, names: Sequence[str], every: bool, digest: str |
     """
     if bool(names) == every:
         raise ConfigError("deploy remove needs either names (as `deploy verify` shows them) or --all")
-    with _deployer(config) as (deployer, _, ledger):
+    with _deployer(config) as opened:
+        deployer = opened.deployer
         removal = deployer.removal(names, every)
         org = deployer.identity
         refused = bool(removal.unknown or removal.not_ours) and not every
@@ -140,7 +146,7 @@ def remove(config: Path | None, names: Sequence[str], every: bool, digest: str |
                 "--digest"
             )
         names_removed = [one.said for one in removal.components]
-        with _recorded(ledger, REMOVED, org, removal.digest, names_removed) as ended:
+        with _recorded(opened.ledger, REMOVED, org, removal.digest, names_removed) as ended:
             ended(deployer.remove(removal))
         return RemoveResult(org, removal, {}, len(removal.components))
 
@@ -182,8 +188,18 @@ def _recorded(
         raise
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """`username`: of the embedded org's one user, else None."""
+
+    deployer: Deployer
+    files: Files
+    ledger: Ledger
+    username: str | None
+
+
 @contextlib.contextmanager
-def _deployer(config: Path | None) -> Iterator[tuple[Deployer, Files, Ledger]]:
+def _deployer(config: Path | None) -> Iterator[_Opened]:
     """The deployer of the configured org; no run may be under way in this state folder meanwhile."""
     from crmsync.connectors.salesforce.metadata.deployer import Deployer
 
@@ -198,7 +214,8 @@ def _deployer(config: Path | None) -> Iterator[tuple[Deployer, Files, Ledger]]:
         org = stack.enter_context(reached_org(files))
         progress = stack.enter_context(progress_bars())
         dictionary = dictionary_for(files, org.today)
-        yield Deployer(org.settings, files.mapping, dictionary, progress=progress), files, ledger
+        deployer = Deployer(org.settings, files.mapping, dictionary, progress=progress)
+        yield _Opened(deployer, files, ledger, org.username)
 
 
 def dictionary_for(files: Files, today: date | None) -> Dictionary:

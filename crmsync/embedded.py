@@ -18,7 +18,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from crmsync.configuration import Configuration, SampleOrg
-from crmsync.errors import StoreError
+from crmsync.connectors.salesforce.describe import ABSENT
+from crmsync.errors import AccessError, ConfigError, CrmsyncError, StoreError
 from crmsync.sandbox.process import OrgStartError, start_org
 from crmsync.settings import SalesforceSettings, Settings
 
@@ -29,6 +30,7 @@ class EmbeddedOrg:
 
     settings: SalesforceSettings
     today: date
+    username: str
 
     def counted(self) -> tuple[int, int]:
         """Calls that the org itself counted since this run began: reads and writes."""
@@ -41,18 +43,35 @@ class EmbeddedOrg:
 def embedded_org(configuration: Configuration, settings: Settings) -> Iterator[EmbeddedOrg]:
     """The embedded org, made on the first start. Its token is passed in memory and never stored.
 
-    Errors: StoreError when its records in the state folder cannot be used.
+    Errors: StoreError when its records in the state folder cannot be used. An error of the block that names what this
+    org lacks says what to do about an org that was kept from before.
     """
     sample = configuration.sandbox
     folder = settings.state_dir / "sandbox"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"org-{sample.sample}-{sample.seed}"
+    kept = (folder / f"{name}.sqlite").exists()
     today = _day(folder / f"{name}.json", configuration)
     try:
         with start_org(_arguments(sample, folder / f"{name}.sqlite", today)) as org:
-            yield EmbeddedOrg(_reached(settings, org.instance_url, org.access_token), today)
+            yield EmbeddedOrg(_reached(settings, org.instance_url, org.access_token), today, org.username)
+    except AccessError as error:
+        raise AccessError(f"{error}{_way_out(error, folder, today, kept)}") from error
+    except ConfigError as error:
+        message = f"{error.message}{_way_out(error, folder, today, kept)}"
+        raise ConfigError(message, file=error.file, line=error.line) from error
     except OrgStartError as error:
         raise StoreError(f"{folder}: the embedded org cannot be started: {error}") from error
+
+
+def _way_out(error: CrmsyncError, folder: Path, today: date, kept: bool) -> str:
+    """What to do about an org of an earlier version, or of another field map, that lacks a field."""
+    if not kept or ABSENT not in str(error):
+        return ""
+    return (
+        f". The embedded org was made on {today} and has the fields of that time: `crmsync deploy apply` adds those "
+        f"that are written; for those that are read, remove {folder}, and the next run makes a new org"
+    )
 
 
 def _arguments(sample: SampleOrg, state: Path, today: date) -> list[str]:

@@ -49,6 +49,14 @@ class FieldsBeside(WrittenFields):
         except AccessError as error:
             raise AccessError(f"{error}. Nothing was written; `crmsync deploy plan` shows what the org lacks") from None
 
+    def field(self, name: str) -> Field:
+        """One field. Errors: AccessError when it does not exist or is hidden, with the way out."""
+        try:
+            return super().field(name)
+        except AccessError as error:
+            hint = "Nothing was written to it; `crmsync deploy plan` shows what the org lacks"
+            raise AccessError(f"{error}. {hint}") from None
+
     @property
     def key(self) -> Field | None:
         """The field that names a record. Errors: ConfigError when two records may have the same."""

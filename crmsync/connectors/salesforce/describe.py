@@ -17,6 +17,9 @@ COMPOUND = frozenset({"address", "location", "complexvalue"})
 NUMBERS = frozenset({"double", "currency", "percent", "int", "long"})
 RELATIONSHIP_STEPS = 5  # what SOQL allows
 
+ABSENT = "does not exist in this org"
+"""Stands in every message about an object or field that the org does not show."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -123,7 +126,7 @@ class Describe:
         found = self.find(name)
         if found is None:
             near = self.nearest(name)
-            raise AccessError(f"object {name} does not exist in this org or is hidden from the user{near}")
+            raise AccessError(f"object {name} {ABSENT} or is hidden from the user{near}")
         return found
 
     @property
@@ -222,7 +225,7 @@ def _missing(owner: SObject, name: str) -> str:
     if name.lower() in ("attributes", "*"):
         return f"{owner.name}.{name} is not a field"
     near = nearest(name, (field.name for field in owner.fields.values()))
-    return f"field {owner.name}.{name} does not exist in this org or is hidden by field-level security{near}"
+    return f"field {owner.name}.{name} {ABSENT} or is hidden by field-level security{near}"
 
 
 def _field(entry: Mapping[str, Any]) -> Field:

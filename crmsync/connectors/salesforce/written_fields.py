@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from crmsync.connectors.base import Unwritable, Write
 from crmsync.connectors.mapping import Place, SalesforceMapping, WriteMap
-from crmsync.connectors.salesforce.describe import NUMBERS, Describe, Field, SObject, nearest
+from crmsync.connectors.salesforce.describe import ABSENT, NUMBERS, Describe, Field, SObject, nearest
 from crmsync.connectors.salesforce.rows import canonical, one_line
 from crmsync.errors import AccessError, ConfigError
 
@@ -142,7 +142,7 @@ class WrittenFields:
 
 def _absent(sobject: SObject, name: str) -> str:
     near = nearest(name, (field.name for field in sobject.fields.values()))
-    return f"field {sobject.name}.{name} does not exist in this org or is hidden by field-level security{near}"
+    return f"field {sobject.name}.{name} {ABSENT} or is hidden by field-level security{near}"
 
 
 def _read_only(sobject: SObject, field: Field) -> str:
