@@ -14,10 +14,25 @@ ROOT = Path(__file__).parent.parent
 BASE = frozenset({"errors", "tables", "snapshots", "strict_yaml", "failpoints", "stopping"})
 DECIDING = frozenset(
     {"guards_trends", "guards_movement", "verdicts", "figures"}
-    | {"fields", "guards", "plan", "wording", "shadow", "changes", "beside", "partner_safe", "tasks", "badges"}
+    | {
+        "fields",
+        "guards",
+        "plan",
+        "wording",
+        "shadow",
+        "changes",
+        "beside",
+        "partner_safe",
+        "tasks",
+        "badges",
+        "members",
+        "amounts",
+        "naming",
+    }
 )  # writeback's pure half
 SPINE = frozenset(
     {
+        "adopting",
         "belt",
         "checkpoints",
         "deploying",
@@ -41,6 +56,7 @@ SPINE = frozenset(
         "metrics",
         "embedded",
         "stages",
+        "plan_records",
         "watching",
         "telling",
         "telling_opened",
@@ -48,7 +64,9 @@ SPINE = frozenset(
         "progress",
     }
 )
-EDGE = frozenset({"cli", "cli_options", "cli_setup", "cli_worker", "cli_notices", "exits", "reports", "__main__"})
+EDGE = frozenset(
+    {"cli", "cli_ledger", "cli_options", "cli_setup", "cli_worker", "cli_notices", "exits", "reports", "__main__"}
+)
 
 # part -> the parts it may import besides itself
 ALLOWED: dict[str, frozenset[str]] = {

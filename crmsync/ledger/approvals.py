@@ -11,12 +11,16 @@ from sqlalchemy import Row, func, insert, select, update
 
 from crmsync.errors import ConfigError
 from crmsync.ledger import tables as t
-from crmsync.ledger.canon import instant
+from crmsync.ledger.audit import record_event
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.upsert import upsert
 
 VALID_FOR = timedelta(hours=24)
 SHORTEST_PREFIX = 4
+WAITING = ("drafted", "blocked", "applying")
+"""States of a plan that may still be written."""
+GONE = ("superseded", "declined")
+"""States of a plan that is never written."""
 
 
 @dataclass(frozen=True)
@@ -122,21 +126,65 @@ def guards_of(ledger: Ledger, digest: str, run_id: str) -> tuple[GuardRow, ...]:
 def approve(ledger: Ledger, digest: str, person: str) -> Approval:
     """Bind `person` to the plan of this digest (or its first digits) for 24 hours; returns the approval.
 
-    Errors: ConfigError when no plan or several plans fit, or the person has no name.
+    Errors: ConfigError when no plan or several plans fit, the plan no longer waits, or the person has no name.
     """
-    if not person.strip():
-        raise ConfigError("an approval needs the name of a person; give it with --by")
     plan = plan_by_prefix(ledger, digest)
-    approval = Approval(plan.digest, person.strip(), datetime.now(UTC) + VALID_FOR)
+    if plan.state not in WAITING:
+        raise ConfigError(f"plan {plan.digest[:12]} no longer waits: {_why_not(ledger, plan)}")
+    return record_approval(ledger, plan.digest, person)
+
+
+def _why_not(ledger: Ledger, plan: PlanRow) -> str:
+    newest = newest_plan(ledger)
+    if plan.state == "superseded" and newest is not None:
+        return f"plan {newest.digest[:12]} of run {newest.run_id} has taken its place; look at that one"
+    return f"it is {plan.state}"
+
+
+def record_approval(
+    ledger: Ledger,
+    digest: str,
+    person: str,
+    *,
+    source: str = "shell",
+    record_id: str | None = None,
+    at: datetime | None = None,
+) -> Approval:
+    """Keep who opened the plan of exactly this digest. `source`: shell or crm; `record_id`: of the record on which it
+    was decided; `at`: when (aware; now). Errors: ConfigError when the person has no name.
+    """
+    if not (name := person.strip()):
+        raise ConfigError("an approval needs the name of a person; give it with --by")
+    decided_at = at or datetime.now(UTC)
+    approval = Approval(digest, name, decided_at + VALID_FOR)
     row = {
-        "digest": approval.digest,
-        "person": approval.person,
-        "approved_at": instant(),
-        "until": approval.until.isoformat(timespec="milliseconds"),
-    }
+        "digest": digest, "person": name, "approved_at": decided_at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "until": approval.until.astimezone(UTC).isoformat(timespec="milliseconds"), "source": source,
+        "record_id": record_id,
+    }  # fmt: skip
     with ledger.writing() as connection:
         connection.execute(insert(t.approval).values(row))
+        content = {"digest": digest, "source": source, "record_id": record_id, "until": row["until"]}
+        record_event(connection, "plan_approved", content, actor=f"{source}:{name}")
     return approval
+
+
+def state_of_plan(ledger: Ledger, digest: str) -> PlanRow | None:
+    """The newest plan of exactly this digest; None where none was drafted here."""
+    newest = select(t.plan).where(t.plan.c.digest == digest).order_by(t.plan.c.sequence.desc()).limit(1)
+    with ledger.reading() as connection:
+        row = connection.execute(newest).one_or_none()
+    return None if row is None else _plan_row(row)
+
+
+def blocked_plans(ledger: Ledger, most: int = 10) -> list[PlanRow]:
+    """The plans that a guard blocked, the newest first, each digest once."""
+    rows = select(t.plan).where(t.plan.c.blocked == 1).order_by(t.plan.c.sequence.desc()).limit(most)
+    found: dict[str, PlanRow] = {}
+    with ledger.reading() as connection:
+        for row in connection.execute(rows):
+            found.setdefault(row.digest, _plan_row(row))
+    return list(found.values())
 
 
 def approval_of(ledger: Ledger, digest: str) -> Approval | None:

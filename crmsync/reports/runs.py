@@ -48,7 +48,7 @@ def plan_report(result: Result, as_json: bool) -> str:
         return "\n".join([_headline(result), "", *_comparison(result), "", *_cost(result)])
     assert result.plan is not None
     lines = [_headline(result), "", *_movers(result, len(result.plan.movers), 10_000)]
-    lines += beside_lines(result.plan, None)
+    lines += [*beside_lines(result.plan, None), "", *_looked_at(result.plan)]
     return "\n".join([*lines, *_left_out(result), "", *_cost(result), *_next_step(result)])
 
 
@@ -76,7 +76,8 @@ def _headline(result: Result) -> str:
     settled = (
         f"\n{result.settled} writes of an interrupted run were read back and settled first" if result.settled else ""
     )
-    return told + settled
+    decided = f"\n{safe_text(result.decided)}" if result.decided else ""
+    return told + settled + decided
 
 
 def _beside_written(result: Result) -> int:
@@ -192,13 +193,31 @@ def _next_step(result: Result) -> list[str]:
     plan, config = result.plan, result.config
     if result.state == "blocked" and plan:
         open_it = command("approve", plan.digest[:12])
-        return ["", *_guards(plan), f"open it: {open_it}", f"then: {command('apply', plan.digest[:12], config=config)}"]
+        laid = [safe_text(f"or {result.laid}")] if result.laid else []
+        then = f"then: {command('apply', plan.digest[:12], config=config)}"
+        return ["", *_guards(plan), f"open it: {open_it}", then, *laid]
     if result.state == "planned" and plan and plan.writes:
         return ["", f"apply it: {command('apply', plan.digest[:12], config=config)}"]
     if result.example:
         partner, run_id = result.example
         return ["", f"one account before and after: {command('explain', partner, '--run', run_id, config=config)}"]
     return []
+
+
+def _looked_at(plan: Plan) -> list[str]:
+    """Every guard with what it found and what it allows, and how the plan would be written."""
+    rows = [
+        (
+            "STOPS" if guard.tripped else "ok",
+            guard.guard,
+            _short(guard.value, SHOWN_WHY),
+            _short(guard.limit, SHOWN_WHY),
+        )
+        for guard in plan.guards
+    ]
+    first = [f"{plan.canary} accounts are written and read back before the rest"] if plan.canary else []
+    held = [f"{len(plan.held)} partners would fall and wait for a second snapshot"] if plan.held else []
+    return [*table(("", "guard", "found", "allowed"), rows), *first, *held]
 
 
 def _guards(plan: Plan) -> list[str]:
@@ -242,6 +261,8 @@ def _result_content(result: Result) -> dict[str, Any]:
         "plan": None if plan is None else _plan_content(plan),
         "outcomes": None if result.outcomes is None else _outcome_content(result),
         "comparison": None if result.comparison is None else _comparison_content(result),
+        "decided_in_crm": result.decided,
+        "laid_before": result.laid,
         "rejected": len(assessed.rejected),
         "rejected_file": None if assessed.rejected_file is None else str(assessed.rejected_file),
         "direct": dict(assessed.direct),
@@ -265,6 +286,8 @@ def _plan_content(plan: Plan) -> dict[str, Any]:
         "changes": len(plan.changes),
         "movers": [vars(mover) for mover in plan.movers],
         "guards": [vars(guard) for guard in plan.guards],
+        "canary": plan.canary,
+        "held": list(plan.held),
         "beside": beside_content(plan),
     }
 

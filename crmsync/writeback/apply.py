@@ -16,7 +16,7 @@ from crmsync.connectors.base import Progress, Target, Write, no_progress
 from crmsync.errors import Conflict, UnsafePlan
 from crmsync.failpoints import hit
 from crmsync.ledger.accepted import TierStep, accept_standings, newest_standings
-from crmsync.ledger.approvals import approval_of, set_plan_state
+from crmsync.ledger.approvals import GONE, approval_of, newest_plan, set_plan_state, state_of_plan
 from crmsync.ledger.canon import canonical
 from crmsync.ledger.intents import Intent, intents_of, open_intents, record_intents, record_outcomes
 from crmsync.ledger.ledger import Ledger
@@ -98,7 +98,8 @@ def check_open(
     """Refuse a plan that must not be applied now; silent otherwise.
 
     Errors: UnsafePlan when a guard tripped and nobody approved this digest in the last 24 hours; Conflict when the
-    program or the configuration changed since it was drafted, or a later assessment was accepted.
+    program or the configuration changed since it was drafted, a later plan has taken its place, it was declined, or a
+    later assessment was accepted.
     """
     for what, now, then in (
         ("program", program_digest, plan.basis.program_digest),
@@ -109,6 +110,11 @@ def check_open(
     newest = newest_standings(ledger)
     if newest is not None and newest.as_of > plan.as_of:
         raise Conflict(f"plan {plan.digest[:12]} is of {plan.as_of}, but {newest.as_of} is already applied; plan again")
+    kept = state_of_plan(ledger, plan.digest)
+    if kept is not None and kept.state in GONE:
+        newer = newest_plan(ledger)
+        by = f" by plan {newer.digest[:12]} of run {newer.run_id}" if newer and kept.state == "superseded" else ""
+        raise Conflict(f"plan {plan.digest[:12]} was {kept.state}{by} and is not written; look at the newest plan")
     if plan.blocked and approval_of(ledger, plan.digest) is None:
         raise UnsafePlan(f"plan {plan.digest[:12]} is blocked: {_tripped(plan)}")
 

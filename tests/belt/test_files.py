@@ -82,7 +82,7 @@ def test_an_approved_change_does_not_ask_twice_on_the_same_day(crmsync: Crmsync,
     crmsync("run", *TODAY)
     folder.deals({"P1": 6000, "P2": 6000, "P3": 6000})
     digest = crmsync("run", "--as-of", "2026-11-23", "--json").json["plan"]["digest"]
-    crmsync("approve", digest)
+    crmsync("approve", digest, "--by", "Ada")
     assert crmsync("apply", digest).code == 0
     again = crmsync("run", "--as-of", "2026-11-23", "--json")
     assert (again.code, again.json["state"]) == (0, "unchanged")
@@ -93,7 +93,7 @@ def test_an_approved_digest_also_opens_the_next_run_that_drafts_it(crmsync: Crms
     crmsync("run", *TODAY)
     folder.deals({"P1": 6000, "P2": 6000, "P3": 6000})
     digest = crmsync("run", "--as-of", "2026-11-23", "--json").json["plan"]["digest"]
-    assert crmsync("approve", digest).code == 0
+    assert crmsync("approve", digest, "--by", "Ada").code == 0
     assert crmsync("run", "--as-of", "2026-11-23").code == 0
 
 
@@ -101,7 +101,7 @@ def test_an_approval_opens_no_other_plan(crmsync: Crmsync, folder: Folder) -> No
     crmsync("run", *TODAY)
     folder.deals({"P1": 6000, "P2": 6000, "P3": 6000})
     digest = crmsync("plan", "--as-of", "2026-11-23", "--json").json["plan"]["digest"]
-    assert crmsync("approve", digest).code == 0
+    assert crmsync("approve", digest, "--by", "Ada").code == 0
     folder.deals({"P1": 6000, "P2": 6000, "P3": 6000, "P4": 6000})
     assert crmsync("run", "--as-of", "2026-11-23").code == 8
 

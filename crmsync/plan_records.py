@@ -1,0 +1,221 @@
+"""Blocked plans in the CRM: laid before sales operations, who have no shell, and what they decided read back.
+
+A decision counts when the last person who changed the record holds the permission set of sales operations, is active
+and is not the user that we log in as, and when it is of the last 24 hours. What became of it is written there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from crmsync.belt import Belt
+from crmsync.connectors.base import Into, KnowsPeople, ManyObjects, Target, Write
+from crmsync.connectors.mapping_plan import PlanRecordMap
+from crmsync.connectors.salesforce.metadata.permissions import SALES_OPS
+from crmsync.errors import AccessError, CrmsyncError, DataError
+from crmsync.ledger.approvals import PlanRow, blocked_plans, record_approval, set_plan_state
+from crmsync.writeback.plan import Plan
+from crmsync.writeback.plan_record import (
+    APPLIED,
+    APPROVED,
+    DECLINED,
+    NOT_APPLIED,
+    SUPERSEDED,
+    WAITING,
+    Decision,
+    answered,
+    objection,
+    plan_values,
+)
+
+log = structlog.get_logger()
+
+CHANGED_BY, CHANGED_AT, RECORD_ID = "LastModifiedById", "LastModifiedDate", "Id"
+CLOSED: Mapping[str, str] = {"applied": APPLIED, "declined": DECLINED, "superseded": SUPERSEDED}
+"""State of a plan in the ledger -> on its record."""
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What became of a decision in the CRM. `opened`: the digest of the plan that may be applied now, if any."""
+
+    opened: str = ""
+    said: str = ""
+
+
+class PlanRecords:
+    """The plan records of one org."""
+
+    def __init__(self, place: PlanRecordMap, target: Target, people: KnowsPeople) -> None:
+        self.place = place
+        self.target = target
+        self.people = people
+
+    def lay(self, plan: Plan) -> str:
+        """Make or renew the record of a blocked plan; what was decided on it stays. Returns what to tell of it."""
+        held = self._read([plan.digest]).get(plan.digest)
+        what = f"{self.place.object.text} {plan.digest[:12]}"
+        if held is not None:
+            return f"it waits in the CRM on {what}"
+        self._write(plan.digest, plan_values(plan))
+        return f"in the CRM: a user with {SALES_OPS} sets the decision of {what} to Approved"
+
+    def decisions(self, digests: Sequence[str]) -> dict[str, tuple[Decision, str]]:
+        """What stands on the records of these plans, and their ids."""
+        found = {}
+        for digest, held in self._read(digests).items():
+            decision = held.get(self._field("decision")) or WAITING
+            by, at = held.get(CHANGED_BY), held.get(CHANGED_AT)
+            person = self.people.person(by) if by and decision == APPROVED else None
+            state = held.get(self._field("state")) or WAITING
+            found[digest] = Decision(digest, decision, state, person, _moment(at)), held.get(RECORD_ID) or ""
+        return found
+
+    def answer(self, digest: str, values: Mapping[str, str | None]) -> None:
+        """Write what became of a decision onto its record."""
+        self._write(digest, values)
+
+    def _read(self, digests: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
+        asked = [one for key in ("decision", "state") if (one := self._field(key))]
+        return self.target.read(list(digests), [RECORD_ID, CHANGED_BY, CHANGED_AT, *asked])
+
+    def _field(self, key: str) -> str:
+        place = self.place.fields.get(key)
+        return place.text if place is not None else ""
+
+    def _write(self, digest: str, values: Mapping[str, str | None]) -> None:
+        """An upsert by the digest: once more does the same. Errors: AccessError in the CRM's own words."""
+        mapped = {self._field(key): value for key, value in values.items() if self._field(key)}
+        done = self.target.write_one(Write(digest, mapped, {}))
+        if done.state != "applied":
+            what = f"{self.place.object.text} {digest[:12]}"
+            raise AccessError(f"{what} could not be written: {done.code or done.state}: {done.message or 'no answer'}")
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A date-time as Salesforce writes it (`2026-11-22T10:00:00.000+0000`). Errors: DataError."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise DataError(f"{CHANGED_AT} of a plan record is `{text}`, which is no date and time") from None
+
+
+def plan_records(belt: Belt) -> PlanRecords | None:
+    """Where blocked plans are laid; None where the field map names no place, or the target has none."""
+    writes = belt.mapping.writes if belt.mapping is not None else None
+    target = belt.target
+    if writes is None or writes.plan_record is None:
+        return None
+    if not isinstance(target, ManyObjects) or not isinstance(target, KnowsPeople):
+        return None
+    place = writes.plan_record
+    return PlanRecords(place, target.into(Into(place.object.text, place.key.text)), target)
+
+
+def lay_before(belt: Belt, plan: Plan) -> str:
+    """Lay a blocked plan before sales operations; returns what to tell. A record that fails stops nothing."""
+    records = plan_records(belt)
+    if records is None:
+        return ""
+    try:
+        return records.lay(plan)
+    except CrmsyncError as error:
+        log.warning("plan_record_failed", digest=plan.digest, error=str(error))
+        return f"it was not laid before sales operations: {error}"
+
+
+def rule(belt: Belt, only: str = "") -> Ruling:
+    """Look what was decided in the CRM on the plan that waits (or on the one of digest `only`), and close the records
+    of plans that no longer wait. An approval that counts is in the ledger when this returns."""
+    records = plan_records(belt)
+    plans = blocked_plans(belt.ledger) if records is not None else []
+    if records is None or not plans:
+        return Ruling()
+    try:
+        decisions = records.decisions([plan.digest for plan in plans])
+        return _ruled(belt, records, plans, decisions, only)
+    except CrmsyncError as error:
+        log.warning("plan_records_unread", error=str(error))
+        return Ruling(said=f"what sales operations decided could not be read: {error}")
+
+
+def _ruled(
+    belt: Belt,
+    records: PlanRecords,
+    plans: Sequence[PlanRow],
+    decisions: Mapping[str, tuple[Decision, str]],
+    only: str,
+) -> Ruling:
+    ruling = Ruling()
+    for plan in plans:
+        decision, record_id = decisions.get(plan.digest, (None, ""))
+        if decision is None:
+            continue
+        if plan.state in CLOSED:
+            _close(records, plan, decision)
+        elif plan.digest == (only or plan.digest) and not ruling.said:
+            ruling = _decided(belt, records, plan, decision, record_id)
+    return ruling
+
+
+def _close(records: PlanRecords, plan: PlanRow, decision: Decision) -> None:
+    """The record of a plan that no longer waits, once."""
+    state = CLOSED[plan.state]
+    if decision.state != WAITING:
+        return
+    said = {
+        SUPERSEDED: "A later run has drafted another plan; this one is not written. Decide on the newest one.",
+        APPLIED: "Written.",
+        DECLINED: "Declined; it is not written.",
+    }[state]
+    approved = decision.decision == APPROVED and state == SUPERSEDED
+    records.answer(plan.digest, answered(state, f"Approved too late. {said}" if approved else said))
+
+
+def _decided(belt: Belt, records: PlanRecords, plan: PlanRow, decision: Decision, record_id: str) -> Ruling:
+    name = f"plan {plan.digest[:12]}"
+    if decision.decision == DECLINED:
+        set_plan_state(belt.ledger, plan.digest, plan.run_id, "declined")
+        records.answer(plan.digest, answered(DECLINED, "Declined; it is not written."))
+        return Ruling(said=f"{name} was declined in the CRM and is not written")
+    ours = decision.person is not None and decision.person.ours
+    if decision.decision != APPROVED or (ours and decision.state != WAITING):  # what we answered stands
+        return Ruling()
+    if why := objection(decision, datetime.now(UTC), SALES_OPS):
+        text = f"The approval does not count: {why}."
+        records.answer(plan.digest, answered(WAITING, text, WAITING))
+        return Ruling(said=f"{name} was approved in the CRM, and it does not count: {why}")
+    assert decision.person is not None
+    record_approval(
+        belt.ledger, plan.digest, decision.person.name, source="crm", record_id=record_id, at=decision.at
+    )  # fmt: skip
+    return Ruling(plan.digest, f"{name} was approved in the CRM by {decision.person.name}")
+
+
+def carried_out(belt: Belt, ruling: Ruling, apply: Callable[[str], object]) -> str:
+    """Apply the plan that was opened in the CRM, and say on its record what became of it; returns what to tell."""
+    if not ruling.opened:
+        return ruling.said
+    try:
+        apply(ruling.opened)
+    except CrmsyncError as error:
+        _answer(belt, ruling.opened, answered(NOT_APPLIED, f"Approved, but not written: {error}"))
+        log.warning("approved_plan_not_applied", digest=ruling.opened, error=str(error))
+        return f"{ruling.said}, but it was not written: {error}"
+    _answer(belt, ruling.opened, answered(APPLIED, "Written."))
+    return f"{ruling.said} and was written first"
+
+
+def _answer(belt: Belt, digest: str, values: Mapping[str, str | None]) -> None:
+    records = plan_records(belt)
+    try:
+        if records is not None:
+            records.answer(digest, values)
+    except CrmsyncError as error:  # the next run closes the record
+        log.warning("plan_record_failed", digest=digest, error=str(error))
