@@ -159,6 +159,7 @@ def open_templates(own: Path, packaged: Path) -> Templates:
         autoescape=lambda name: name is not None and name.endswith(f".{HTML}.j2"),
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     environment.globals.clear()  # no range, no lipsum: a template puts values in and nothing else
     _give_filters(environment)
