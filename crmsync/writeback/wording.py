@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from crmsync.levelling.gap import NEEDS
@@ -21,6 +21,7 @@ from crmsync.programs.program import (
     Unit,
     Value,
 )
+from crmsync.writeback.amounts import money_said, number_said
 
 Standing = Mapping[str, Any]
 """One row of the standings table, with nested values as Python lists and dicts."""
@@ -51,22 +52,10 @@ def _number(value: object) -> Decimal | None:
 
 def _with_unit(number: Decimal, unit: Unit, currency: str | None) -> str:
     if unit is Unit.PERCENT:
-        return f"{_grouped(number * 100)} %"
+        return f"{number_said(number * 100)} %"
     if unit is Unit.MONEY:
-        return f"{_amount(number)} {currency or ''}".rstrip()
-    return _grouped(number)
-
-
-def _amount(number: Decimal) -> str:
-    """Money with its cents, or without where there are none."""
-    return f"{number:,.2f}".removesuffix(".00")
-
-
-def _grouped(number: Decimal) -> str:
-    """At most two decimals, cut and not rounded: 34.999 of 35 must not read as 35."""
-    exact = number if number == number.to_integral_value() else number.quantize(Decimal("0.01"), ROUND_DOWN)
-    text = f"{exact:,f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+        return f"{money_said(number)} {currency or ''}".rstrip()
+    return number_said(number)
 
 
 def label_of_metric(program: Program, metric: str) -> str:
@@ -128,7 +117,7 @@ def _required(program: Program, criterion: Criterion, attributes: Attributes) ->
     while isinstance(value, ByAttribute):
         value = value.cases.get(attributes.get(value.column) or "", value.default)
     if isinstance(value, MoneyValue):
-        return NEEDS[criterion.comparison] + f"{_amount(value.amount)} {value.currency}"
+        return NEEDS[criterion.comparison] + f"{money_said(value.amount)} {value.currency}"
     if isinstance(value, OtherMetric):
         return NEEDS[criterion.comparison] + label_of_metric(program, value.key)
     return NEEDS[criterion.comparison] + shown(program, criterion.metric, value)
