@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 
 from crmsync.connectors.salesforce.rows import ID, long_ids
 from crmsync.errors import DataError, StoreError
-from crmsync.snapshots import Staging, fsynced, row_groups
+from crmsync.snapshots import Staging, fsynced
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 16_384
+GROUP_ROWS = 49_152
 _MEMORY = "128MB"
 
 
@@ -91,7 +92,7 @@ def batches(
 ) -> Iterator[pa.RecordBatch]:
     """The held rows, a bounded number at a time; the columns `repeating` as dictionaries, each text once."""
     with pq.ParquetFile(path, read_dictionary=list(repeating)) as file:
-        yield from file.iter_batches(BATCH_ROWS, columns=None if columns is None else list(columns))
+        yield from file.iter_batches(BATCH_ROWS, columns=None if columns is None else list(columns), use_threads=False)
 
 
 def write_records(
@@ -109,12 +110,28 @@ def write_records(
             path, schema, compression="zstd", compression_level=1, use_dictionary=list(repeating),
             write_statistics=False,
         ) as writer:  # fmt: skip
-            for group in row_groups(rows, schema, BATCH_ROWS):
-                writer.write_table(group, row_group_size=BATCH_ROWS)
-                written += group.num_rows
+            for group in _gathered(rows):
+                table = pa.Table.from_batches(group, schema)
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
+                written += table.num_rows
+                pa.default_memory_pool().release_unused()
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error}") from error
     return written
+
+
+def _gathered(rows: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Batches by the row group: not joined into one, which would copy them all."""
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in rows:
+        waiting.append(batch)
+        count += batch.num_rows
+        if count >= GROUP_ROWS:
+            yield waiting
+            waiting, count = [], 0
+    if waiting:
+        yield waiting
 
 
 class Keeper:

@@ -21,7 +21,7 @@ from crmsync.errors import Rejected
 from crmsync.snapshots import RejectedPartner, Staging, TableFile, main_date_of
 from crmsync.tables import ARROW_TYPES, ColumnType
 
-GROUP_ROWS = 65_536
+GROUP_ROWS = 49_152
 PARTNERS, CURRENT_VALUES = "partners", "current_values"
 WITHOUT_DIRECT = frozenset({PARTNERS, "overrides"})  # an override of nobody is a mistake, not a direct deal
 
@@ -200,6 +200,7 @@ class _GroupWriter:
         waiting = pa.concat_tables(self._waiting)
         self._writer.write_table(waiting.slice(0, count).combine_chunks(), row_group_size=GROUP_ROWS)
         self._waiting, self._rows = [waiting.slice(count)], self._rows - count
+        pa.default_memory_pool().release_unused()
 
 
 def _add(plan: TablePlan, staging: Staging, done: TableRead) -> None:
