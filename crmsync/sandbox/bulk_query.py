@@ -32,9 +32,9 @@ class QueryJob(Job):
     result: CsvFile | None = None
     begun: threading.Event = field(default_factory=threading.Event)
 
-    def as_json(self) -> dict[str, Any]:
-        """The state, with figures once the job was begun."""
-        return super().as_json() | {"jobType": "V2Query"}
+    def listed(self) -> dict[str, Any]:
+        """What listing tells."""
+        return self.as_json() | {"jobType": "V2Query"}
 
     def with_figures(self) -> dict[str, Any]:
         """What polling tells."""
@@ -42,7 +42,7 @@ class QueryJob(Job):
             "retries": 0, "totalProcessingTime": 20 + self.processed // 200, "isPkChunkingSupported": True,
             "numberRecordsProcessed": self.processed,
         }  # fmt: skip
-        return self.as_json() | figures | ({"errorMessage": self.error} if self.error else {})
+        return self.listed() | figures | ({"errorMessage": self.error} if self.error else {})
 
 
 def create(org: Org, call: Call) -> Answer:

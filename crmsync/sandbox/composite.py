@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -19,13 +20,17 @@ from crmsync.sandbox.rows import Rows, SeveralFoundError
 from crmsync.sandbox.schema import SObject
 
 MOST_RECORDS = 200
+MOST_CHUNKS = 10
 MOST_CALLS = 25
+MOST_QUERIES = 5
 MOST_READ = 2_000
 _ROLLED_BACK = ApiError(
     400, "ALL_OR_NONE_OPERATION_ROLLED_BACK",
     "Record rolled back because not all records were valid and the request was using AllOrNone header", [],
 )  # fmt: skip
-_REFERENCE = re.compile(r"@\{([A-Za-z]\w*)\.([\w.\[\]]+)\}", re.ASCII)
+_REFERENCE = re.compile(r"@\{([A-Za-z0-9]\w*)\.([\w.\[\]]+)\}", re.ASCII)
+_REFERENCE_ID = re.compile(r"[A-Za-z0-9]\w*\Z", re.ASCII)
+_QUERY = re.compile(r"/(query|queryall|composite/sobjects)(/|\Z)", re.IGNORECASE)
 
 Result = dict[str, Any]
 
@@ -139,13 +144,26 @@ def _records(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise ApiError(400, "JSON_PARSER_ERROR", "records must be a list of objects")
     _check_count(len(records), MOST_RECORDS)
+    _check_chunks(records)
     return records
+
+
+def _check_chunks(records: Sequence[Mapping[str, Any]]) -> None:
+    """Errors: ApiError when the types alternate too often: records of one type in a row are one chunk."""
+    kinds = [attributes.get("type") if isinstance(attributes := record.get("attributes"), dict) else None
+             for record in records]  # fmt: skip
+    if 1 + sum(kind != other for kind, other in pairwise(kinds)) > MOST_CHUNKS:
+        raise ApiError(
+            400, "LIMIT_EXCEEDED",
+            f"Cannot have more than {MOST_CHUNKS} chunks in a single operation. "
+            "Please rearrange the data to reduce chunking.",
+        )  # fmt: skip
 
 
 def _check_count(count: int, most: int) -> None:
     if count > most:
         raise ApiError(
-            400, "EXCEEDED_MAX_SIZE_REQUEST", f"record limit reached. cannot submit more than {most} records"
+            400, "EXCEEDED_ID_LIMIT", f"record limit reached. cannot submit more than {most} records into this call"
         )
     if count == 0:
         raise ApiError(400, "REQUIRED_FIELD_MISSING", "no record is specified")
@@ -201,7 +219,30 @@ def composite(org: Org, call: Call, dispatch: Dispatch) -> Answer:
     if not isinstance(requests, list) or not all(isinstance(request, dict) for request in requests):
         raise ApiError(400, "JSON_PARSER_ERROR", "compositeRequest must be a list of objects")
     _check_count(len(requests), MOST_CALLS)
+    _check_references(requests)
+    if sum(_is_query(request) for request in requests) > MOST_QUERIES:
+        raise ApiError(400, "LIMIT_EXCEEDED", f"{MOST_QUERIES} of the subrequests may be queries or collections")
     return Answer({"compositeResponse": run_requests(org, requests, body.get("allOrNone") is True, dispatch)})
+
+
+def _check_references(requests: Sequence[Mapping[str, Any]]) -> None:
+    """Errors: ApiError unless every call has a referenceId of its own, of letters, digits and underscores."""
+    seen: set[str] = set()
+    for request in requests:
+        name = request.get("referenceId")
+        if not isinstance(name, str) or not _REFERENCE_ID.match(name):
+            raise ApiError(
+                400, "INVALID_INPUT",
+                f"Provided referenceId ('{str(name)[:80]}') must start with a letter or a number, and it can contain "
+                "only letters, numbers and underscores ('_').",
+            )  # fmt: skip
+        if name in seen:
+            raise ApiError(400, "INVALID_INPUT", f"the referenceId {name} stands twice")
+        seen.add(name)
+
+
+def _is_query(request: Mapping[str, Any]) -> bool:
+    return bool(_QUERY.search(str(request.get("url")).partition("?")[0]))
 
 
 def run_requests(

@@ -38,7 +38,7 @@ _NEVER: dict[str, Any] = {
 def describe_field(field: Field) -> dict[str, Any]:
     """One entry of `fields`, with the same keys for every field."""
     choice = field.type in ("picklist", "multipicklist")
-    return _NEVER | {
+    keys = _NEVER | {
         "aggregatable": field.aggregatable,
         "autoNumber": field.auto_number is not None,
         "byteLength": field.length if field.kind == "id" else field.length * 3,
@@ -84,6 +84,7 @@ def describe_field(field: Field) -> dict[str, Any]:
         "updateable": field.updateable,
         "writeRequiresMasterRead": field.write_requires_master_read,
     }
+    return {name: keys[name] for name in sorted(keys)}
 
 
 def describe_global(schema: Schema, root: str) -> dict[str, Any]:

@@ -34,8 +34,14 @@ def _label(number: int) -> str:
 def resources(org: Org, call: Call) -> Answer:
     """`/services/data/vX`: name and path of each resource."""
     del org
-    names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs", "search", "recent", "tooling", "metadata")
+    names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs", "tooling", "metadata")
     return Answer({name: f"{call.root}/{name}" for name in names} | {"identity": "/services/oauth2/userinfo"})
+
+
+def composites(org: Org, call: Call) -> Answer:
+    """`/composite`: name and path of the calls that hold several."""
+    del org
+    return Answer({name: f"{call.root}/composite/{name}" for name in ("tree", "batch", "sobjects", "graph")})
 
 
 def sobject_of(org: Org, call: Call) -> SObject:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import copy_context
@@ -23,7 +24,10 @@ from crmsync.sandbox.values import from_text
 
 MOST_HEADER = 32_000
 MOST_CELL = 32_000
+MOST_ROW = 400_000
+MOST_COLUMNS = 5_000
 _ROWS_AT_ONCE = 200
+_SPACE_BEFORE_QUOTE = re.compile(r'[ \t]+".*"[ \t]*\Z', re.DOTALL)
 
 
 class BadBatchError(Exception):
@@ -41,10 +45,18 @@ class IngestJob(Job):
 
     def as_json(self) -> dict[str, Any]:
         """The state and where the upload goes."""
-        body = super().as_json() | {
-            "jobType": "V2Ingest", "contentUrl": f"services/data/v{self.version}/jobs/ingest/{self.id}/batches",
-        }  # fmt: skip
-        return body | ({"externalIdFieldName": self.key} if self.key else {})
+        body: dict[str, Any] = {}
+        for name, value in super().as_json().items():
+            if name == "concurrencyMode" and self.key:
+                body["externalIdFieldName"] = self.key
+            if name == "lineEnding":
+                body["contentUrl"] = f"services/data/v{self.version}/jobs/ingest/{self.id}/batches"
+            body[name] = value
+        return body
+
+    def listed(self) -> dict[str, Any]:
+        """What listing tells."""
+        return self.as_json() | {"jobType": "V2Ingest"}
 
     def with_figures(self) -> dict[str, Any]:
         """What polling tells."""
@@ -53,7 +65,7 @@ class IngestJob(Job):
             "retries": 0, "totalProcessingTime": took, "apiActiveProcessingTime": took // 2, "apexProcessingTime": 0,
             "numberRecordsProcessed": self.processed, "numberRecordsFailed": self.failed,
         }  # fmt: skip
-        return self.as_json() | figures | ({"errorMessage": self.error} if self.error else {})
+        return self.listed() | figures | ({"errorMessage": self.error} if self.error else {})
 
 
 def start(org: Org, job: IngestJob) -> None:
@@ -99,23 +111,31 @@ def _process(org: Org, job: IngestJob, outcome: _Outcome) -> None:
         raise BadBatchError("InvalidBatch : no rows were uploaded")
     lines = _lines(job.upload, job.format)
     outcome.header = next(lines, [])
-    _check_header(sobject, job, outcome.header)
+    try:
+        _check_header(sobject, job, outcome.header)
+    except BadBatchError:
+        outcome.left += lines
+        raise
     chunk: list[list[str]] = []
     problem: str | None = None
     pauses = _Pauses()
-    for number, cells in enumerate(lines):
-        if pauses.due(number):
-            _write_chunk(org, job, sobject, chunk, outcome)
-            chunk = []
-            pauses.take(job, number)
-        problem = problem or _stops(org, number)
-        if problem is not None:
-            outcome.left.append(cells)
-            continue
-        chunk.append(cells)
-        if len(chunk) == _ROWS_AT_ONCE:
-            _write_chunk(org, job, sobject, chunk, outcome)
-            chunk = []
+    try:
+        for number, cells in enumerate(lines):
+            if pauses.due(number):
+                _write_chunk(org, job, sobject, chunk, outcome)
+                chunk = []
+                pauses.take(job, number)
+            problem = problem or _stops(org, number)
+            if problem is not None:
+                outcome.left.append(cells)
+                continue
+            chunk.append(cells)
+            if len(chunk) == _ROWS_AT_ONCE:
+                _write_chunk(org, job, sobject, chunk, outcome)
+                chunk = []
+    except BadBatchError:
+        outcome.left += chunk  # a line that cannot be read ends the job before these are written
+        raise
     _write_chunk(org, job, sobject, chunk, outcome)
     if pauses.due(None):
         pauses.take(job, None)
@@ -193,6 +213,8 @@ def _lines(path: Path, form: Format) -> Iterator[list[str]]:
 def _check_header(sobject: SObject, job: IngestJob, header: Sequence[str]) -> None:
     if not header:
         raise BadBatchError("InvalidBatch : the upload has no header row")
+    if len(header) > MOST_COLUMNS:
+        raise BadBatchError(f"InvalidBatch : the header has {len(header)} fields, {MOST_COLUMNS} are allowed")
     if len({name.lower() for name in header}) < len(header):
         raise BadBatchError("InvalidBatch : a field name stands twice in the header")
     for name in header:
@@ -273,6 +295,11 @@ class _RowWriter:
         long = next((name for name, cell in values.items() if cell is not None and len(cell) > MOST_CELL), None)
         if long:
             raise ApiError(400, "STRING_TOO_LONG", f"{long}: a cell may hold {MOST_CELL} characters", [long])
+        if sum(map(len, cells)) > MOST_ROW:
+            raise ApiError(400, "STRING_TOO_LONG", f"a record may hold {MOST_ROW} characters", [])
+        apart = next((name for name, cell in values.items() if cell and _SPACE_BEFORE_QUOTE.match(cell)), None)
+        if apart:
+            raise ApiError(400, "INVALID_FIELD", f"{apart}: spaces stand outside of the quotes", [apart])
         if self.job.operation == "insert":
             return rows.create(self.sobject, values, from_text), True
         if self.job.operation == "update":
@@ -318,7 +345,7 @@ def _write_results(org: Org, job: IngestJob, outcome: _Outcome) -> None:
         ("failed", ["sf__Id", "sf__Error", *outcome.header], outcome.failed),
         ("unprocessed", outcome.header, outcome.left),
     )
-    for name, header, rows in parts:
+    for name, header, rows in parts if outcome.header else ():
         file = CsvFile(job.folder / f"{job.id}.{name}", header, job.format)
         file.add(rows)
         file.close()

@@ -77,13 +77,17 @@ class Job:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def as_json(self) -> dict[str, Any]:
-        """What creating, polling and listing tell of every job."""
+        """What creating, polling and listing tell of every job; polling and listing tell more."""
         return {
             "id": self.id, "operation": self.operation, "object": self.object, "createdById": self.user_id,
             "createdDate": f"{self.created}+0000", "systemModstamp": f"{self.created}+0000", "state": self.state,
             "concurrencyMode": "Parallel", "contentType": "CSV", "apiVersion": float(self.version),
             "lineEnding": self.format.line_ending, "columnDelimiter": self.format.delimiter,
         }  # fmt: skip
+
+    def listed(self) -> dict[str, Any]:
+        """What listing tells."""
+        return self.as_json()
 
     def wait(self) -> None:
         """Give a running job time to end, so that a poll of a small job finds it done."""
@@ -140,10 +144,12 @@ def listed(org: Org, call: Call, kind: str) -> Answer:
     """GET `/jobs/query` and `/jobs/ingest`: the jobs of that kind, newest first."""
     with org.lock:
         jobs = [job for job in org.jobs.values() if job.kind == kind][::-1]
+    wanted = call.query.get("jobtype")
+    jobs = [job for job in jobs if wanted is None or job.listed()["jobType"].lower() == wanted.lower()]
     start = int(call.query["querylocator"]) if call.query.get("querylocator", "").isdigit() else 0
     end = start + MOST_LISTED
     more = f"{call.root}/jobs/{kind}?queryLocator={end}" if end < len(jobs) else None
-    return Answer({"done": more is None, "nextRecordsUrl": more, "records": [job.as_json() for job in jobs[start:end]]})
+    return Answer({"done": more is None, "nextRecordsUrl": more, "records": [job.listed() for job in jobs[start:end]]})
 
 
 def delete_job(org: Org, job: Job, states: Sequence[str]) -> Answer:

@@ -146,6 +146,7 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("GET", f"{_DATA}/sobjects/{{object}}/{{field}}/{{value}}", rest.read_by_key),
     ("PATCH", f"{_DATA}/sobjects/{{object}}/{{field}}/{{value}}", rest.upsert_record, True),
     ("DELETE", f"{_DATA}/sobjects/{{object}}/{{field}}/{{value}}", rest.delete_by_key, True),
+    ("GET", f"{_DATA}/composite", discovery.composites),
     ("POST", f"{_DATA}/composite", _composite, _composite_writes),
     ("POST", f"{_DATA}/composite/graph", _graph, _composite_writes),
     ("POST", f"{_DATA}/composite/batch", _batch, _composite_writes),

@@ -89,7 +89,7 @@ class OrgApp:
             with self.org.allowance.call() if counted else contextlib.nullcontext():
                 answer = await self._through(door, parts, request, path, side)
         except ApiError as error:
-            answer = Answer(error.listed(), error.status)
+            answer = _refused(error)
         except ClientDisconnect:
             raise
         except Exception:
@@ -124,7 +124,7 @@ class OrgApp:
                 with twisting(hit):
                     answer = await self._handled(door, call, None, side=False)
             except ApiError as error:
-                answer = Answer(error.listed(), error.status)
+                answer = _refused(error)
         return await fault_answers.after(self.org, call, hit, answer)
 
     async def _handled(self, door: Door, call: Call, request: Request | None, side: bool) -> Answer:
@@ -184,6 +184,11 @@ async def _body(request: Request) -> bytes:
             raise ApiError(413, "REQUEST_ENTITY_TOO_LARGE", f"The request body is larger than {MAX_BODY} bytes")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _refused(error: ApiError) -> Answer:
+    headers = {"WWW-Authenticate": "Token"} if error.status == 401 else {}
+    return Answer(error.listed(), error.status, headers)
 
 
 def _response(answer: Answer, pretty: bool, head_only: bool) -> Response:

@@ -205,3 +205,32 @@ def test_looking_aborting_and_deleting_are_no_writes(org: Client) -> None:
     assert org.effects()["calls"] == {"read": 3, "write": 1}
     org.ingest(f"Id,Name\n{record_id},w\n", operation="update", object="Account")
     assert org.effects()["calls"]["write"] == 4
+
+
+def test_a_job_that_fails_by_its_header_leaves_every_row_unprocessed(org: Client) -> None:
+    ended, rows = org.ingest("Name,Nope\nA,1\nB,2\n", object="Account", operation="insert")
+    assert (ended["state"], ended["errorMessage"]) == ("Failed", "InvalidBatch : Field name not found : Nope")
+    assert [row["Name"] for row in rows["unprocessedrecords"]] == ["A", "B"]
+
+
+def test_a_line_that_cannot_be_read_leaves_what_was_not_written_unprocessed(org: Client) -> None:
+    upload = "Name\n" + "".join(f"Row {number}\n" for number in range(205)) + "too,many\n"
+    ended, rows = org.ingest(upload, object="Account", operation="insert")
+    assert ended["state"] == "Failed"
+    assert [len(rows[name]) for name in ("successfulResults", "failedResults", "unprocessedrecords")] == [200, 0, 5]
+
+
+def test_spaces_outside_of_quotes_are_an_error_of_the_row(org: Client) -> None:
+    ended, rows = org.ingest('Name,Site\nA, "x"\nB,"x"\n', object="Account", operation="insert")
+    assert (ended["state"], ended["numberRecordsFailed"]) == ("JobComplete", 1)
+    assert rows["failedResults"][0]["Name"] == "A"
+
+
+def test_a_new_job_tells_its_kind_only_when_it_is_looked_at(org: Client) -> None:
+    made = org.call("POST", "/jobs/ingest", json={"object": "Account", "operation": "insert"}).json()
+    assert list(made) == [
+        "id", "operation", "object", "createdById", "createdDate", "systemModstamp", "state", "concurrencyMode",
+        "contentType", "apiVersion", "contentUrl", "lineEnding", "columnDelimiter",
+    ]  # fmt: skip
+    assert org.get(f"/jobs/ingest/{made['id']}").json()["jobType"] == "V2Ingest"
+    assert org.get("/jobs/ingest?jobType=Classic").json()["records"] == []

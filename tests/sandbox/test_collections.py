@@ -73,7 +73,7 @@ def test_upserts_tell_created_from_updated_and_refuse_a_repeated_key(org: Client
 def test_at_most_200_records_per_call(org: Client) -> None:
     body = {"records": [account(Name="x")] * 201}
     answer = org.call("POST", "/composite/sobjects", json=body)
-    assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, "EXCEEDED_MAX_SIZE_REQUEST")
+    assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, "EXCEEDED_ID_LIMIT")
 
 
 def test_delete_and_retrieve_by_ids(org: Client) -> None:
@@ -157,3 +157,25 @@ def test_a_composite_of_the_wrong_shape_is_refused(org: Client, body: dict[str, 
 )
 def test_a_wrong_subrequest_fails_by_itself(org: Client, request_: dict[str, Any]) -> None:
     assert composite(org, [request_ | {"referenceId": "x"}])[0]["httpStatusCode"] == 400
+
+
+def test_types_that_alternate_too_often_are_refused(org: Client) -> None:
+    records = [{"attributes": {"type": ("Account", "Contact")[n % 2]}, "id": "x"} for n in range(11)]
+    answer = org.call("PATCH", "/composite/sobjects", json={"records": records})
+    assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, "LIMIT_EXCEEDED")
+    assert "more than 10 chunks" in answer.json()[0]["message"]
+    assert org.call("PATCH", "/composite/sobjects", json={"records": records[:10]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("references", "code"),
+    [(["a b"], "INVALID_INPUT"), ([None], "INVALID_INPUT"), (["x", "x"], "INVALID_INPUT"),
+     (["a", "b", "c", "d", "e", "f"], "LIMIT_EXCEEDED")],
+)  # fmt: skip
+def test_calls_need_names_of_their_own_and_few_may_be_queries(
+    org: Client, references: list[str | None], code: str
+) -> None:
+    requests = [{"method": "GET", "url": f"{ROOT}/query?q=SELECT+Id+FROM+Account+LIMIT+1", "referenceId": name}
+                for name in references]  # fmt: skip
+    answer = org.call("POST", "/composite", json={"compositeRequest": requests})
+    assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, code)

@@ -199,3 +199,8 @@ def test_a_revoked_token_no_longer_works(org: Client) -> None:
     assert requests.post(org.url("//services/oauth2/revoke"), data={"token": access}, timeout=30).status_code == 200
     answer = requests.get(org.url("/limits"), headers={"Authorization": f"Bearer {access}"}, timeout=30)
     assert answer.status_code == 401
+
+
+def test_a_refused_token_is_told_with_the_scheme_that_is_wanted(org: Client) -> None:
+    answer = org.get("/limits", headers={"Authorization": "Bearer old"})
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Token")

@@ -124,6 +124,7 @@ LISTS = {
     "SELECT SUM(convertCurrency(AnnualRevenue)) FROM Account": [1400.0],
     "SELECT AVG(convertCurrency(AnnualRevenue)) FROM Account": [350.0],
     "SELECT FORMAT(AnnualRevenue) FROM Account WHERE Key__c = 'b'": ["EUR 200"],
+    "SELECT FORMAT(AnnualRevenue) shown FROM Account WHERE Key__c = 'b'": ["EUR 200"],
     "SELECT toLabel(Tier__c) FROM Account WHERE Key__c = 'a'": ["Gold"],
     "SELECT Seen__c FROM Account WHERE Key__c = 'a'": ["2026-06-30T23:30:00.000+0000"],
     "SELECT Score__c FROM Account WHERE Key__c = 'b'": [0.1],

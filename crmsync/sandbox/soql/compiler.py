@@ -175,14 +175,15 @@ class _Compiler:
         columns: list[Column] = []
         children: list[ChildPlan] = []
         for item in select.items:
-            if item.alias is not None:
+            if item.alias is not None and not isinstance(item.what, Function):
                 raise malformed(self.soql, item.at, "only aggregate expressions use field aliasing")
             if isinstance(item.what, Select):
                 children.append(self.child(item.what, scope.base))
             elif isinstance(item.what, Function) and item.what.name == "FIELDS":
                 columns += self.all_fields(item.what, select, scope)
             else:
-                columns.append(_column(scope.term(item.what), _plain_names(item.what, scope)))
+                names = (item.alias,) if item.alias is not None else _plain_names(item.what, scope)
+                columns.append(_column(scope.term(item.what), names))
         self.refuse_twice(select, [column.names for column in columns])
         selected = {column.names[:size] for column in columns for size in range(1, len(column.names))}
         parents = [
