@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from crmsync.cli_ledger import add_ledger
 from crmsync.cli_notices import add_notices
 from crmsync.cli_options import AsOf, Config, Json
 from crmsync.cli_setup import add_setup
@@ -37,6 +38,7 @@ deploy = typer.Typer(
 )
 app.add_typer(deploy, name="deploy")
 add_setup(app)
+add_ledger(app)
 add_notices(app)
 add_worker(app)
 

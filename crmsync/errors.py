@@ -76,6 +76,12 @@ class TooManyRefused(CrmsyncError):
     exit_code = 1
 
 
+class UnknownWrites(CrmsyncError):
+    """The CRM carries writes that this ledger does not know: restore the ledger, or `crmsync adopt`."""
+
+    exit_code = 4
+
+
 class Conflict(CrmsyncError):
     """The plan no longer fits the CRM or the configuration: plan again."""
 

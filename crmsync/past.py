@@ -17,6 +17,7 @@ from crmsync.ledger import tables as t
 from crmsync.ledger.approvals import Approval, approve
 from crmsync.ledger.history import TierChange, tier_history
 from crmsync.ledger.intents import Intent, intents_of, open_intents
+from crmsync.ledger.lease import Lease, break_lease
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.status import RunRow, Status, has_ledger, recent_runs, status
 from crmsync.logs import configure_logs
@@ -52,7 +53,50 @@ def read_status() -> Status | None:
 def approve_plan(digest: str, by: str | None) -> Approval:
     """Open a blocked plan for 24 hours in the name of `by`, or of who is logged in."""
     with _ledger(_settings()) as ledger:
-        return approve(ledger, digest, by if by is not None else getpass.getuser())
+        return approve(ledger, digest, _named(by))
+
+
+NOT_A_PERSON = frozenset({"root", "nobody", "daemon", "app", "crmsync", "ubuntu", "admin", "administrator"})
+"""Logins that name no person: an approval binds somebody by name."""
+
+
+def _named(by: str | None) -> str:
+    """Who approves: as given, else who is logged in. Errors: ConfigError where the login names no person."""
+    if by is not None:
+        return by
+    try:
+        login = getpass.getuser()
+    except (OSError, KeyError):
+        login = ""
+    if not login or login.lower() in NOT_A_PERSON:
+        raise ConfigError(f"the login {login or 'here'!r} names no person; give the name of who approves with --by")
+    return login
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Who holds the ledger at `place`. `broken`: its lease was taken away just now; `ended`: the lock, too."""
+
+    place: str
+    lease: Lease | None
+    locked: bool
+    broken: bool = False
+    ended: bool = False
+
+
+def show_lease() -> Lock:
+    """Who holds the lease now, or held it last."""
+    with _ledger(_settings()) as ledger:
+        return Lock(ledger.place, ledger.lease(), ledger.is_running())
+
+
+def unlock(fencing: int) -> Lock:
+    """Take the lease of this number away from its owner, in the name of who is logged in. Errors: ConfigError."""
+    with _ledger(_settings()) as ledger:
+        with ledger.writing() as connection:
+            lease = break_lease(connection, fencing, f"shell:{getpass.getuser()}")
+        ended = ledger.store.break_lock()
+        return Lock(ledger.place, lease, ledger.is_running(), broken=True, ended=ended)
 
 
 def explain_run(

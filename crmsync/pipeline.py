@@ -8,20 +8,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import structlog
 
+from crmsync.adopting import Adopted, adopt_records, check_known, check_plan_known, standings_of_crm
 from crmsync.belt import Belt, Calls, opened, program_of, programs_of
 from crmsync.checkpoints import NOTHING, Kept, keep_extract, keep_plan, keep_standings, taken_up
 from crmsync.errors import CrmsyncError, Rejected
 from crmsync.exits import BLOCKED, DONE, INTERRUPTED, PARKED, PLAN_WAITS, TERMINATED
 from crmsync.extract import Extracted, extract
-from crmsync.ledger.accepted import Accepted, newest_standings, previous_standings
+from crmsync.ledger.accepted import Accepted, accept_standings, newest_standings, previous_standings
 from crmsync.ledger.approvals import approval_of
+from crmsync.ledger.backups import back_up
 from crmsync.ledger.ledger import RunFacts
 from crmsync.ledger.phases import forget_checkpoints
 from crmsync.levelling.assess import assess_programs
@@ -29,6 +31,8 @@ from crmsync.levelling.standings import read_standings, write_standings
 from crmsync.logs import bind_run
 from crmsync.offline import only_program, record_rejected
 from crmsync.past import written_example
+from crmsync.people_edits import keep_edits, settle_edits, watch_of
+from crmsync.plan_records import carried_out, lay_before, rule
 from crmsync.programs.program import Program
 from crmsync.retention import forget_old
 from crmsync.stages import StageClock, StageFigures
@@ -40,8 +44,10 @@ from crmsync.writeback.apply import (
     apply_plan,
     check_open,
     settle_open_intents,
+    tier_steps,
     waiting_changes,
 )
+from crmsync.writeback.inputs import table_rows
 from crmsync.writeback.plan import FIRST, Drafting, Plan, draft_plan
 from crmsync.writeback.planfile import load_plan, save_plan
 from crmsync.writeback.shadow import Comparison, compare, save_comparison
@@ -84,6 +90,8 @@ class Result:
     settled: int = 0  # writes of an interrupted run whose outcome was read back first
     example: tuple[str, str] | None = None  # a partner whose account was written, and the run that did it
     told: Told | None = None  # None where notices are off
+    decided: str = ""  # what sales operations decided in the CRM on the plan before, and what became of it
+    laid: str = ""  # where a blocked plan waits in the CRM
 
     @property
     def exit_code(self) -> int:
@@ -99,12 +107,16 @@ class Result:
 
 def run(belt: Belt, as_of: date | None = None) -> Result:
     """The whole belt, unless a guard blocks the plan and nobody has approved its digest."""
+    decided = carried_out(belt, rule(belt), lambda digest: apply(belt, digest))
     with _recorded(belt, "run", as_of or belt.today) as this:
+        this.decided = decided
         this.settle()
         extracted, previous = this.extract(as_of or belt.today)
+        check_known(belt, extracted.snapshot)
         assessed = this.assess(extracted, previous)
         drafted = this.draft(assessed, extracted)
         if this.blocks(drafted):
+            this.laid = lay_before(belt, drafted)
             this.tell_blocked(drafted)
             return this.ended("blocked", assessed, plan=drafted)
         outcomes = this.apply(drafted)
@@ -138,7 +150,10 @@ def apply(belt: Belt, wanted: str) -> Result:
     """Write exactly a saved plan. Errors: UnsafePlan while it is blocked, Conflict when it no longer fits."""
     saved = load_plan(wanted, belt.state)
     program = program_of(belt.configuration, as_of=saved.as_of)
+    if saved.blocked and approval_of(belt.ledger, saved.digest) is None:
+        rule(belt, saved.digest)
     check_open(saved, belt.ledger, program_digest=program.digest, config_digest=belt.config_digest)
+    check_plan_known(belt, saved)
     with _recorded(belt, "apply") as this:
         assessed = Assessed(saved.as_of, program, read_standings(Path(saved.standings)))
         this.settle()
@@ -146,6 +161,26 @@ def apply(belt: Belt, wanted: str) -> Result:
         this.record(saved, assessed)
         this.tell(saved, assessed)
         return this.ended(_written(outcomes), assessed, plan=saved, outcomes=outcomes)
+
+
+def adopt(belt: Belt) -> Adopted:
+    """Take what stands in the org as last written by this ledger, and its tiers as those that movement starts from."""
+    with _recorded(belt, "adopt") as this:
+        as_of = belt.today - timedelta(days=1)
+        extracted, previous = this.extract(as_of if newest_standings(belt.ledger) is None else belt.today)
+        accounts, unknown, fields = adopt_records(belt, this.run_id, extracted.snapshot)
+        tiers = None
+        if newest_standings(belt.ledger) is None:
+            assessed = this.assess(extracted, previous)
+            held = standings_of_crm(belt.fields, assessed.program, extracted.snapshot, assessed.standings)
+            write_standings(held, this.standings_path)
+            rows = table_rows(extracted.snapshot)
+            accept_standings(
+                belt.ledger, this.run_id, as_of, this.standings_path, table_rows=rows, steps=tier_steps(held)
+            )  # fmt: skip
+            tiers = held.num_rows
+        this.adopted = Adopted(this.run_id, accounts, unknown, fields, tiers, as_of if tiers is not None else None)
+        return this.adopted
 
 
 def _written(outcomes: Outcomes) -> str:
@@ -163,9 +198,11 @@ class _Run:
         self.kept = kept  # of this run, by a process that was killed
         self.clock = StageClock()
         self.result: Result | None = None
+        self.adopted: Adopted | None = None
         self.settled = 0
         self.teller: Teller | None = None
         self.told: Told | None = None
+        self.decided = self.laid = ""
 
     def settle(self) -> None:
         """Find out what became of writes whose outcome an earlier run never saw."""
@@ -247,6 +284,7 @@ class _Run:
                 limits=belt.configuration.guards,
                 counted_from=counted_from,
                 waiting=waiting_changes(belt.ledger, belt.fields, counted_from),
+                watch=watch_of(belt.ledger, belt.configuration.conflicts),
             )
             drafted = draft_plan(
                 assessed.program,
@@ -258,6 +296,7 @@ class _Run:
                 drafting,
             )
             save_plan(drafted, belt.ledger, out)
+            keep_edits(belt.ledger, drafted)
         belt.ledger.record_facts(self.run_id, RunFacts(plan_digest=drafted.digest))
         keep_plan(belt, self.run_id, self.clock.last, drafted)
         log.info("plan_drafted", digest=drafted.digest, changes=len(drafted.changes), movers=len(drafted.movers))
@@ -280,6 +319,7 @@ class _Run:
         with self.clock.stage("record"):
             if newest is None or newest.run_id != self.run_id:  # else a killed process had come that far
                 accept_plan(drafted, self.belt.ledger, assessed.standings, self.run_id)
+            settle_edits(self.belt.ledger, drafted, told=self.teller is None)
             forget_old(self.belt.ledger, self.belt.state)
 
     def tell(self, drafted: Plan, assessed: Assessed) -> None:
@@ -309,7 +349,7 @@ class _Run:
         self.result = Result(
             self.run_id, state, assessed, tuple(self.clock.figures), self.belt.calls(), plan, outcomes, comparison,
             comparison_file, self.belt.settings.config_dir, self.settled, written_example(self.belt.ledger),
-            self.told,
+            self.told, self.decided, self.laid,
         )  # fmt: skip
         return self.result
 
@@ -349,12 +389,17 @@ def _record_end(this: _Run, exit_code: int) -> None:
     ledger, result = this.belt.ledger, this.result
     for figures in this.clock.figures:
         ledger.record_phase(this.run_id, figures.stage, figures.seconds)
+    if this.adopted is not None:
+        taken = {"accounts": this.adopted.accounts, "unknown": this.adopted.unknown, "tiers": this.adopted.tiers}
+        ledger.end_run(this.run_id, DONE, stats={"state": "adopted", **taken})
+        return
     if result is None:
         ledger.end_run(this.run_id, exit_code, "failed")
         return
     forget_checkpoints(ledger, this.run_id)
     _record_calls(this, result.calls)
     ledger.end_run(this.run_id, result.exit_code, LEDGER_STATES.get(result.state, "done"), _stats(result))
+    back_up(ledger, this.run_id)
 
 
 def _record_calls(this: _Run, calls: Calls) -> None:

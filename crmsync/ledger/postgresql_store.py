@@ -54,9 +54,9 @@ class PostgresqlStore:
             raise StoreError(self._fault(error)) from error
 
     def _fault(self, error: DBAPIError) -> str:
-        state = getattr(error.orig, "sqlstate", None) or ""
-        way_out = next((told for start, told in WAYS_OUT.items() if state.startswith(start)), UNREACHABLE)
         said = " ".join(str(error.orig).split())
+        state = getattr(error.orig, "sqlstate", None) or next((s for word, s in SAID.items() if word in said), "")
+        way_out = next((told for start, told in WAYS_OUT.items() if state.startswith(start)), UNREACHABLE)
         return f"{self.place}: the ledger cannot be used ({said}); {way_out}"
 
     def version(self) -> str | None:
@@ -100,14 +100,18 @@ class PostgresqlStore:
 
     def is_locked(self) -> bool:
         """Whether some session holds the lock now."""
-        held = text(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
-            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-            "AND classid::bigint = :high AND objid::bigint = :low"
-        )
         with transaction(self, writes=False) as connection:
-            key = {"high": LOCK_KEY >> 32, "low": LOCK_KEY & 0xFFFFFFFF}
-            return bool(connection.scalar(held, key))
+            return connection.execute(HOLDERS, KEY).first() is not None
+
+    def break_lock(self) -> bool:
+        """End the sessions that hold the lock; False when the server does not let this user do so."""
+        with self.told_faults(), transaction(self, writes=True) as connection:
+            holders = connection.execute(HOLDERS, KEY).scalars().all()
+            try:
+                ended = [connection.scalar(select(func.pg_terminate_backend(pid))) for pid in holders]
+            except DBAPIError:
+                return False
+        return all(ended)
 
     def backup(self, folder: Path, name: str) -> Path | None:  # noqa: ARG002
         """None: a database is backed up by its server's own means."""
@@ -119,6 +123,16 @@ class PostgresqlStore:
         self.engine.dispose()
         self._locks.dispose()
 
+
+HOLDERS = text(
+    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND classid::bigint = :high AND objid::bigint = :low"
+)
+KEY = {"high": LOCK_KEY >> 32, "low": LOCK_KEY & 0xFFFFFFFF}
+
+SAID = {"does not exist": "3D000", "authentication failed": "28", "too many clients": "53300"}
+"""States by what the server says before there is a connection, when the driver does not tell them."""
 
 UNREACHABLE = "check CRMSYNC_LEDGER_URL, and that the server is up and reachable from here"
 WAYS_OUT = {

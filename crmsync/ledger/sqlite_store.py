@@ -120,6 +120,10 @@ class SqliteStore:
         other.release()
         return False
 
+    def break_lock(self) -> bool:
+        """False: the kernel frees a lock file when its process ends, and not before."""
+        return False
+
     def backup(self, folder: Path, name: str) -> Path | None:
         """A copy by SQLite's online backup, whole at every moment. Errors: StoreError when it cannot be written."""
         target, partial = folder / f"{name}.sqlite", folder / f".{name}.partial"

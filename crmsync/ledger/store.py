@@ -52,6 +52,10 @@ class Store(Protocol):
         """Whether some process holds the lock now."""
         ...
 
+    def break_lock(self) -> bool:
+        """Take the lock away from the process that has it; False where only that process's end does so."""
+        ...
+
     def backup(self, folder: Path, name: str) -> Path | None:
         """A whole copy in `folder`; None where the database's own means are used for that."""
         ...

@@ -3,6 +3,7 @@
 from crmsync.reports.backtest import backtest_report
 from crmsync.reports.copies import copy_report
 from crmsync.reports.deploys import deploy_report, removal_report
+from crmsync.reports.ledger import adopt_report, unlock_report
 from crmsync.reports.notices import notices_approved_report, notices_report, preview_report, told_report
 from crmsync.reports.partners import assess_report, explain_report, explained_run_report
 from crmsync.reports.past import approval_report, status_report
@@ -12,6 +13,7 @@ from crmsync.reports.studies import cases_report, guide_report, init_report, lin
 from crmsync.reports.worker import health_report, worker_report
 
 __all__ = [
+    "adopt_report",
     "apply_report",
     "approval_report",
     "assess_report",
@@ -37,5 +39,6 @@ __all__ = [
     "status_report",
     "templates_report",
     "told_report",
+    "unlock_report",
     "worker_report",
 ]
