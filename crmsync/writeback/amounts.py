@@ -10,6 +10,8 @@ LONG = 5
 """A whole number of four digits may be a year; from five on it is grouped."""
 _NUMBER = re.compile(r"(?<![\w.,:/#-])-?\d+(?:\.(\d+))?(?![\w:/-]|[.,]\d)")
 
+_CENTS = re.compile(r"(?<![\w.,:/#-])-?\d+\.\d\d(?![\w:/.-])")
+
 
 def money_said(number: Decimal) -> str:
     """Money with its cents, or without where there are none: `7,595.63`, `350,000`."""
@@ -26,6 +28,11 @@ def number_said(number: Decimal) -> str:
 def grouped(text: str) -> str:
     """A sentence of the assessment with its numbers as people read them; dates, ids and years stay as they are."""
     return _NUMBER.sub(_said, text)
+
+
+def money_in(text: str, currency: str | None) -> str:
+    """A sentence about money alone, with the currency behind each amount: `0.00 (needs 40000.00)`."""
+    return grouped(_CENTS.sub(rf"\g<0> {currency}", text) if currency else text)
 
 
 def _said(found: re.Match[str]) -> str:

@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crmsync.levelling.lapses import THINGS
-from crmsync.programs.program import Program
+from crmsync.programs.program import Program, Unit
 from crmsync.snapshots import Snapshot
-from crmsync.writeback.amounts import grouped, money_said
+from crmsync.writeback.amounts import grouped, money_in, money_said
 
 _LAPSE = re.compile(
     r"(?P<thing>" + "|".join((*THINGS.values(), r"row of \w+")) + r") (?P<id>\S+)(?: of (?P<amount>-?\d+(?:\.\d+)?))?"
@@ -73,7 +73,10 @@ def readable_rows(program: Program, rows: Sequence[dict[str, Any]], snapshot: Sn
     reasons = {str(reason) for row in rows for reason in row.get("risk_reasons") or ()}
     lapses = {reason: found for reason in reasons if (found := _lapse(program, reason)) is not None}
     names = names_of(snapshot, ((found["thing"], found["id"]) for _, found in lapses.values()))
-    said = {reason: _named(*lapses[reason], names) if reason in lapses else grouped(reason) for reason in reasons}
+    said = {
+        reason: _named(program, *lapses[reason], names) if reason in lapses else _plain(program, reason)
+        for reason in reasons
+    }
     return [_readable(row, said) for row in rows]
 
 
@@ -95,10 +98,19 @@ def _lapse(program: Program, reason: str) -> tuple[str, re.Match[str]] | None:
     return None
 
 
-def _named(begins: str, found: re.Match[str], names: Names) -> str:
+def _plain(program: Program, reason: str) -> str:
+    """What is missed, or nearly: amounts have their currency where the metric is one of money."""
+    metrics = [metric for metric in program.metrics.values() if reason.startswith(metric.label)]
+    asked = max(metrics, key=lambda metric: len(metric.label), default=None)
+    if asked is None or asked.unit is not Unit.MONEY:
+        return grouped(reason)
+    return asked.label + money_in(reason[len(asked.label) :], program.currency)
+
+
+def _named(program: Program, begins: str, found: re.Match[str], names: Names) -> str:
     name = names.get((found["thing"], found["id"]))
     what = f"{found['thing']} {found['id']}" if name is None else name
-    amount = f" of {money_said(Decimal(found['amount']))}" if found["amount"] else ""
+    amount = f" of {money_said(Decimal(found['amount']))} {program.currency or ''}".rstrip() if found["amount"] else ""
     return f"{begins}{what}{amount}{found['end']}"
 
 

@@ -40,11 +40,11 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     ("reason", "said"),
     [
         ("Revenue: opportunity 006A of 80000.00 leaves its window on 2026-11-25",
-         "Revenue: opportunity “Roll-out 2026 (120000 seats)” of 80,000 leaves its window on 2026-11-25"),
+         "Revenue: opportunity “Roll-out 2026 (120000 seats)” of 80,000 EUR leaves its window on 2026-11-25"),
         ("Revenue: opportunity 006A leaves its window on 2026-11-25, and 12 more",
          "Revenue: opportunity “Roll-out 2026 (120000 seats)” leaves its window on 2026-11-25, and 12 more"),
         ("Revenue: opportunity 006B of 1234567.80 leaves its window on 2026-11-25",
-         "Revenue: opportunity 006B of 1,234,567.80 leaves its window on 2026-11-25"),
+         "Revenue: opportunity 006B of 1,234,567.80 EUR leaves its window on 2026-11-25"),
         ("Certified people: certificate C1 ends on 2027-01-02",
          "Certified people: certificate Cloud Pro of Ada Lovelace ends on 2027-01-02"),
         ("Certified people: certificate C2 ends on or before 2027-01-02",
@@ -53,8 +53,10 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
          "Revenue: activity webinar of 2026-02-01 leaves its window on 2026-12-01"),
         ("Revenue: row of leads 100234 leaves its window on 2026-12-01",
          "Revenue: row of leads 100234 leaves its window on 2026-12-01"),
+        ("Revenue now: 0.00 (needs more than 1000.50)", "Revenue now: 0 EUR (needs more than 1,000.50 EUR)"),
+        ("Certified people now: 1.50 (needs 2)", "Certified people now: 1.50 (needs 2)"),
         ("Revenue at the current pace: 4978.26087 (needs 50000.00)",
-         "Revenue at the current pace: 4,978.26 (needs 50,000)"),
+         "Revenue at the current pace: 4,978.26 (needs 50,000 EUR)"),
     ],
 )  # fmt: skip
 def test_what_lapses_is_named(snapshot: Snapshot, reason: str, said: str) -> None:

@@ -51,7 +51,7 @@ def test_the_owner_gets_a_task_that_says_what_and_until_when(tmp_path: Path):
     assert (task.object, task.key_field) == ("Task", "Risk_Key__c")
     assert task.values == {
         "WhatId": "A", "OwnerId": "005A", "Subject": "Silver is at risk", "ActivityDate": "2027-01-31",
-        "Description": "Revenue at the current pace: 0 (needs 40,000)",
+        "Description": "Revenue at the current pace: 0 EUR (needs 40,000 EUR)",
     }  # fmt: skip
 
 
