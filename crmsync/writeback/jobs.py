@@ -25,6 +25,7 @@ from crmsync.ledger.intents import (
     record_job_phase,
     record_outcomes,
 )
+from crmsync.stopping import held
 from crmsync.writeback.sending import Sending, by_parent
 from crmsync.writeback.settling import LOCKED, judged, look_at_fields, sendable, settle_by_reading
 from crmsync.writeback.singles import TRIES, again_if_locked, give_up, record, unchanged, write_of
@@ -93,6 +94,7 @@ def _run_job(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
     return start_and_finish(sending, job, intents)
 
 
+@held()
 def _claimed_job(sending: Sending, intents: Sequence[Intent]) -> Job:
     """A new job, known to the ledger. Before it is asked for, the ledger notes that it will be: an answer that nobody
     saw leaves an empty job behind, which the next start finds and ends."""
@@ -122,12 +124,13 @@ def _claimed_job(sending: Sending, intents: Sequence[Intent]) -> Job:
 def start_and_finish(sending: Sending, job: Job, intents: Sequence[Intent]) -> list[Settled]:
     """Start an uploaded job and read its outcomes."""
     # From here on the job may have an effect: a later start must look at it before it believes anything else.
-    record_job_phase(sending.ledger, job.job_ref, "starting")
-    hit("start_recorded")
-    _start(sending, job)
-    hit("job_started")
-    record_job_phase(sending.ledger, job.job_ref, "started")
-    hit("started_recorded")
+    with held():
+        record_job_phase(sending.ledger, job.job_ref, "starting")
+        hit("start_recorded")
+        _start(sending, job)
+        hit("job_started")
+        record_job_phase(sending.ledger, job.job_ref, "started")
+        hit("started_recorded")
     return finish(sending, job, intents)
 
 

@@ -10,6 +10,7 @@ from crmsync.connectors.base import Write, WritesSeveral, Written
 from crmsync.errors import Retriable
 from crmsync.failpoints import hit
 from crmsync.ledger.intents import Intent, Settled, claim_single, record_outcomes
+from crmsync.stopping import held
 from crmsync.writeback.sending import Sending, by_parent, parts
 from crmsync.writeback.settling import LOCKED, judged, sendable, settle_by_reading
 
@@ -67,11 +68,12 @@ def send_group(sending: Sending, group: Sequence[Intent]) -> None:
     give_up(sending, unsent)
 
 
+@held()
 def _send_few(sending: Sending, few: Sequence[Intent]) -> list[Settled]:
     """Write them once; returns those that are to be tried again."""
     claim_single(sending.ledger, few)
     hit("one_claimed")
-    settled = again_if_locked(judged(sending, few, _write_several(sending, few)))
+    settled = again_if_locked(judged(sending, few, _write_several(sending, few), late=True))
     record(sending, settled)
     hit("one_recorded")
     return [each for each in settled if each.state == "pending"]
