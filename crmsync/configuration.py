@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from crmsync.configuration_conflicts import Conflicts, read_conflicts
 from crmsync.configuration_guards import GuardLimits, read_guards
 from crmsync.configuration_notices import NoticeRules, read_notices
 from crmsync.configuration_schedule import DEFAULT, Schedule, read_schedules
@@ -66,6 +67,7 @@ class Configuration:
     time_zone: str = "UTC"
     sandbox: SampleOrg = SampleOrg()
     guards: GuardLimits = field(default_factory=GuardLimits)
+    conflicts: Conflicts = field(default_factory=Conflicts)
     reading: Reading = Reading()
     notices: NoticeRules | None = None
     schedules: tuple[Schedule, ...] = DEFAULT
@@ -99,7 +101,7 @@ def load_configuration(folder: Path) -> Configuration:
     top = read_yaml(folder / FILE)
     keys = top.mapping(
         required=("org", "program", "tables"),
-        optional=("sandbox", "files", "time_zone", "write_to", "guards", "reading", "notices", "schedule"),
+        optional=("sandbox", "files", "time_zone", "write_to", "guards", "conflicts", "reading", "notices", "schedule"),
     )
     tables = _tables(keys["tables"], folder)
     configuration = Configuration(
@@ -113,6 +115,7 @@ def load_configuration(folder: Path) -> Configuration:
         time_zone=_time_zone(keys.get("time_zone")),
         sandbox=_sandbox(keys.get("sandbox")),
         guards=read_guards(keys.get("guards")),
+        conflicts=read_conflicts(keys.get("conflicts")),
         reading=_reading(keys.get("reading")),
         notices=read_notices(keys.get("notices"), folder, _time_zone(keys.get("time_zone"))),
         schedules=read_schedules(keys.get("schedule")),

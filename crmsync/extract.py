@@ -19,6 +19,7 @@ from crmsync.connectors.matching import match_partners
 from crmsync.connectors.partner_ids import COLUMN, Merging, use_known_ids
 from crmsync.errors import ConfigError, Rejected
 from crmsync.increments import start_of
+from crmsync.people_edits import add_adopted
 from crmsync.snapshots import Snapshot, Staging
 from crmsync.writeback.plan import CURRENT_VALUES
 
@@ -46,6 +47,7 @@ def extract(belt: Belt, folder: Path, as_of: date) -> Extracted:
         reports = list(_reports(belt, staging))
         unmatched = _matched(belt, staging)
         _use_known_ids(belt, staging)
+        add_adopted(staging, belt.ledger, as_of)
         checks = check_rows(staging)
         if staging.held:
             staging.held = start.kept(staging.held, as_of)

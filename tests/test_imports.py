@@ -45,6 +45,7 @@ SPINE = frozenset(
         "pipeline",
         "past",
         "offline",
+        "people_edits",
         "retention",
         "schedule",
         "due",
@@ -79,11 +80,19 @@ ALLOWED: dict[str, frozenset[str]] = {
     "settings": frozenset({"errors", "failpoints"}),
     "logs": frozenset(),
     "metadata_schema": frozenset(),  # a leaf, for both sides of a deploy
+    "configuration_conflicts": frozenset({"strict_yaml"}),
     "configuration_guards": frozenset({"errors", "strict_yaml"}),
     "configuration_notices": frozenset({"errors", "strict_yaml"}),
     "configuration_schedule": frozenset({"errors", "strict_yaml"}),
     "configuration": frozenset(
-        {"errors", "strict_yaml", "configuration_guards", "configuration_notices", "configuration_schedule"}
+        {
+            "errors",
+            "strict_yaml",
+            "configuration_conflicts",
+            "configuration_guards",
+            "configuration_notices",
+            "configuration_schedule",
+        }
     ),
     "connectors": BASE | {"settings", "metadata_schema"},
     "programs": frozenset({"errors", "tables", "strict_yaml"}),
@@ -91,7 +100,16 @@ ALLOWED: dict[str, frozenset[str]] = {
     "studies": BASE | {"programs", "levelling", "connectors"},
     "ledger": frozenset({"errors", "failpoints"}),
     "sandbox": frozenset({"metadata_schema"}),
-    "writeback": BASE | {"levelling", "programs", "ledger", "connectors", "metadata_schema", "configuration_guards"},
+    "writeback": BASE
+    | {
+        "levelling",
+        "programs",
+        "ledger",
+        "connectors",
+        "metadata_schema",
+        "configuration_conflicts",
+        "configuration_guards",
+    },
     "notices": BASE
     | {"programs", "ledger", "connectors", "writeback", "settings", "configuration", "configuration_notices"},
 }

@@ -52,6 +52,7 @@ run = Table(
     Column("slot_schedule", Text),  # which slot of the schedule it fills; by hand: none
     Column("slot_period", Text),
     Column("fencing", Integer),  # of the lease under which it runs
+    Column("files_digest", Text),  # of the program files it was made of
     sqlite_strict=True,
 )
 
@@ -284,9 +285,10 @@ snapshot_object = Table(
 config_file = Table(
     "config_file",
     metadata,
-    Column("digest", Text, primary_key=True),  # of a config_version
-    Column("path", Text, primary_key=True),  # below the configuration folder
+    Column("digest", Text, primary_key=True),  # run.files_digest
+    Column("path", Text, primary_key=True),  # below the folder that all of them share
     Column("sha256", Text, nullable=False),
+    Column("role", Text, nullable=False),  # main, listed, part
     sqlite_strict=True,
 )
 
@@ -309,11 +311,14 @@ conflict = Table(
     Column("ours", Text),
     Column("found", Text),
     Column("policy", Text, nullable=False),  # restore, adopt, freeze
-    Column("state", Text, nullable=False),  # open, told, restored, adopted, frozen, gone
+    Column("state", Text, nullable=False),  # open, told, restored, gone
     Column("run_id", Text, nullable=False),
     Column("found_at", Text, nullable=False),
     Column("changed_at", Text, nullable=False),
-    Column("until", Text),
+    Column("until", Text),  # adopted: the last day
+    Column("since", Text, nullable=False),  # as_of of the run that found it
+    Column("category", Text),
+    Column("tier", Text),  # key of the tier that was set by hand
     Index("conflict_record", "record_id"),
     Index("conflict_state", "state"),
     sqlite_strict=True,

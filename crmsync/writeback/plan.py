@@ -23,6 +23,7 @@ from crmsync.writeback.fields import FieldMap, account_of, account_values, norma
 from crmsync.writeback.guards import Tripwires, canary_size, evaluate_guards
 from crmsync.writeback.guards_movement import Preview, hand_kept_moves, moves_of, ranks_of
 from crmsync.writeback.guards_trends import Snapshots
+from crmsync.writeback.hand_edits import HandEdit, Judging, Watch, apart
 from crmsync.writeback.inputs import (
     CURRENT_VALUES,
     DECIDED,
@@ -38,6 +39,7 @@ from crmsync.writeback.inputs import (
     table_rows,
 )
 from crmsync.writeback.members import CHANNEL_PROGRAM_MEMBER, levels_of, member_changes
+from crmsync.writeback.naming import readable_rows
 from crmsync.writeback.tasks import RISK_TASK, task_changes
 from crmsync.writeback.verdicts import GuardResult
 from crmsync.writeback.wording import Standing, deciding, label_of_tier
@@ -98,6 +100,7 @@ class Plan:
     beside: tuple[Change, ...] = ()
     canary: int = 0
     held: tuple[str, ...] = ()
+    hand_edits: tuple[HandEdit, ...] = ()
 
     @property
     def writes(self) -> int:
@@ -144,6 +147,7 @@ class Drafting:
     limits: GuardLimits = field(default_factory=GuardLimits)
     counted_from: str = FIRST
     waiting: Sequence[Change] = ()
+    watch: Watch = field(default_factory=Watch)
 
 
 def draft_plan(
@@ -164,7 +168,7 @@ def draft_plan(
     drafting = drafting or Drafting()
     unread = frozenset(snapshot.rejected_partners) | drafting.held
     fields = fields.plain()
-    rows = standing_rows(standings, program.key)
+    rows = readable_rows(program, standing_rows(standings, program.key), snapshot)
     judged = [row for row in rows if row["partner_id"] not in unread]
     partners = by_partner(judged)
     current = current_values(snapshot)
@@ -173,7 +177,8 @@ def draft_plan(
                 for partner in partners if current is None or partner in current}  # fmt: skip
     beside = Drafted(program, fields, as_of, accounts, unread)
     drafted = _Draft(program, fields, as_of, facts, beside)
-    changes = tuple(drafted.changes(partners, current))
+    judging = Judging(program, fields, as_of, partners)
+    changes, edits = apart(drafting.watch, judging, tuple(drafted.changes(partners, current)), current)
     previous = None if drafting.previous is None else decided_rows(drafting.previous, program.key)
     previous = previous and [row for row in previous if row["partner_id"] not in unread]
     basis = Basis(
@@ -189,7 +194,7 @@ def draft_plan(
     plan = Plan(
         "", run_id, drafting.standings_path, as_of, basis, fields, len(partners), changes,
         tuple(drafted.mover(step) for step in steps if step.moves), guards, unknown, written, canary,
-        tuple(sorted(drafting.held)),
+        tuple(sorted(drafting.held)), edits,
     )  # fmt: skip
     return sealed(plan)
 

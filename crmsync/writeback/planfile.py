@@ -18,6 +18,7 @@ from crmsync.ledger.canon import canonical, instant
 from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, Sink
+from crmsync.writeback.hand_edits import HandEdit
 from crmsync.writeback.plan import Basis, Mover, Plan, digest_of
 from crmsync.writeback.verdicts import GuardResult
 
@@ -126,6 +127,7 @@ def _plan(whole: Mapping[str, Any]) -> Plan:
         beside=tuple(Change(**change) for change in content.get("beside", ())),
         canary=content.get("canary", 0),
         held=tuple(content.get("held", ())),
+        hand_edits=tuple(HandEdit(**edit) for edit in content.get("hand_edits", ())),
     )
 
 

@@ -21,7 +21,7 @@ def upgrade() -> None:
 
 
 def _widen() -> None:
-    for name in ("owner", "slot_schedule", "slot_period"):
+    for name in ("owner", "slot_schedule", "slot_period", "files_digest"):
         op.add_column("run", sa.Column(name, sa.Text))
     op.add_column("run", sa.Column("fencing", sa.Integer))
     op.add_column("run_phase", sa.Column("attempts", sa.Integer, nullable=False, server_default="1"))
@@ -95,6 +95,7 @@ def _create_files() -> None:
         sa.Column("digest", sa.Text, primary_key=True),
         sa.Column("path", sa.Text, primary_key=True),
         sa.Column("sha256", sa.Text, nullable=False),
+        sa.Column("role", sa.Text, nullable=False),
         sqlite_strict=True,
     )
     op.create_table(
@@ -121,6 +122,9 @@ def _create_people() -> None:
         sa.Column("found_at", sa.Text, nullable=False),
         sa.Column("changed_at", sa.Text, nullable=False),
         sa.Column("until", sa.Text),
+        sa.Column("since", sa.Text, nullable=False),
+        sa.Column("category", sa.Text),
+        sa.Column("tier", sa.Text),
         sqlite_strict=True,
     )
     op.create_index("conflict_record", "conflict", ["record_id"])
