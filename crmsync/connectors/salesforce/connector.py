@@ -80,8 +80,6 @@ class SalesforceConnector:
         StoreError when the disk does not take it.
         """
         held = self._held(staging)
-        if held is not None:
-            self.describe.read_together(held.objects)
         with_current = CURRENT_VALUES in tables
         plans = {name: self._plan(name, with_current) for name in tables if name != CURRENT_VALUES}
         beside, notes = plans_beside(self.mapping, self.describe) if with_current else ([], [])
@@ -128,7 +126,10 @@ class SalesforceConnector:
         if staging.since is None:
             return None
         held = opened_held(staging.since.held_folder, staging.since.held)
-        return held if held is not None and held.org == self.identity() else None
+        if held is None:
+            return None
+        self.describe.read_together(held.objects)
+        return held if held.org == self.identity() else None
 
     def _plan(self, name: str, with_current: bool) -> TablePlan | None:
         if name not in self.mapping.tables:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from crmsync.connectors.salesforce.faults import Refused
-from crmsync.connectors.salesforce.org import Org
+from crmsync.connectors.salesforce.org import ORGANIZATION, Org
 from crmsync.connectors.salesforce.together import TOGETHER, get_together
 from crmsync.errors import AccessError, ConfigError, DataError
 
@@ -112,14 +113,21 @@ class Describe:
         return self._objects[key]
 
     def read_together(self, names: Iterable[str]) -> None:
-        """Read the descriptions of several objects in few calls; what is not answered is read by itself later."""
+        """Read the org itself and the descriptions of several objects in few calls.
+
+        What is not answered is read by itself later.
+        """
         wanted = [name for name in dict.fromkeys(names) if name.lower() not in self._objects and is_identifier(name)]
-        for at in range(0, len(wanted), TOGETHER):
-            asked = wanted[at : at + TOGETHER]
-            urls = [self._org.data_path(f"sobjects/{name}/describe") for name in asked]
-            for name, answer in zip(asked, get_together(self._org, urls), strict=True):
-                if answer is not None:
-                    self._objects[name.lower()] = _sobject(answer, name)
+        urls = [self._org.data_path(f"sobjects/{name}/describe") for name in wanted]
+        if not self._org.is_known:
+            urls.append(f"{self._org.data_path('query')}?q={quote(ORGANIZATION)}")
+        batches = (urls[at : at + TOGETHER] for at in range(0, len(urls), TOGETHER))
+        answers = [one for batch in batches for one in get_together(self._org, batch)]
+        if len(urls) > len(wanted):
+            self._org.know(answers.pop())
+        for name, answer in zip(wanted, answers, strict=True):
+            if answer is not None:
+                self._objects[name.lower()] = _sobject(answer, name)
 
     def object(self, name: str) -> SObject:
         """The object. Errors: AccessError naming the nearest object that exists."""

@@ -169,12 +169,22 @@ class Org:
     def organization(self) -> Mapping[str, str]:
         """Id and time zone of the org, read once."""
         if self._organization is None:
-            self._organization = self._read_organization()
+            self._organization = self._organization_in(self.query(ORGANIZATION))
         return self._organization
 
-    def _read_organization(self) -> Mapping[str, str]:
+    @property
+    def is_known(self) -> bool:
+        """Whether id and time zone were read already."""
+        return self._organization is not None
+
+    def know(self, answer: Any) -> None:
+        """Take id and time zone from the answer to `ORGANIZATION`; None: it was not answered."""
+        if answer is not None:
+            self._organization = self._organization_in(answer)
+
+    def _organization_in(self, answer: Any) -> Mapping[str, str]:
         try:
-            record = self.query(ORGANIZATION)["records"][0]
+            record = answer["records"][0]
             return {"id": long_id(str(record["Id"])), "time_zone": str(record.get("TimeZoneSidKey") or "UTC")}
         except (TypeError, KeyError, IndexError, AttributeError):
             raise DataError(f"{self.base_url} does not tell its organization id") from None
