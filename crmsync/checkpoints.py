@@ -21,7 +21,11 @@ import structlog
 from crmsync.belt import Belt, program_of
 from crmsync.errors import ConfigError, CrmsyncError, DataError, Rejected
 from crmsync.extract import Extracted
+from crmsync.ledger.ledger import RunFacts
 from crmsync.ledger.phases import Interrupted, interrupted_run, record_checkpoint, resume_run
+from crmsync.ledger.texts import read_kept, record_files
+from crmsync.programs.files_read import files_read
+from crmsync.programs.program import Program
 from crmsync.snapshots import open_snapshot
 from crmsync.writeback.plan import Plan
 from crmsync.writeback.planfile import load_plan
@@ -104,6 +108,15 @@ def _kept(belt: Belt, found: Interrupted, as_of: date) -> Kept:
 
 def _rejected(checkpoint: Mapping[str, Any]) -> tuple[Rejected, ...]:
     return tuple(Rejected(*one) for one in checkpoint["rejected"])
+
+
+def keep_program(belt: Belt, run_id: str, program: Program) -> None:
+    """Keep of which files the run is made, and their texts."""
+    configured = belt.configuration.program
+    digest, files = read_kept(configured, files_read(configured))
+    record_files(belt.ledger, digest, files)
+    belt.ledger.record_config(program.digest, program.file.read_text(encoding="utf-8"))
+    belt.ledger.record_facts(run_id, RunFacts(program_digest=program.digest, files_digest=digest))
 
 
 def keep_extract(belt: Belt, run_id: str, seconds: float, extracted: Extracted) -> None:

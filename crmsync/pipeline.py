@@ -17,7 +17,7 @@ import structlog
 
 from crmsync.adopting import Adopted, adopt_records, check_known, check_plan_known, standings_of_crm
 from crmsync.belt import Belt, Calls, opened, program_of, programs_of
-from crmsync.checkpoints import NOTHING, Kept, keep_extract, keep_plan, keep_standings, taken_up
+from crmsync.checkpoints import NOTHING, Kept, keep_extract, keep_plan, keep_program, keep_standings, taken_up
 from crmsync.errors import CrmsyncError, Rejected
 from crmsync.exits import BLOCKED, DONE, INTERRUPTED, PARKED, PLAN_WAITS, TERMINATED
 from crmsync.extract import Extracted, extract
@@ -232,8 +232,7 @@ class _Run:
         columns = {name: table.columns for name, table in snapshot.tables.items()}
         programs = programs_of(belt.configuration, columns)
         program = only_program(belt.configuration.program, programs, extracted.as_of)
-        belt.ledger.record_config(program.digest, program.file.read_text(encoding="utf-8"))
-        belt.ledger.record_facts(self.run_id, RunFacts(program_digest=program.digest))
+        keep_program(belt, self.run_id, program)
         if (kept := self.kept.standings) is not None:
             where = self._save_rejected(kept.rejected)
             return Assessed(extracted.as_of, program, kept.table, kept.rejected, where, extracted.direct, kept.notes)

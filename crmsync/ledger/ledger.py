@@ -41,6 +41,7 @@ class RunFacts:
     program_digest: str | None = None
     config_digest: str | None = None
     plan_digest: str | None = None
+    files_digest: str | None = None
 
 
 class Ledger:

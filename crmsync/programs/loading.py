@@ -132,18 +132,18 @@ def load_programs(path: Path, columns: Columns | None = None) -> list[Program]:
     A file alone is the one version of its program; where it has a `migration:`, the versions beside it are only known
     as those `before` it. Errors: ConfigError.
     """
-    loaded = [load_program(file, columns) for file in _program_files(path)]
+    loaded = [load_program(file, columns) for file in program_files(path)]
     found = [program for versions in by_key(loaded).values() for program in versions]
     return found if path.is_dir() else [one for one in found if one.file == path or one.key != loaded[-1].key]
 
 
 def money_columns(path: Path) -> MoneyColumns:
     """What `money:` names in a program file or a folder of them, readable before the tables are."""
-    named = [read_money(read_yaml(file).mapping().get("money")) for file in _program_files(path)]
+    named = [read_money(read_yaml(file).mapping().get("money")) for file in program_files(path)]
     return frozenset[tuple[str, str]]().union(*named)
 
 
-def _program_files(path: Path) -> list[Path]:
+def program_files(path: Path) -> list[Path]:
     """The files of a folder, or a file after those that it needs beside it."""
     if not path.is_dir():
         return _with_needed(path)
