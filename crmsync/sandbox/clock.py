@@ -13,7 +13,7 @@ class Clock:
     """Stamps are UTC texts `YYYY-MM-DDThh:mm:ss.000`, as the store holds them; none lies ahead of the present.
 
     With a fixed day the first stamp is 08:00 of that day and each is one second after the last, so the same calls give
-    the same stamps.
+    the same stamps; none lies beyond the day, whose last second is given again and again.
     """
 
     def __init__(self, today: date | None, last: str | None = None, zone: str = "UTC") -> None:
@@ -39,7 +39,8 @@ class Clock:
         """The next time stamp: not before any other; later than all before on a fixed day."""
         with self._lock:
             now, step = self._now(), timedelta(seconds=1 if self._fixed else 0)
-            self._last = now if self._last is None else max(now, self._last + step)
+            last = self._last
+            self._last = now if last is None else max(now, min(last + step, max(last, self._latest())))
             return self._last.strftime(_FORMAT)
 
     def now(self) -> str:
@@ -54,7 +55,14 @@ class Clock:
         except OverflowError:
             return f"{day.isoformat()}T00:00:00.000"
 
+    def _latest(self) -> datetime:
+        """The last second of a fixed day in the org's time zone; the present without one."""
+        if self._fixed is None:
+            return self._now()
+        return datetime.combine(self._fixed, time(23, 59, 59), self._zone).astimezone(UTC)
+
     def _now(self) -> datetime:
         if self._fixed is not None:
-            return datetime.combine(self._fixed, time(8), UTC)
+            begin = datetime.combine(self._fixed, time(), self._zone).astimezone(UTC)
+            return max(datetime.combine(self._fixed, time(8), UTC), begin)
         return datetime.now(UTC).replace(microsecond=0)

@@ -226,13 +226,6 @@ class Org:
                 body["keyPrefix"] = made.prefix
         return made_of, schema
 
-    def change_schema(self, definition: Mapping[str, Any]) -> None:
-        """The org with the objects and fields of this definition from now on, and tables changed with them.
-
-        Errors: SchemaError; nothing is changed then.
-        """
-        self.show_schema(*self.reshape(definition))
-
     def reshape(self, definition: Mapping[str, Any]) -> tuple[dict[str, Any], Schema]:
         """Change the tables, perhaps within a transaction of the caller, who shows the schema once that is committed.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,11 @@ from crmsync.sandbox.answers import ApiError, not_found
 from crmsync.sandbox.effects import Change
 from crmsync.sandbox.faults import twist
 from crmsync.sandbox.ids import to_18
+from crmsync.sandbox.partner_rows import hide_partner, show_partner
 from crmsync.sandbox.person_accounts import keep_contact, named_person
 from crmsync.sandbox.row_defaults import defaults, end_rates, name_record
-from crmsync.sandbox.schema import Field, Schema, SObject
+from crmsync.sandbox.row_values import Convert, given_values, refuse_twins, require, require_kept
+from crmsync.sandbox.schema import Field, SObject
 from crmsync.sandbox.setup_checks import check_setup
 from crmsync.sandbox.store import collation
 from crmsync.sandbox.trail import Noted, Trail
@@ -23,8 +25,6 @@ from crmsync.sandbox.values import Stored, from_json
 
 if TYPE_CHECKING:
     from crmsync.sandbox.org import Org
-
-Convert = Callable[[Schema, Field, Any], Stored]
 
 
 class SeveralFoundError(Exception):
@@ -52,21 +52,22 @@ class Rows:
             raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"entity type {sobject.name} does not support create")
         if any(name.lower() == "id" for name in given):
             raise ApiError(400, "INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call", ["Id"])
-        seen, sobject = sobject, self._whole(sobject)
+        seen, sobject = sobject, self.whole(sobject)
         twist().refuse_row(f"new {sobject.name} {len(self.changed)}")
-        values = self._values(seen, given, convert, creating=True)
+        values = given_values(self, seen, given, convert, creating=True)
         values |= named_person(self, sobject, values, {})
         chosen = frozenset(values)
         row = defaults(self.org, sobject, self.stamp) | values
-        self._require(sobject, row)
+        require(sobject, row)
         row |= self.org.deriving.derived(sobject.name, row, chosen)
-        self._refuse_duplicates(sobject, row, None)
+        refuse_twins(self, sobject, row, None)
         check_setup(self, sobject, row, None)
         check_kind_values(self, sobject, row.get("RecordTypeId"), row)
         with guarded(self, sobject):
             record_id = self.insert(sobject, row)
             if self.org.features.person_accounts and sobject.name == "Account":
                 keep_contact(self, record_id, row)
+            show_partner(self, sobject, row)
             self._check_rules(sobject, record_id, None, values)
         return record_id
 
@@ -125,15 +126,15 @@ class Rows:
     def update(self, sobject: SObject, record_id: str, given: Mapping[str, Any], convert: Convert = from_json) -> str:
         """The id of the updated record. Errors: ApiError."""
         found = self.live(sobject, record_id)
-        seen, sobject = sobject, self._whole(sobject)
+        seen, sobject = sobject, self.whole(sobject)
         if not sobject.updateable:
             raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"entity type {sobject.name} does not support update")
         if not seen.updateable:
             raise _no_access()
         twist().refuse_row(found)
-        values = self._values(seen, given, convert, creating=False)
+        values = given_values(self, seen, given, convert, creating=False)
         values |= self._named_again(sobject, found, values)
-        self._require_kept(sobject, values)
+        require_kept(sobject, values)
         chosen = frozenset(values)
         if self.org.deriving.needs(sobject.name, chosen):
             parts = self.org.deriving.parts(sobject.name)
@@ -145,7 +146,7 @@ class Rows:
                 chosen if sobject.name != "Opportunity" or "StageName" in chosen else chosen | {"Probability", "IsWon"}
             )
             values |= self.org.deriving.derived(sobject.name, dict(zip(parts, before, strict=True)) | values, stays)
-        self._refuse_duplicates(sobject, values, found)
+        refuse_twins(self, sobject, values, found)
         check_setup(self, sobject, values, found)
         self._check_kind(sobject, found, values)
         book = self._rulebook(sobject)
@@ -205,22 +206,22 @@ class Rows:
     def delete(self, sobject: SObject, record_id: str) -> str:
         """The id of the record that is now in the recycle bin. Errors: ApiError."""
         found = self.live(sobject, record_id)
-        seen, sobject = sobject, self._whole(sobject)
+        seen, sobject = sobject, self.whole(sobject)
         if not sobject.deletable:
             raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"entity type {sobject.name} does not support delete")
         if not seen.deletable:
             raise _no_access()
         twist().refuse_row(found)
-        self._delete(sobject, found)
+        self.discard(sobject, found)
         return found
 
     def merge(self, sobject: SObject, master_id: str, loser_ids: Sequence[str]) -> str:
         """The master's id, after one or two records were merged into it. Errors: ApiError."""
-        return merging.merge(self, self._whole(sobject), master_id, loser_ids)
+        return merging.merge(self, self.whole(sobject), master_id, loser_ids)
 
     def undelete(self, sobject: SObject, record_id: str) -> str:
         """The id of a record that is out of the recycle bin again. Errors: ApiError."""
-        return merging.undelete(self, self._whole(sobject), record_id)
+        return merging.undelete(self, self.whole(sobject), record_id)
 
     def live(self, sobject: SObject, record_id: str) -> str:
         """The 18-character id of a record that exists. Errors: ApiError MALFORMED_ID, NOT_FOUND, ENTITY_IS_DELETED."""
@@ -255,118 +256,14 @@ class Rows:
         ).fetchone()
         return (row[0], row[1]) if row else None
 
-    def _values(self, sobject: SObject, given: Mapping[str, Any], convert: Convert, creating: bool) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        refused: list[str] = []
-        for name, value in given.items():
-            if name.lower() in ("attributes", "id"):
-                continue
-            link, key = _relationship(self.org.schema, sobject, name, value)
-            known = link or sobject.field(name)
-            if (known is None or known.hidden) and (withheld := self._withheld(sobject, name)):
-                refused.append(withheld)
-                continue
-            if known is None or known.hidden:
-                raise ApiError(400, "INVALID_FIELD", f"No such column '{name[:255]}' on sobject of type {sobject.name}")
-            if not (known.createable if creating else known.updateable):
-                refused.append(known.name)
-            elif link is not None:
-                values[known.name] = self._referred(link, key, value, convert)
-            else:
-                values[known.name] = self._existing(known, convert(self.org.schema, known, value))
-        if refused:
-            listed = ", ".join(refused)
-            raise ApiError(
-                400, "INVALID_FIELD_FOR_INSERT_UPDATE",
-                f"Unable to create/update fields: {listed}. Please check the security settings of this field and "
-                "verify that it is read/write for your profile or permission set.", refused,
-            )  # fmt: skip
-        return values
-
-    def _whole(self, sobject: SObject) -> SObject:
+    def whole(self, sobject: SObject) -> SObject:
         """The object with the fields that the user may not see."""
         return self.org.schema.find(sobject.name) or sobject
-
-    def _withheld(self, sobject: SObject, name: str) -> str | None:
-        """The name of a field that the object has, but the user does not see."""
-        known = self._whole(sobject).field(name.partition(".")[0])
-        return known.name if known is not None and not known.hidden else None
-
-    def _existing(self, known: Field, stored: Stored) -> Stored:
-        if known.type != "reference" or stored is None:
-            return stored
-        target = self.org.schema.of_id(str(stored))
-        if target is not None:
-            alive = ' AND "IsDeleted" = 0' if target.field("IsDeleted") else ""
-            if self.connection.execute(f'SELECT 1 FROM "{target.name}" WHERE "Id" = ?{alive}', [stored]).fetchone():
-                return stored
-        raise ApiError(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [known.name])
-
-    def _referred(self, link: Field, key: str, value: Any, convert: Convert) -> str | None:
-        """The id of the parent that carries an external id."""
-        if isinstance(value, Mapping):
-            named = [(name, inner) for name, inner in value.items() if name.lower() != "attributes"]
-            if len(named) != 1:
-                raise ApiError(
-                    400, "INVALID_FIELD", f"The relationship {link.relationship} takes one external id field", []
-                )
-            key, value = named[0]
-        if value is None or value == "":
-            return None
-        for name in link.reference_to:
-            target = self.org.schema.find(name)
-            found = target.field(key) if target else None
-            if target is not None and found is not None and (found.key or found.name == "Id"):
-                ids = self.find(target, found, convert(self.org.schema, found, value))
-                if len(ids) == 1:
-                    return ids[0]
-                problem = "not found" if not ids else "found more than once"
-                raise ApiError(
-                    400,
-                    "INVALID_FIELD",
-                    f"Foreign key external ID: {value} {problem} for field {found.name} in entity {target.name}",
-                    [],
-                )
-        raise ApiError(
-            400,
-            "INVALID_FIELD",
-            f"No such column '{key}' on sobject of type {link.reference_to[0]}, or it is no external id",
-            [],
-        )
 
     def modified(self, sobject: SObject) -> dict[str, Any]:
         """The audit fields of a change by the acting user."""
         audit = {"LastModifiedDate": self.stamp, "LastModifiedById": self.org.acting_id, "SystemModstamp": self.stamp}
         return {name: value for name, value in audit.items() if sobject.field(name)}
-
-    def _require(self, sobject: SObject, row: Mapping[str, Any]) -> None:
-        missing = [known.name for known in sobject.fields if known.required and row.get(known.name) is None]
-        if missing:
-            raise ApiError(
-                400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing
-            )
-
-    def _require_kept(self, sobject: SObject, values: Mapping[str, Any]) -> None:
-        emptied = [
-            name for name, value in values.items()
-            if value is None and (known := sobject.field(name)) and not known.nillable
-        ]  # fmt: skip
-        if emptied:
-            raise ApiError(
-                400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(emptied)}]", emptied
-            )
-
-    def _refuse_duplicates(self, sobject: SObject, values: Mapping[str, Any], own_id: str | None) -> None:
-        for known in sobject.fields:
-            value = values.get(known.name)
-            if not known.unique or value is None:
-                continue
-            other = next((found for found in self.find(sobject, known, value) if found != own_id), None)
-            if other:
-                raise ApiError(
-                    400, "DUPLICATE_VALUE",
-                    f"duplicate value found: {known.name} duplicates value on record with id: {other[:15]}", [],
-                )  # fmt: skip
 
     def keep(self, sobject: SObject, record_id: str, values: Mapping[str, Any]) -> None:
         """Store these values of a record without any check."""
@@ -377,7 +274,9 @@ class Rows:
             [*values.values(), record_id],
         )
 
-    def _delete(self, sobject: SObject, record_id: str) -> None:
+    def discard(self, sobject: SObject, record_id: str) -> None:
+        """Put a record into the recycle bin with its details, without any check of what the user may do."""
+        hide_partner(self, sobject, record_id)
         for child in self.org.schema.children_of(sobject):
             alive = ' AND "IsDeleted" = 0' if child.sobject.field("IsDeleted") else ""
             rows = self.connection.execute(
@@ -391,7 +290,7 @@ class Rows:
                         f"{child.sobject.label}: {child_id}", [],
                     )  # fmt: skip
                 if child.field.cascade_delete:
-                    self._delete(child.sobject, child_id)
+                    self.discard(child.sobject, child_id)
                 elif child.field.nillable:
                     self.keep(child.sobject, child_id, {child.field.name: None, "SystemModstamp": self.stamp})
         if sobject.field("IsDeleted") is None:
@@ -404,12 +303,3 @@ class Rows:
 
 def _no_access() -> ApiError:
     return ApiError(403, "INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", [])
-
-
-def _relationship(schema: Schema, sobject: SObject, name: str, value: Any) -> tuple[Field | None, str]:
-    """The reference field that a relationship name or column speaks of, and the key after the dot."""
-    del schema
-    first, _, key = name.partition(".")
-    if key or isinstance(value, Mapping):
-        return sobject.by_relationship.get(first.lower()), key
-    return None, ""

@@ -23,10 +23,15 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+def change_schema(org: Org, definition: dict[str, Any]) -> None:
+    """The org with the objects and fields of this definition from now on, as a deploy changes it."""
+    org.show_schema(*org.reshape(definition))
+
+
 @pytest.fixture
 def org(tmp_path: Path) -> Iterator[Org]:
     org = open_org(Options(state=tmp_path / "org.sqlite"))
-    org.change_schema(SCHEMA)
+    change_schema(org, SCHEMA)
     yield org
     org.store.close()
 
@@ -56,10 +61,10 @@ def test_removed_fields_go_with_their_values_and_prefixes_stay(org: Org) -> None
     changed = deepcopy(SCHEMA)
     del changed["objects"]["First__c"]
     del changed["objects"]["Account"]["fields"]["Old__c"]
-    org.change_schema(changed)
+    change_schema(org, changed)
     assert org.schema.find("First__c") is None
     assert org.schema.of_id(made) is org.schema.find("Second__c")
-    org.change_schema(SCHEMA)
+    change_schema(org, SCHEMA)
     assert read(org, "SELECT Old__c FROM Account") == [{"Old__c": None}]
 
 
@@ -68,14 +73,14 @@ def test_numbers_keep_their_value_when_their_places_change(org: Org, scale: int,
     create(org, "Account", Name="Acme", Score__c="12.35")
     changed = deepcopy(SCHEMA)
     changed["objects"]["Account"]["fields"]["Score__c"]["scale"] = scale
-    org.change_schema(changed)
+    change_schema(org, changed)
     assert read(org, "SELECT Score__c FROM Account") == [{"Score__c": shown}]
 
 
 def test_a_wrong_definition_changes_nothing(org: Org) -> None:
     before = org.schema
     with pytest.raises(SchemaError, match="referenceTo Nowhere__c is no object"):
-        org.change_schema({"objects": {"X__c": {"fields": {"Y__c": {"type": "Lookup", "referenceTo": "Nowhere__c"}}}}})
+        change_schema(org, {"objects": {"X__c": {"fields": {"Y__c": {"type": "Lookup", "referenceTo": "Nowhere__c"}}}}})
     assert org.schema is before
 
 
@@ -84,7 +89,7 @@ def test_a_restart_knows_the_changed_schema(org: Org) -> None:
     prefix = org.schema.find("Second__c").prefix  # type: ignore[union-attr]
     changed = deepcopy(SCHEMA)
     del changed["objects"]["First__c"]
-    org.change_schema(changed)
+    change_schema(org, changed)
     again = open_org(org.options)
     try:
         assert again.schema.find("Second__c").prefix == prefix  # type: ignore[union-attr]

@@ -305,3 +305,15 @@ def test_effects_count_calls_and_changes_per_record_but_no_refusals(org: Client)
         "by_endpoint": {"GET /sobjects/{object}/{id}": 1, "PATCH /sobjects/{object}/{id}": 3},
         "records": {"Account": {record_id: 2}},
     }
+
+
+def test_a_partner_of_an_opportunity_is_shown_there_as_well(org: Client) -> None:
+    account = org.create("Account", Name="Reseller")
+    deal = org.create("Opportunity", Name="Deal", StageName="Prospecting", CloseDate="2026-05-01")
+    partner = org.create("Partner", OpportunityId=deal, AccountToId=account, Role="VAR/Reseller", IsPrimary=True)
+    shown = f"SELECT AccountToId, Role, IsPrimary FROM OpportunityPartner WHERE OpportunityId = '{deal}'"
+    assert org.rows(shown) == [{"AccountToId": account, "Role": "VAR/Reseller", "IsPrimary": True}]
+    assert org.call("DELETE", f"/sobjects/Partner/{partner}").text == ""
+    assert org.rows(shown) == []
+    org.create("Partner", AccountFromId=account, AccountToId=org.create("Account", Name="Other"))
+    assert org.rows(shown) == []
