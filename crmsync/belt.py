@@ -19,9 +19,10 @@ from crmsync.configuration import FILE, Configuration, TableSource, config_folde
 from crmsync.connectors.base import Progress, Source
 from crmsync.connectors.catalogue import OPENERS, Connector
 from crmsync.connectors.files import FilesConnector, FilesMapping, read_files_mapping
+from crmsync.connectors.files_writeback import BESIDE, KEY, PARTNER
 from crmsync.connectors.mapping import MANAGED, SalesforceMapping, WriteMap, read_mapping
 from crmsync.connectors.mapping_sinks import ChildMap, SinkMap
-from crmsync.connectors.mapping_writes import children_of
+from crmsync.connectors.mapping_writes import HISTORY, STANDING, children_of
 from crmsync.errors import ConfigError
 from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.ledger import Ledger
@@ -262,7 +263,7 @@ def _field_map(configuration: Configuration) -> SalesforceMapping | None:
 
 def _fields(configuration: Configuration, mapping: SalesforceMapping | None) -> FieldMap:
     if configuration.write_to == "files":
-        return FieldMap("partners", MappingProxyType({name: name for name in MANAGED}))
+        return FieldMap("partners", MappingProxyType({name: name for name in MANAGED}), None, tuple(_file_sinks()))
     if mapping is None or mapping.writes is None:
         raise ConfigError(
             "`writes:` is missing; it says onto which fields tiers go", file=str(configuration.folder / FIELD_MAP)
@@ -271,6 +272,12 @@ def _fields(configuration: Configuration, mapping: SalesforceMapping | None) -> 
     fields = {name: place.text for name, place in writes.fields.items()}
     fields |= {f"partner_safe.{name}": place.text for name, place in writes.partner_safe.items()}
     return FieldMap(writes.object.text, MappingProxyType(fields), writes.token.text, tuple(sinks_of(writes)))
+
+
+def _file_sinks() -> Iterator[Sink]:
+    """What stands beside the partners in a folder: a file of standings, and one of changes of tier."""
+    for name, keys in (("standings", STANDING), ("history", HISTORY)):
+        yield Sink(name, BESIDE[name], KEY, PARTNER, MappingProxyType({key: key for key in keys}))
 
 
 def sinks_of(writes: WriteMap) -> Iterator[Sink]:

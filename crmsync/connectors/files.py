@@ -10,13 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crmsync.connectors.base import ExtractReport, JobState, Progress, Write, Written, no_progress
+from crmsync.connectors.base import ExtractReport, Into, JobState, Progress, Write, Written, no_progress
 from crmsync.connectors.checks import CURRENT_VALUES, ChecksReport, check_rows
 from crmsync.connectors.files_csv import Order, TableRead, csv_headings, read_csv_table
 from crmsync.connectors.files_mapping import FilesMapping, TableMapping, read_files_mapping
 from crmsync.connectors.files_parquet import parquet_headings, read_parquet_table
-from crmsync.connectors.files_writeback import FILE as WRITEBACK_FILE
-from crmsync.connectors.files_writeback import RECORD_ID, Writeback
+from crmsync.connectors.files_writeback import BESIDE, KEY, OURS, PARTNER, RECORD_ID, Writeback
+from crmsync.connectors.mapping_writes import STANDING
 from crmsync.errors import ConfigError
 from crmsync.snapshots import MANIFEST, Snapshot, Staging, TableFile, main_date_of, open_snapshot, write_table
 from crmsync.tables import CANONICAL, ColumnType
@@ -146,7 +146,7 @@ def _is_table(order: Order, notes: list[str]) -> bool:
 def _table_name(path: Path) -> str | None:
     if path.name.startswith((".", "~")) or not path.is_file():
         return None
-    if path.suffix.lower() not in _KINDS or path.name.lower() == WRITEBACK_FILE:
+    if path.suffix.lower() not in _KINDS or path.name.lower() in OURS:
         return None
     lower = path.stem.lower()
     return lower if lower in CANONICAL else path.stem
@@ -231,14 +231,19 @@ class FilesConnector:
         ids = list(held)
         if partners is not None:
             ids = pq.read_table(partners.path, columns=["partner_id"])["partner_id"].unique().to_pylist()
-        columns = dict.fromkeys((RECORD_ID, "partner_id", *fields), ColumnType.TEXT)
+        columns = (RECORD_ID, "partner_id", *fields)
         values = {name: [held.get(one, {}).get(name) for one in ids] for name in fields}
         rows = pa.table({RECORD_ID: ids, "partner_id": ids, **values}, pa.schema(dict.fromkeys(columns, pa.string())))
-        path = staging.path(CURRENT_VALUES)
-        staging.add(TableFile(CURRENT_VALUES, path, write_table(path, rows, columns), columns))
+        _add_texts(staging, CURRENT_VALUES, rows)
+        standings = _held_beside(Writeback(self._folder, BESIDE["standings"]))  # a change of tier is written once
+        _add_texts(staging, f"{CURRENT_VALUES}.standings", standings)
         return replace(report, rows={**report.rows, CURRENT_VALUES: len(ids)})
 
     # --- target
+
+    def into(self, into: Into) -> RecordsOfFile:
+        """The target of what stands beside the partners."""
+        return RecordsOfFile(self._folder, into.object)
 
     def identity(self) -> str:
         """The folder's full path."""
@@ -272,3 +277,33 @@ class FilesConnector:
     def job_results(self, job_id: str) -> Iterator[Written]:
         """Outcome per record of a finished job."""
         return self._writeback.job_results(job_id)
+
+
+class RecordsOfFile(FilesConnector):
+    """The records of one kind beside the partners, by their key. One that is not there yet is absent."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__(folder)
+        self._writeback = Writeback(folder, name)
+
+    def read(self, record_ids: Sequence[str], fields: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
+        """Current values by key."""
+        held = self._writeback.records()
+        return {one: {name: held[one].get(name) for name in fields} for one in record_ids if one in held}
+
+
+def _held_beside(writeback: Writeback) -> pa.Table:
+    """What the file of standings holds, with the columns that a draft asks for; one that no record has yet is empty."""
+    held = writeback.records()
+    fields = [name for name in dict.fromkeys((*STANDING, *writeback.fields())) if name != PARTNER]
+    columns: dict[str, list[str | None]] = {
+        RECORD_ID: list(held), KEY: list(held), "account": [one.get(PARTNER) for one in held.values()],
+        **{name: [one.get(name) for one in held.values()] for name in fields},
+    }  # fmt: skip
+    return pa.table(columns, pa.schema(dict.fromkeys(columns, pa.string())))
+
+
+def _add_texts(staging: Staging, name: str, rows: pa.Table) -> None:
+    columns = dict.fromkeys(rows.column_names, ColumnType.TEXT)
+    path = staging.path(name)
+    staging.add(TableFile(name, path, write_table(path, rows, columns), columns))

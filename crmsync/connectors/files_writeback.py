@@ -1,4 +1,5 @@
-"""Write-back to a folder: one `writeback.csv` with a row per record, replaced as a whole or not at all.
+"""Write-back to a folder: `writeback.csv` with a row per partner, and a file for each kind of record beside it, each
+replaced as a whole or not at all.
 
 Single writes replace the file each time; many go as a job, which replaces it once. A job is a file of its own beside
 it until it is started, so that a run that dies has changed nothing or everything.
@@ -23,6 +24,10 @@ from crmsync.connectors.files_split import split
 from crmsync.errors import ConfigError, DataError, StoreError
 
 FILE = "writeback.csv"
+BESIDE = {"standings": "writeback_standings.csv", "history": "writeback_history.csv"}
+"""What stands beside a partner: the file of each kind of record."""
+OURS = frozenset({FILE, *BESIDE.values()})
+PARTNER, KEY = "partner_id", "key"
 JOBS = ".writeback"
 RECORD_ID = "record_id"
 _FORGET_JOBS_AFTER_S = 7 * 24 * 3600
@@ -31,11 +36,14 @@ Values = dict[str, str | None]
 
 
 class Writeback:
-    """The file of a folder that tiers are written to. A record that was never written holds nothing but its id."""
+    """One file of a folder that is written to. A record that was never written holds nothing but its id.
 
-    def __init__(self, folder: Path) -> None:
+    `name`: the file's, by default that of the partners.
+    """
+
+    def __init__(self, folder: Path, name: str = FILE) -> None:
         self._folder = folder
-        self._path = folder / FILE
+        self._path = folder / name
         self._jobs = folder / JOBS
 
     def records(self) -> dict[str, Values]:
@@ -131,7 +139,7 @@ class Writeback:
         return tuple(name for name in shape.headings if name != RECORD_ID), records
 
     def _replace(self, fields: Sequence[str], records: Mapping[str, Values]) -> None:
-        temporary = self._path.with_name(f".{FILE}.{secrets.token_hex(4)}")
+        temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
         with _storing(self._path, temporary):
             with temporary.open("w", encoding="utf-8", newline="") as stream:
                 writer = csv.writer(stream)

@@ -59,6 +59,23 @@ def test_the_same_day_again_writes_nothing(crmsync: Crmsync, folder: Folder) -> 
     assert folder.written == before
 
 
+def test_standings_and_changes_of_tier_stand_in_files_of_their_own(crmsync: Crmsync, folder: Folder) -> None:
+    folder.deals({"P1": 6000})
+    assert crmsync("run", *TODAY).code == 0
+    standings, history = folder.data / "writeback_standings.csv", folder.data / "writeback_history.csv"
+    assert not history.exists()  # who is there at the first run has changed nothing
+    folder.deals({"P1": 6000, "P2": 1500})
+    assert crmsync("run", "--as-of", "2026-11-23").code == 0
+    held = {row["partner_id"]: row for row in csv.DictReader(standings.read_text(encoding="utf-8").splitlines())}
+    assert {one: row["granted_tier"] for one, row in held.items() if one in ("P1", "P2", "P3")} == {
+        "P1": "Gold", "P2": "Silver", "P3": "Basic",
+    }  # fmt: skip
+    assert held["P3"]["gap_summary"] == "revenue: 0 of 1,000 EUR, 1,000 missing"
+    (change,) = csv.DictReader(history.read_text(encoding="utf-8").splitlines())
+    assert (change["partner_id"], change["from_tier"], change["to_tier"]) == ("P2", "Basic", "Silver")
+    assert crmsync("run", "--as-of", "2026-11-23", "--json").json["state"] == "unchanged"
+
+
 def test_a_guard_blocks_until_the_digest_is_approved(crmsync: Crmsync, folder: Folder) -> None:
     folder.deals({})
     assert crmsync("run", *TODAY).code == 0
