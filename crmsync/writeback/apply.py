@@ -21,9 +21,10 @@ from crmsync.ledger.canon import canonical
 from crmsync.ledger.intents import Intent, intents_of, open_intents, record_intents, record_outcomes
 from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.beside import HISTORY
+from crmsync.writeback.canary import send_canary
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, Sink
-from crmsync.writeback.outbox import calls_planned, send, settle_open_intents
+from crmsync.writeback.outbox import calls_planned, end_orphans, send, settle_open_intents
 from crmsync.writeback.plan import Plan
 from crmsync.writeback.sending import USUAL, Pace, Sending, WriteLimits, by_object
 from crmsync.writeback.settling import not_as_written
@@ -152,6 +153,7 @@ def apply_plan(
     waiting = intents_of(ledger, plan.digest, plan.run_id, "pending")
     sending = Sending(ledger, target, _stamps(plan.fields), progress, pause, pace=Pace.of(target, limits))
     _send_all(sending, plan, waiting)
+    end_orphans(sending)
     set_plan_state(ledger, plan.digest, plan.run_id, "applied")
     return _outcomes(intents_of(ledger, plan.digest, plan.run_id), before)
 
@@ -164,9 +166,10 @@ def _send_all(sending: Sending, plan: Plan, waiting: Sequence[Intent]) -> None:
             of_object.target.check_writes([Write(each.record_id, each.wanted, each.pre_image) for each in some])
     sending.pace.check_allowance(sum(calls_planned(of_object.target, len(some)) for of_object, some in groups))
     for of_object, some in groups:
-        ready = some if not some[0].sink else _with_account(sending.ledger, plan, some)
+        name = some[0].sink
+        ready = _with_account(sending.ledger, plan, some) if name else send_canary(of_object, plan, some)
         if ready:
-            send(_stamped_by(of_object, plan, some[0].sink), ready)
+            send(_stamped_by(of_object, plan, name), ready)
 
 
 def _stamped_by(sending: Sending, plan: Plan, name: str) -> Sending:

@@ -1,0 +1,57 @@
+"""The canary: a few accounts are written and read back before the rest of a large plan is.
+
+What a first fill or a period end would do wrong to all accounts (a trigger that overwrites, a field that cuts values, a
+validation that refuses) is seen on a few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crmsync.errors import UnsafePlan
+from crmsync.ledger.intents import Intent, intents_of, record_outcomes
+from crmsync.writeback.outbox import send
+from crmsync.writeback.plan import Plan
+from crmsync.writeback.sending import Sending
+from crmsync.writeback.settling import not_as_written
+
+SHOWN = 3
+
+
+def send_canary(sending: Sending, plan: Plan, waiting: Sequence[Intent]) -> Sequence[Intent]:
+    """Write the first accounts of a plan that asks for it and read them back; returns those that are left.
+
+    Errors: UnsafePlan when one of them does not hold what was written, or half of them were refused; the rest waits.
+    """
+    done = [one for one in intents_of(sending.ledger, plan.digest, plan.run_id) if _is_account(one, "pending")]
+    if not plan.canary or len(done) > plan.canary:  # the rest had begun when this plan was interrupted
+        return waiting
+    ordered = sorted(waiting, key=lambda intent: intent.intent_id)  # a hash: a few of everywhere
+    first = ordered[: plan.canary - len(done)]
+    if first:
+        send(sending, first)
+    _check(sending, plan, {*(one.intent_id for one in done), *(one.intent_id for one in first)})
+    chosen = {one.intent_id for one in first}
+    return [one for one in waiting if one.intent_id not in chosen]
+
+
+def _is_account(intent: Intent, but: str) -> bool:
+    return not intent.sink and intent.state != but
+
+
+def _check(sending: Sending, plan: Plan, chosen: set[str]) -> None:
+    intents = [one for one in intents_of(sending.ledger, plan.digest, plan.run_id) if one.intent_id in chosen]
+    written = [one for one in intents if one.state == "applied"]
+    differing = not_as_written(sending, written) if written else []
+    record_outcomes(sending.ledger, differing)
+    refused = [one for one in intents if one.state in ("parked", "conflict")]
+    if not differing and len(refused) * 2 < max(len(intents), 1):
+        return
+    said = [f"{one.intent.record_id}: {one.message or one.code}" for one in differing[:SHOWN]]
+    said += [f"{one.record_id}: {one.code}: {one.message}" for one in refused[: SHOWN - len(said)]]
+    left = len(plan.changes) - len(intents)
+    raise UnsafePlan(
+        f"plan {plan.digest[:12]}: of the {len(intents)} accounts that were written first, {len(differing)} do not "
+        f"hold what was written and {len(refused)} were refused ({'; '.join(said)}). The other {left} "
+        "were not written. Mend the cause in the CRM, then run again"
+    )
