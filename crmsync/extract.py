@@ -47,7 +47,7 @@ def extract(belt: Belt, folder: Path, as_of: date) -> Extracted:
         reports = list(_reports(belt, staging))
         unmatched = _matched(belt, staging)
         _use_known_ids(belt, staging)
-        add_adopted(staging, belt.ledger, as_of)
+        add_adopted(staging, belt.ledger)
         checks = check_rows(staging)
         if staging.held:
             staging.held = start.kept(staging.held, as_of)

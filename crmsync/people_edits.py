@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -73,12 +73,14 @@ def _row(plan: Plan, edit: HandEdit) -> ConflictRow:
     )  # fmt: skip
 
 
-def add_adopted(staging: Staging, ledger: Ledger, as_of: date) -> None:
+def add_adopted(staging: Staging, ledger: Ledger) -> None:
     """Append a `pin` per adopted edit to the staged overrides, or make that table. The CRM's own rows stay as they are.
+
+    Those that have ended stay in it, without effect, so that the table never looks as if it had lost its rows.
 
     Errors: StoreError when the disk is full.
     """
-    edits = adopted_conflicts(ledger, as_of)
+    edits = adopted_conflicts(ledger)
     if not edits:
         return
     table = CANONICAL[OVERRIDES]
@@ -117,10 +119,13 @@ def _with_columns(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
 
 
 def _pin(edit: ConflictRow) -> dict[str, Any]:
-    assert edit.until is not None, "adopted_conflicts gives those that have an end"
+    assert edit.until is not None, "what is adopted has an end"
+    starts_on, ends_on = date.fromisoformat(edit.since), date.fromisoformat(edit.until)
+    if edit.state == "gone":  # taken back: over before the day on which it was found
+        starts_on = ends_on = starts_on - timedelta(days=1)
     return {
         "partner_id": edit.partner_id, "category": edit.category, "kind": "pin", "tier": edit.tier,
-        "starts_on": date.fromisoformat(edit.since), "ends_on": date.fromisoformat(edit.until),
+        "starts_on": starts_on, "ends_on": ends_on,
         "reason": f"set by hand on the account, adopted as conflict {edit.conflict_id[:12]}",
         "approved_by": "conflicts: adopt",
     }  # fmt: skip

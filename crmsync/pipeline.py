@@ -24,6 +24,7 @@ from crmsync.extract import Extracted, extract
 from crmsync.ledger.accepted import Accepted, accept_standings, newest_standings, previous_standings
 from crmsync.ledger.approvals import approval_of
 from crmsync.ledger.backups import back_up
+from crmsync.ledger.chain import anchor
 from crmsync.ledger.ledger import RunFacts
 from crmsync.ledger.phases import forget_checkpoints
 from crmsync.levelling.assess import assess_programs
@@ -102,7 +103,12 @@ class Result:
             return DONE
         if self.state == "planned" and self.plan and self.plan.writes:
             return PLAN_WAITS
-        return PARKED if self.assessed.rejected or self.state == "partial" else DONE
+        return PARKED if self.assessed.rejected or self.state == "partial" or self.waits else DONE
+
+    @property
+    def waits(self) -> bool:
+        """Whether a field that somebody edited by hand was left alone for now."""
+        return self.plan is not None and any(edit.outcome == "waits" for edit in self.plan.hand_edits)
 
 
 def run(belt: Belt, as_of: date | None = None) -> Result:
@@ -398,6 +404,8 @@ def _record_end(this: _Run, exit_code: int) -> None:
     forget_checkpoints(ledger, this.run_id)
     _record_calls(this, result.calls)
     ledger.end_run(this.run_id, result.exit_code, LEDGER_STATES.get(result.state, "done"), _stats(result))
+    told = anchor(ledger, "log")
+    log.info("run_recorded", anchor=str(told))  # who keeps the log can prove that the ledger was not written anew
     back_up(ledger, this.run_id)
 
 

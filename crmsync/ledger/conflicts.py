@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select, update
@@ -60,10 +59,9 @@ def open_conflicts(ledger: Ledger) -> list[ConflictRow]:
     return _rows(ledger, t.conflict.c.state.in_(OPEN))
 
 
-def adopted_conflicts(ledger: Ledger, as_of: date) -> list[ConflictRow]:
-    """Tiers set by hand that count as overrides on this day, oldest first."""
-    adopted = (t.conflict.c.policy == "adopt") & t.conflict.c.state.in_(OPEN) & t.conflict.c.tier.is_not(None)
-    return _rows(ledger, adopted & (t.conflict.c.until >= as_of.isoformat()))
+def adopted_conflicts(ledger: Ledger) -> list[ConflictRow]:
+    """Tiers set by hand that were ever adopted as overrides, oldest first."""
+    return _rows(ledger, (t.conflict.c.policy == "adopt") & t.conflict.c.tier.is_not(None))
 
 
 def _rows(ledger: Ledger, chosen: ColumnElement[bool]) -> list[ConflictRow]:

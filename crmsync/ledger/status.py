@@ -14,6 +14,7 @@ from sqlalchemy import Row, select
 from crmsync.ledger import tables as t
 from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.approvals import Approval, GuardRow, PlanRow, approval_of, guards_of, newest_plan
+from crmsync.ledger.conflicts import ConflictRow, open_conflicts
 from crmsync.ledger.deployments import Deployment, newest_deployments
 from crmsync.ledger.intents import Intent, count_states, open_intents
 from crmsync.ledger.ledger import Ledger, store_of
@@ -53,6 +54,7 @@ class Status:
     intents: Mapping[str, int]
     open_records: tuple[Intent, ...]  # parked or in conflict, with the CRM's own words
     deployments: tuple[Deployment, ...] = ()
+    hand_edits: tuple[ConflictRow, ...] = ()
 
 
 def has_ledger(state_dir: Path, url: str | None = None) -> bool:
@@ -85,6 +87,7 @@ def status(ledger: Ledger) -> Status:
         intents=count_states(ledger),
         open_records=tuple(open_intents(ledger, "parked", "conflict")),
         deployments=newest_deployments(ledger),
+        hand_edits=tuple(open_conflicts(ledger)),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from crmsync.logs import safe_text
+from crmsync.reports.hand_edits import open_edit_lines
 from crmsync.reports.text import command, json_text, table
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def _open(status: Status) -> Iterator[str]:
     for intent in status.open_records[:SHOWN_RECORDS]:
         todo = NEXT_STEP.get(intent.state, "")
         yield safe_text(f"{intent.state}: record {intent.record_id}: {intent.code}: {intent.message}{todo}")
-    if not status.plan and not status.open_records:
+    yield from open_edit_lines(status.hand_edits)
+    if not status.plan and not status.open_records and not status.hand_edits:
         yield "nothing is open"
 
 
@@ -97,6 +99,7 @@ def _status_content(status: Status) -> dict[str, Any]:
         "approval": None if status.approval is None else vars(status.approval),
         "writes": dict(status.intents),
         "deployments": [vars(one) for one in status.deployments],
+        "hand_edits": [vars(one) for one in status.hand_edits],
         "open": [
             {"record_id": i.record_id, "state": i.state, "code": i.code, "message": i.message}
             for i in status.open_records

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crmsync.logs import safe_text
 from crmsync.reports.beside import beside_content, beside_lines
+from crmsync.reports.hand_edits import edit_content, edit_lines
 from crmsync.reports.notices import told_content, told_lines
 from crmsync.reports.text import NO_TIER, command, json_text, table
 
@@ -34,6 +35,7 @@ def run_report(result: Result, as_json: bool) -> str:
         *_movers(result),
         *_risk(result),
         *beside_lines(result.plan, result.outcomes),
+        *edit_lines(result.plan),
         *_left_out(result),
         *told_lines(result.told),
     ]
@@ -49,6 +51,7 @@ def plan_report(result: Result, as_json: bool) -> str:
     assert result.plan is not None
     lines = [_headline(result), "", *_movers(result, len(result.plan.movers), 10_000)]
     lines += [*beside_lines(result.plan, None), "", *_looked_at(result.plan)]
+    lines += edit_lines(result.plan)
     return "\n".join([*lines, *_left_out(result), "", *_cost(result), *_next_step(result)])
 
 
@@ -289,6 +292,7 @@ def _plan_content(plan: Plan) -> dict[str, Any]:
         "canary": plan.canary,
         "held": list(plan.held),
         "beside": beside_content(plan),
+        "hand_edits": edit_content(plan),
     }
 
 
