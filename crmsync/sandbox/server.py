@@ -55,6 +55,24 @@ class SandboxError(Exception):
     """The org cannot be started; the message says why."""
 
 
+class Spelled:
+    """Header names spelled as the real org spells them, `Content-Type`: some clients look for just that."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def spelled(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                headers = [(name.title(), value) for name, value in message.get("headers", ())]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive, spelled)
+
+
 class OrgApp:
     """The ASGI application of one org."""
 
@@ -326,7 +344,7 @@ def _listen(port: int) -> socket.socket:
 def _run(
     org: Org, listening: socket.socket, line: str, parent: int | None, certificate: Path | None, key: Path | None
 ) -> None:
-    app = GZipMiddleware(OrgApp(org), minimum_size=1_000, compresslevel=1)
+    app = Spelled(GZipMiddleware(OrgApp(org), minimum_size=1_000, compresslevel=1))
     config = uvicorn.Config(
         app, log_config=None, log_level="warning", access_log=False, lifespan="off", http="h11", ws="none",
         loop="asyncio",

@@ -239,6 +239,12 @@ def test_every_rest_answer_tells_the_api_usage(org: Client) -> None:
         assert int(used) < int(most)
 
 
+def test_headers_are_spelled_as_by_the_real_org(org: Client) -> None:
+    names = {name for name in org.get("/sobjects").headers if "-" in name}
+    assert names >= {"Content-Type", "Content-Encoding", "Sforce-Limit-Info"}
+    assert all(part[0].isupper() for name in names for part in name.split("-"))
+
+
 def test_unknown_paths_and_methods_are_refused_as_json(org: Client) -> None:
     missing = org.get("/nothing/here")
     assert (missing.status_code, missing.json()[0]) == (
