@@ -98,6 +98,7 @@ def check(config: Path | None) -> Checked:
     checked.add(_exposed(settings))
     read = _read(checked, settings, configuration)
     checked.add(_files(configuration))
+    checked.add(_notices(read))
     if read.configuration.org == "files":
         checked.add([told("org", "`org: files` has no Salesforce org to look at")])
         return checked
@@ -135,6 +136,23 @@ def _files(configuration: Configuration) -> Iterator[Finding]:
         if not any((folder / str(one)).exists() for one in names):
             what = f"{' or '.join(map(str, names))} is not in {folder}; the table is empty"
             yield look(f"table {name}", what, "put the file there", str(configuration.file), source.line)
+
+
+def _notices(read: _Read) -> Iterator[Finding]:
+    """Texts, places and columns of who is told, where notices are on."""
+    rules = read.configuration.notices
+    if rules is None:
+        return
+    from crmsync.notices.people import check_columns
+    from crmsync.telling import open_rules
+
+    partners = read.mapping.tables.get("partners") if read.mapping is not None else None
+    try:
+        open_rules(rules, read.settings, read.files.fields if read.files is not None else None)
+        if partners is not None and read.configuration.tables["partners"].connector == "salesforce":
+            check_columns(rules, tuple(partners.columns))
+    except ConfigError as error:
+        yield _wrong("notices", error)
 
 
 def _read(checked: Checked, settings: Settings, configuration: Configuration) -> _Read:

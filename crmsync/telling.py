@@ -12,10 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import structlog
 
-from crmsync.belt import Belt
+from crmsync.belt import Belt, program_of
 from crmsync.configuration_notices import MAIL, OPERATOR, OWNER, PARTNER, SALES_OPS, TASK, NoticeRules
 from crmsync.connectors.mapping_sinks import NOTICE_TASK
 from crmsync.errors import ConfigError
+from crmsync.ledger.chain import anchor
 from crmsync.logs import shown
 from crmsync.notices import events as e
 from crmsync.notices import outbox as o
@@ -28,7 +29,6 @@ from crmsync.notices.facts import (
     lapsing_certificates,
     newest_link,
     open_conflicts,
-    record_anchor,
     record_conflicts_told,
     rows_of_partners,
     rows_that_end,
@@ -36,12 +36,14 @@ from crmsync.notices.facts import (
     unwritten_partners,
     written_by,
 )
-from crmsync.notices.people import Suppressed, check_columns, read_people, read_suppressed
+from crmsync.notices.people import PARTNERS, Suppressed, check_columns, read_people, read_suppressed
 from crmsync.notices.sending import Sending, Sent, send_due, settle_lost
 from crmsync.notices.tasks import TaskChannel
 from crmsync.notices.templates import Templates, open_notice_templates
 from crmsync.programs.program import Program
+from crmsync.settings import Settings
 from crmsync.snapshots import Snapshot
+from crmsync.writeback.fields import FieldMap
 from crmsync.writeback.inputs import partner_facts
 from crmsync.writeback.plan import Plan
 
@@ -71,7 +73,8 @@ class Teller:
 
     def ready(self, snapshot: Snapshot) -> None:
         """Refuse rules that name columns which the snapshot does not have, before anything is written."""
-        check_columns(self.rules, snapshot)
+        file = snapshot.tables.get(PARTNERS)
+        check_columns(self.rules, tuple(file.columns) if file else ())
 
     # --- a run
 
@@ -82,9 +85,8 @@ class Teller:
         people = read_people(self.rules, snapshot, self._partners(found)) if snapshot is not None else None
         link = newest_link(self.belt.ledger)
         drafting = replace(
-            self._drafting(run_id, as_of, link),
+            self._drafting(run_id, as_of, link, label_of(program)),
             program=program,
-            label=label_of(program),
             intents=written_by(self.belt.ledger, self._partners(found)),
             attributes={key: facts.attributes for key, facts in partner_facts(snapshot, program).items()}
             if snapshot is not None
@@ -154,20 +156,27 @@ class Teller:
         today = self.clock().astimezone(self.belt.configuration.zone).date()
         self._settle(run_id, today)
         link = newest_link(self.belt.ledger)
-        return Told(0, self._send(run_id, self.belt.configuration.program.stem, link), {})
+        return Told(0, self._send(run_id, self._label(), link), {})
 
     def _tell_one(self, run_id: str, as_of: date, event: Event) -> Told:
         self._settle(run_id, as_of)
         link = newest_link(self.belt.ledger)
         new = self._add(self._drafting(run_id, as_of, link), [event], link)
-        return Told(new, self._send(run_id, self.belt.configuration.program.stem, link), {})
+        return Told(new, self._send(run_id, self._label(), link), {})
 
     # --- steps
 
-    def _drafting(self, run_id: str, as_of: date, link: tuple[int, str] | None) -> Drafting:
+    def _label(self) -> str:
+        """How people call the program; its file where it cannot be read just now."""
+        try:
+            return label_of(program_of(self.belt.configuration))
+        except ConfigError:
+            return self.belt.configuration.program.stem
+
+    def _drafting(self, run_id: str, as_of: date, link: str, label: str | None = None) -> Drafting:
         return Drafting(
-            self.rules, self.templates, self.channels, None, self.belt.configuration.program.stem, as_of, run_id,
-            _anchor(link), suppressed=self.suppressed,
+            self.rules, self.templates, self.channels, None, label or self._label(), as_of, run_id, link,
+            suppressed=self.suppressed,
         )  # fmt: skip
 
     def _settle(self, run_id: str, as_of: date) -> None:
@@ -184,19 +193,19 @@ class Teller:
             link = newest_link(self.belt.ledger)
             self._add(self._drafting(run_id, as_of, link), [e.unknown_event(listed)], link)
 
-    def _add(self, drafting: Drafting, found: Iterable[Event], link: tuple[int, str] | None) -> int:
+    def _add(self, drafting: Drafting, found: Iterable[Event], link: str) -> int:
         """Render everything, then put it into the outbox. Returns how many notices are new."""
         events = list(found)
         notices = draft_notices(drafting, events, lambda keys: o.known_keys(self.belt.ledger, keys))
         new = o.add_notices(self.belt.ledger, notices)
-        if link is not None and any(one.audience != PARTNER for one in notices):
-            record_anchor(self.belt.ledger, link, f"notices of run {drafting.run_id}")
+        if link and any(one.audience != PARTNER for one in notices):
+            anchor(self.belt.ledger, "notice")  # their footers hold it
         return new
 
-    def _send(self, run_id: str, label: str, link: tuple[int, str] | None) -> Sent:
+    def _send(self, run_id: str, label: str, link: str) -> Sent:
         ledger, now = self.belt.ledger, self.clock()
         collected = o.notices_in(ledger, o.COLLECTED)
-        for digest, items in digests_of(collected, self.rules, self.templates, now, run_id, label, _anchor(link)):
+        for digest, items in digests_of(collected, self.rules, self.templates, now, run_id, label, link):
             o.bundle(ledger, digest, items)
         sent = send_due(self._sending, now)
         o.forget(ledger, now - timedelta(days=self.rules.keep_days))
@@ -211,10 +220,6 @@ class Teller:
         )  # fmt: skip
 
 
-def _anchor(link: tuple[int, str] | None) -> str:
-    return "" if link is None else f"{link[0]}:{link[1][:16]}"
-
-
 # --- opening
 
 
@@ -226,13 +231,28 @@ def open_teller(belt: Belt, clock: Callable[[], datetime] | None = None) -> Tell
     rules = belt.configuration.notices
     if rules is None:
         return None
+    templates, channels, suppressed = open_rules(rules, belt.settings, belt.fields)
+    tasks = _tasks(belt) if TASK in _ways(rules) else None
+    return Teller(belt, rules, templates, channels, suppressed, tasks, clock or (lambda: datetime.now(UTC)))
+
+
+def open_rules(
+    rules: NoticeRules, settings: Settings, fields: FieldMap | None
+) -> tuple[Templates, Channels, Suppressed]:
+    """Texts, places and the suppression list, checked. `fields`: where tasks go, None where it is not known.
+
+    Errors: ConfigError, naming the file and line or the variable.
+    """
     templates = open_notice_templates(rules.templates)
     _check_locales(rules, templates)
-    channels = open_channels(belt.settings.notices)
-    tasks = _tasks(belt) if TASK in _ways(rules) else None
-    _check_places(rules, channels, tasks)
-    suppressed = read_suppressed(rules.suppressed)
-    return Teller(belt, rules, templates, channels, suppressed, tasks, clock or (lambda: datetime.now(UTC)))
+    channels = open_channels(settings.notices)
+    _check_places(rules, channels)
+    if TASK in _ways(rules) and fields is not None and fields.sink(NOTICE_TASK) is None:
+        raise ConfigError(
+            "owners are told `by: task`, but the field map has no `sinks: notice_task: {key: …}` below `writes:`",
+            file=rules.file, line=rules.line,
+        )  # fmt: skip
+    return templates, channels, read_suppressed(rules.suppressed)
 
 
 def _check_locales(rules: NoticeRules, templates: Templates) -> None:
@@ -248,7 +268,7 @@ def _ways(rules: NoticeRules) -> Collection[str]:
     return {one.by for name, one in rules.audiences.items() if name in (PARTNER, OWNER)}
 
 
-def _check_places(rules: NoticeRules, channels: Channels, tasks: TaskChannel | None) -> None:
+def _check_places(rules: NoticeRules, channels: Channels) -> None:
     needed: list[tuple[str, bool, str]] = [
         ("mail", MAIL not in _ways(rules) or channels.mail is not None, "partners or owners are told by mail"),
         (SALES_OPS, SALES_OPS not in rules.audiences or bool(channels.sales_ops), "sales ops is told"),
@@ -261,11 +281,6 @@ def _check_places(rules: NoticeRules, channels: Channels, tasks: TaskChannel | N
             )
     if channels.mail is not None and not is_address(str(channels.mail.plugin.from_addr[1])):
         raise ConfigError("environment variable CRMSYNC_NOTICES__MAIL: it names no sender; add ?from=name@example.com")
-    if TASK in _ways(rules) and tasks is None:
-        raise ConfigError(
-            "owners are told `by: task`, but the field map has no `sinks: notice_task: {key: …}` below `writes:`",
-            file=rules.file, line=rules.line,
-        )  # fmt: skip
 
 
 def _tasks(belt: Belt) -> TaskChannel | None:

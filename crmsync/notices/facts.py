@@ -8,10 +8,11 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
 from crmsync.ledger import tables as t
 from crmsync.ledger.canon import instant
+from crmsync.ledger.chain import head_of
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.upsert import upsert
 from crmsync.notices.events import Lapsing, TierMove
@@ -26,6 +27,7 @@ SINCE = "notices_since"
 MOVES_KEPT = timedelta(days=30)
 AHEAD = ("projected_tier", "pace_tier")
 CHUNK = 500
+ANCHOR_DIGITS = 16
 
 
 # --- standings
@@ -155,23 +157,14 @@ def record_conflicts_told(ledger: Ledger, conflicts: Sequence[str]) -> None:
                 connection.execute(told.values(state="told", changed_at=instant()))
 
 
-def newest_link(ledger: Ledger) -> tuple[int, str] | None:
-    """Number and hash of the newest event of the audit chain."""
-    query = select(t.audit.c.sequence, t.audit.c.hash).order_by(t.audit.c.sequence.desc()).limit(1)
+def newest_link(ledger: Ledger) -> str:
+    """The newest event of the audit chain as `SEQUENCE:HASH` with the first digits of the hash; empty before the first.
+
+    `crmsync audit verify` takes it as an anchor.
+    """
     with ledger.reading() as connection:
-        row = connection.execute(query).one_or_none()
-    return None if row is None else (row.sequence, row.hash)
-
-
-def record_anchor(ledger: Ledger, link: tuple[int, str], place: str) -> None:
-    """Note that this link of the chain stands in a text outside of the ledger."""
-    row = {"sequence": link[0], "place": place, "hash": link[1], "at": instant()}
-    with ledger.writing() as connection:
-        present = select(t.audit_anchor.c.sequence).where(
-            t.audit_anchor.c.sequence == link[0], t.audit_anchor.c.place == place
-        )
-        if connection.scalar(present) is None:
-            connection.execute(insert(t.audit_anchor).values(row))
+        head = head_of(connection)
+    return "" if head is None else f"{head.sequence}:{head.hash[:ANCHOR_DIGITS]}"
 
 
 def label_of(program: Program) -> str:

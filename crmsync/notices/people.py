@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,8 @@ class People:
     unknown: Mapping[str, int]
 
 
-def check_columns(rules: NoticeRules, snapshot: Snapshot) -> None:
+def check_columns(rules: NoticeRules, present: Collection[str]) -> None:
     """Refuse a column of people that partners do not have. Errors: ConfigError with file and line."""
-    file = snapshot.tables.get(PARTNERS)
-    present = set(file.columns) if file else set()
     for audience in rules.audiences.values():
         for what, column in _columns(audience).items():
             if column not in present:

@@ -25,6 +25,7 @@ from crmsync.notices.people import Suppressed
 from crmsync.notices.speech import Speech
 from crmsync.notices.tasks import TaskChannel
 from crmsync.notices.timing import allowed_from
+from crmsync.stopping import held
 
 TRIES, TRIES_UNCONFIRMED = 10, 3
 A_DAY = timedelta(days=1)
@@ -99,10 +100,11 @@ def send_due(sending: Sending, now: datetime) -> Sent:
             if opens > now or not senders.can(notice):
                 counts["later"] += 1
                 continue
-            if o.record_sending(sending.ledger, notice.notice_key, now):
-                counts["tried"] += 1
-                recent[notice.recipient] += 1
-                counts[_record(sending, notice, senders.send(notice, now), now)] += 1
+            with held():  # who is told to end finishes this one first
+                if o.record_sending(sending.ledger, notice.notice_key, now):
+                    counts["tried"] += 1
+                    recent[notice.recipient] += 1
+                    counts[_record(sending, notice, senders.send(notice, now), now)] += 1
     o.put_off(sending.ledger, opening)
     left = {state: count for state, count in o.count_states(sending.ledger).items() if state not in o.ENDED}
     return Sent(
