@@ -131,6 +131,11 @@ def _settings(config: Path | None = None) -> Settings:
     return settings
 
 
+def open_ledger() -> Ledger:
+    """The ledger that the settings name, for reading. Errors: ConfigError when there is none yet."""
+    return _ledger(_settings())
+
+
 def _ledger(settings: Settings) -> Ledger:
     if not has_ledger(settings.state_dir, settings.ledger_address):
         raise ConfigError(f"no run took place in {settings.state_dir} yet; CRMSYNC_STATE_DIR names the state folder")

@@ -33,6 +33,7 @@ DECIDING = frozenset(
 SPINE = frozenset(
     {
         "adopting",
+        "proving",
         "belt",
         "checkpoints",
         "deploying",
@@ -94,7 +95,7 @@ ALLOWED: dict[str, frozenset[str]] = {
             "configuration_schedule",
         }
     ),
-    "connectors": BASE | {"settings", "metadata_schema"},
+    "connectors": BASE | {"settings", "logs", "metadata_schema"},
     "programs": frozenset({"errors", "tables", "strict_yaml"}),
     "levelling": BASE | {"programs"},
     "studies": BASE | {"programs", "levelling", "connectors"},

@@ -7,6 +7,7 @@ from crmsync.reports.ledger import adopt_report, unlock_report
 from crmsync.reports.notices import notices_approved_report, notices_report, preview_report, told_report
 from crmsync.reports.partners import assess_report, explain_report, explained_run_report
 from crmsync.reports.past import approval_report, status_report
+from crmsync.reports.proof import diff_report, history_report, verify_report
 from crmsync.reports.runs import apply_report, plan_report, run_report
 from crmsync.reports.setup import check_report, discovery_report, set_up_report
 from crmsync.reports.studies import cases_report, guide_report, init_report, lint_report, templates_report
@@ -22,11 +23,13 @@ __all__ = [
     "check_report",
     "copy_report",
     "deploy_report",
+    "diff_report",
     "discovery_report",
     "explain_report",
     "explained_run_report",
     "guide_report",
     "health_report",
+    "history_report",
     "init_report",
     "lint_report",
     "notices_approved_report",
@@ -40,5 +43,6 @@ __all__ = [
     "templates_report",
     "told_report",
     "unlock_report",
+    "verify_report",
     "worker_report",
 ]

@@ -70,7 +70,7 @@ def test_what_is_restored_loads_as_the_same_programs(
 
 
 def test_a_program_brings_those_that_it_reads_and_its_tables(ledger: Ledger, folder: Path, tmp_path: Path) -> None:
-    (folder / "rates.csv").write_text("currency,date,rate\nUSD,2026-01-01,0.9\n")
+    (folder / "rates.csv").write_text("currency,date,rate\nEUR,2026-01-01,1\nUSD,2026-01-01,0.9\n")
     (folder / "reading.yaml").write_text(BASE)
     configured = folder / "reading.yaml"
     assert {file.name for file in files_read(configured)} == {"reading.yaml", "first.yaml", "rates.csv"}

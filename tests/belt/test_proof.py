@@ -1,0 +1,116 @@
+"""Proof over real runs: the history of a partner, runs computed again, and why a tier differs between two of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from crmsync.ledger.ledger import Ledger
+from tests.belt.conftest import Crmsync, Folder
+
+JUNE, JULY = "2026-06-01", "2026-07-01"
+
+
+def run(crmsync: Crmsync, as_of: str) -> str:
+    done = crmsync("run", "--config", "config", "--as-of", as_of, "--json")
+    assert done.code == 0, done.err
+    run_id: str = done.json["run_id"]
+    return run_id
+
+
+@pytest.fixture
+def wide(folder: Folder) -> Folder:
+    """Guards that let a few partners move, and overrides that a test may add."""
+    folder.change("crmsync.yaml", "at_least: 2, share: 5%", "at_least: 100, share: 100%")
+    folder.change("crmsync.yaml", "opportunities: files}", "opportunities: files, overrides: files}")
+    folder.write("data/overrides.csv", "override_id,partner_id,kind,tier,starts_on,ends_on,reason,approved_by\n")
+    return folder
+
+
+def test_why_a_tier_differs_is_found_by_changing_one_thing_at_a_time(crmsync: Crmsync, wide: Folder) -> None:
+    # P1 sells more, P2's old deal leaves the window, P3 gets an override, P4 meets a lower threshold, P5 and P6 stay.
+    old = "O-old,P2,true,true,2000,2025-06-15"
+    wide.deals({"P1": 500, "P3": 10, "P4": 700, "P5": 6000}, old)
+    first = run(crmsync, JUNE)
+    wide.deals({"P1": 2500, "P3": 10, "P4": 700, "P5": 6000}, old)
+    wide.write(
+        "data/overrides.csv",
+        "override_id,partner_id,kind,tier,starts_on,ends_on,reason,approved_by\n"
+        "V1,P3,pin,gold,2026-05-01,2026-12-31,asked for,Ann\n",
+    )
+    wide.change("programs/resellers.yaml", "revenue: 1000", "revenue: 600")
+    second = run(crmsync, JULY)
+    found = crmsync("diff", first, second, "--json")
+    assert found.code == 0, found.err
+    told = {one["partner_id"]: (one["first"], one["second"], one["causes"]) for one in found.json["tiers"]}
+    assert told["P1"] == ("basic", "silver", ["data"])
+    assert told["P2"] == ("silver", "basic", ["calendar"])
+    assert told["P4"] == ("basic", "silver", ["program"])
+    assert told["P3"] == ("basic", "gold", ["override"])
+    assert told.keys() == {"P1", "P2", "P3", "P4"}
+    shown = crmsync("diff", first, "last").out
+    assert "4 tiers differ" in shown
+    assert crmsync("diff", first, first).out.strip().endswith("every tier is the same")
+    assert "no accepted run of that id" in crmsync("diff", first, "nonsense").err
+
+
+def test_runs_are_computed_again_bit_equal_after_their_files_have_changed(
+    crmsync: Crmsync, wide: Folder, tmp_path: Path
+) -> None:
+    wide.deals({"P1": 2000, "P2": 6000})
+    run(crmsync, JUNE)
+    wide.deals({"P1": 10, "P2": 6000})
+    newest = run(crmsync, JULY)
+    wide.change("programs/resellers.yaml", "revenue: 5000", "revenue: 9000")  # later: the kept text counts
+    proof = crmsync("audit", "verify", "--json")
+    assert proof.code == 0, proof.out
+    assert [one["same"] for one in proof.json["recomputed"]] == [True, True]
+    assert "bit-equal" in crmsync("audit", "verify").out
+
+    with Ledger.open(tmp_path / "state") as ledger, ledger.writing() as connection:
+        connection.execute(text("UPDATE file_text SET text = replace(text, 'revenue: 5000', 'revenue: 100')"))
+    refused = crmsync("audit", "verify", "--runs", "1")
+    assert refused.code == 1
+    assert "was changed" in refused.out
+    with Ledger.open(tmp_path / "state") as ledger, ledger.writing() as connection:
+        connection.execute(text("UPDATE file_text SET text = replace(text, 'revenue: 100}', 'revenue: 5000}')"))
+    standings = tmp_path / "state" / "standings" / f"{newest}.parquet"
+    standings.write_bytes(standings.read_bytes()[:-1] + b"\0")
+    assert crmsync("audit", "verify", "--runs", "1").code == 1
+
+
+def test_the_newest_event_is_anchored_in_the_log_and_a_history_written_anew_does_not_fit_it(
+    crmsync: Crmsync, wide: Folder
+) -> None:
+    wide.deals({"P1": 2000})
+    done = crmsync("run", "--config", "config", "--as-of", JUNE)
+    told = next(json.loads(line)["anchor"] for line in done.err.splitlines() if '"run_recorded"' in line)
+    assert crmsync("audit", "verify", "--runs", "0", "--anchor", told).code == 0
+    sequence, _, digest = told.partition(":")
+    forged = crmsync("audit", "verify", "--runs", "0", "--anchor", f"{sequence}:{digest[::-1]}")
+    assert forged.code == 1
+    assert "written anew" in forged.out
+    cut = crmsync("audit", "verify", "--runs", "0", "--anchor", f"{int(sequence) + 50}:{digest}")
+    assert "the audit ends with" in cut.out
+
+
+def test_the_history_of_a_partner_names_runs_tiers_decisions_and_writes(crmsync: Crmsync, wide: Folder) -> None:
+    wide.deals({"P1": 2000})
+    first = run(crmsync, JUNE)
+    wide.deals({"P1": 7000})
+    second = run(crmsync, JULY)
+    found = crmsync("history", "P1", "--json").json["history"]
+    told = [(one["what"], one["run_id"]) for one in found]
+    assert {("tier", first), ("tier", second), ("decision", first), ("decision", second)} <= set(told)
+    assert {("write", first), ("write", second)} <= set(told)
+    write = next(one for one in reversed(found) if one["details"].get("object") == "account")
+    assert write["details"]["fields"]["granted_tier"] == ["Silver", "Gold"]
+    assert found == sorted(found, key=lambda one: one["at"])
+    shown = crmsync("history", "P1").out
+    assert "silver → gold" in shown
+    unknown = crmsync("history", "P99")
+    assert unknown.code == 4
+    assert "no partner and no record of that id" in unknown.err
