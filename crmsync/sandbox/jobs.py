@@ -89,9 +89,18 @@ class Job:
         """What listing tells."""
         return self.as_json()
 
+    @property
+    def running(self) -> bool:
+        """It has been started and has not ended."""
+        return self.state in ("UploadComplete", "InProgress")
+
+    def await_end(self, seconds: float) -> None:
+        """Wait until it has ended, so long at most."""
+        self.done.wait(seconds)
+
     def wait(self) -> None:
         """Give a running job time to end, so that a poll of a small job finds it done."""
-        if self.state in ("UploadComplete", "InProgress"):
+        if self.running:
             self.still.wait(WAIT_S)
 
     def end(self, state: str, error: str | None = None) -> None:
@@ -165,11 +174,11 @@ def delete_job(org: Org, job: Job, states: Sequence[str]) -> Answer:
 def stop_jobs(org: Org) -> None:
     """Let running jobs end after the rows they are at, because the org is closing."""
     with org.lock:
-        running = [job for job in org.jobs.values() if job.state in ("UploadComplete", "InProgress")]
+        running = [job for job in org.jobs.values() if job.running]
     for job in running:
         job.stop = True
     for job in running:
-        job.done.wait(WAIT_S)
+        job.await_end(WAIT_S)
 
 
 class CsvFile:

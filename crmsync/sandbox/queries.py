@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from crmsync.sandbox.answers import ApiError
@@ -256,6 +257,26 @@ def bulk_rows(connection: sqlite3.Connection, plan: Plan) -> Iterator[tuple[Any,
     shown = ", ".join(_bulk_shown(column) for column in plan.columns)
     with _refusing():
         yield from connection.execute(plan.select(shown), plan.parameters)
+
+
+def records_of(org: Org, plan: Plan, root: str) -> Iterator[Record]:
+    """Records as a JSON result of the first Bulk API shows them: instants are milliseconds since 1970."""
+    shaper = _Shaper(plan, root)
+    instants = [column.names for column in plan.columns if column.kind == "datetime"]
+    with _refusing():
+        for row in org.store.reader().execute(plan.select(shaper.columns), plan.parameters):
+            record = shaper.record(row)
+            for names in instants:
+                _to_milliseconds(record, names)
+            yield record
+
+
+def _to_milliseconds(record: Record, names: Sequence[str]) -> None:
+    inner: Any = record
+    for name in names[:-1]:
+        inner = inner.get(name) if inner else None
+    if inner and inner.get(names[-1]) is not None:
+        inner[names[-1]] = int(datetime.fromisoformat(inner[names[-1]]).timestamp() * 1000)
 
 
 def rows_of(org: Org, plan: Plan) -> Iterator[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from crmsync.sandbox import (
+    bulk_classic,
     bulk_ingest,
     bulk_query,
     composite,
@@ -27,6 +28,7 @@ from crmsync.sandbox import (
     trees,
 )
 from crmsync.sandbox.answers import Answer, ApiError, Call, not_found
+from crmsync.sandbox.bulk_classic import door as classic
 from crmsync.sandbox.org import Org
 from crmsync.sandbox.page.doors import PAGE_DOORS
 
@@ -82,6 +84,7 @@ def _composite_writes(call: Call) -> bool:
 
 
 _DATA = "/services/data/v{version}"
+_CLASSIC = "/services/async/{async}/job"
 _TABLE: tuple[tuple[Any, ...], ...] = (
     ("GET", "/services/data", discovery.versions, False, "open"),
     ("POST", "/services/oauth2/token", oauth.token, False, "open"),
@@ -171,10 +174,20 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("DELETE", f"{_DATA}/jobs/ingest/{{job}}", bulk_ingest.delete),
     ("PUT", f"{_DATA}/jobs/ingest/{{job}}/batches", bulk_ingest.upload, True, "upload"),
     ("GET", f"{_DATA}/jobs/ingest/{{job}}/{{results}}", bulk_ingest.results),
+    ("POST", f"{_CLASSIC}", classic(bulk_classic.create), True, "open"),
+    ("GET", f"{_CLASSIC}/{{job}}", classic(bulk_classic.job_info), False, "open"),
+    ("POST", f"{_CLASSIC}/{{job}}", classic(bulk_classic.change), True, "open"),
+    ("GET", f"{_CLASSIC}/{{job}}/batch", classic(bulk_classic.batches), False, "open"),
+    ("POST", f"{_CLASSIC}/{{job}}/batch", classic(bulk_classic.add_batch), True, "open"),
+    ("GET", f"{_CLASSIC}/{{job}}/batch/{{batch}}", classic(bulk_classic.batch_info), False, "open"),
+    ("GET", f"{_CLASSIC}/{{job}}/batch/{{batch}}/request", classic(bulk_classic.batch_request), False, "open"),
+    ("GET", f"{_CLASSIC}/{{job}}/batch/{{batch}}/result", classic(bulk_classic.batch_result), False, "open"),
+    ("GET", f"{_CLASSIC}/{{job}}/batch/{{batch}}/result/{{result}}", classic(bulk_classic.query_result), False, "open"),
     *PAGE_DOORS,
 )
 _NOT_INSIDE = ("/composite", "/composite/graph", "/composite/batch")
-_NARROW = {"version": r"\d{1,3}\.\d", "results": "successfulresults|failedresults|unprocessedrecords",
+_VERSION = r"\d{1,3}\.\d"
+_NARROW = {"version": _VERSION, "async": _VERSION, "results": "successfulresults|failedresults|unprocessedrecords",
            "record": "[a-z0-9]{15}|[a-z0-9]{18}"}  # fmt: skip
 
 

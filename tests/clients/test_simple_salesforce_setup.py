@@ -96,3 +96,13 @@ def test_a_zip_is_deployed_and_retrieved(client: Salesforce, tmp_path: Path) -> 
     while (found := client.mdapi.retrieve_zip(retrieved))[0] in ("Pending", "InProgress"):
         assert time.monotonic() < deadline
     assert found[0] == "Succeeded"
+
+
+def test_the_first_bulk_api_writes_and_reads(client: Salesforce) -> None:
+    made = client.bulk.Account.insert([{"Name": "Größe, 株式会社", "Key__c": "CLASSIC-1"}, {"Key__c": "CLASSIC-2"}])
+    assert [one["success"] for one in made] == [True, False]
+    soql = "SELECT Name FROM Account WHERE Key__c LIKE 'CLASSIC%'"
+    assert [one["Name"] for one in client.bulk.Account.query(soql)] == ["Größe, 株式会社"]
+    (changed,) = client.bulk.Account.upsert([{"Key__c": "CLASSIC-1", "Site": "x"}], "Key__c", batch_size="auto")
+    assert (changed["success"], changed["created"]) == (True, False)
+    assert client.bulk.Account.delete([{"Id": made[0]["id"]}])[0]["success"]
