@@ -87,6 +87,7 @@ $(CLIENTS)/node/.ready: $(CLIENT_LISTS)/package.json
 soak: $(READY)  ## the engine against the slow oracle, and Spark against DuckDB, on many more programs
 	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-2000} $(BIN)/python -m pytest tests/levelling/test_oracle.py
 	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-200} $(BIN)/python -m pytest tests/engines/test_equal.py
+	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-1000} $(BIN)/python -m pytest -s tests/writeback/test_guard_scenarios.py
 
 clean:
 	rm -rf $(VENV) .crmsync build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
