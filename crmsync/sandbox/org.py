@@ -26,7 +26,7 @@ from crmsync.sandbox.schema_file import make_schema
 from crmsync.sandbox.soql.scope import World
 from crmsync.sandbox.standard import Features
 from crmsync.sandbox.store import Store
-from crmsync.sandbox.trail import Trail
+from crmsync.sandbox.trail import Trail, kept_trail
 from crmsync.sandbox.users import INTEGRATION, acting_id, caller
 
 if TYPE_CHECKING:
@@ -187,6 +187,8 @@ class Org:
             rows = Rows(self, connection, self.clock.stamp())
             yield rows
             self.store.keep_facts({"stamp": rows.stamp, "numbers": self.numbers}, connection)
+            if self.options.state is not None:
+                rows.trail.keep(connection)
         self.permissions.notice(rows.changed)
         (self.trail if self._waiting is None else self._waiting_trail).take(rows.trail)
         if not counted:
@@ -313,5 +315,6 @@ def saved_org(options: Options) -> Org | None:
     store.create_tables(schema)
     clock = Clock(options.today, facts["stamp"])
     org = Org(store, options, facts["definition"], features, schema, clock, facts["seed"], facts["numbers"])
+    org.trail = kept_trail(store.reader())
     org.refresh()
     return org

@@ -104,9 +104,16 @@ class Rows:
                 f'(SELECT "{link.name}" FROM "{sobject.name}" WHERE "Id" = ?)', [self.stamp, record_id],
             )  # fmt: skip
 
-    def note(self, kind: str, sobject: SObject, record_id: str, values: Mapping[str, Any]) -> None:
-        """Keep for the page of recent changes what happened to a record."""
-        self.trail.add(Noted(self.stamp, self.org.acting_id, kind, sobject.name, record_id, values))
+    def note(
+        self,
+        kind: str,
+        sobject: SObject,
+        record_id: str,
+        values: Mapping[str, Any],
+        before: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep for the page of recent changes what happened to a record. `before`: what the fields held."""
+        self.trail.add(Noted(self.stamp, self.org.acting_id, kind, sobject.name, record_id, values, before or {}))
 
     def _rulebook(self, sobject: SObject) -> Rulebook | None:
         if not sobject.rules or not self.org.rules_on["validation"]:
@@ -151,14 +158,24 @@ class Rows:
         self._check_kind(sobject, found, values)
         book = self._rulebook(sobject)
         priors = book.priors(self.connection, found) if book else {}
+        held = self._held(sobject, found, values)
         with guarded(self, sobject):
             self.keep(sobject, found, values | self.modified(sobject))
             if self.org.features.person_accounts and sobject.name == "Account":
                 keep_contact(self, found, values)
             self._check_rules(sobject, found, priors, values)
         self._changed(sobject, found, "changed", values)
-        self.note("changed", sobject, found, values)
+        self.note("changed", sobject, found, values, held)
         return found
+
+    def _held(self, sobject: SObject, record_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What the fields that are about to be written hold."""
+        names = [known.name for known in sobject.stored() if known.name in values]
+        if not names:
+            return {}
+        listed = ", ".join(f'"{name}"' for name in names)
+        row = self.connection.execute(f'SELECT {listed} FROM "{sobject.name}" WHERE "Id" = ?', [record_id]).fetchone()
+        return dict(zip(names, row, strict=True))
 
     def _check_kind(self, sobject: SObject, record_id: str, values: Mapping[str, Any]) -> None:
         """Values by record type: of the given picklists, or of all of them when the type changes."""

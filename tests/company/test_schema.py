@@ -35,6 +35,7 @@ STANDARD = {
     },
     "DatedConversionRate": {"IsoCode", "StartDate", "ConversionRate"},
     "User": {"Username"},
+    "Contact": {"Name"},
 }  # fmt: skip
 
 

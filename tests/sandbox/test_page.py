@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import unescape
+from pathlib import Path
 
 import pytest
 import requests
@@ -183,7 +184,27 @@ def test_an_edit_by_hand_is_signed_noted_and_costs_no_call(browser: Browser, org
                    "LastModifiedBy": {"Username": "manager@crmsync.example"}}  # fmt: skip
     told = browser.get("/changes")
     assert "Max Manager, Account Manager" in told
-    assert 'Segments: <span dir="auto">MSP</span>' in told
+    assert re.search(r'Segments: <span class="before" dir="auto">.*?</span>.*?<span dir="auto">MSP</span>', told)
+
+
+def test_changes_are_told_from_what_to_what_and_after_a_restart(tmp_path: Path) -> None:
+    started = ("--data", str(write_files(tmp_path / "org", {"schema.yaml": SCHEMA})), "--state", str(tmp_path / "s"))
+    with running(*started) as org:
+        one = org.create("Account", Name="One", Tier__c="Silver", Score__c=1, Note__c="as it was")
+        other = org.create("Account", Name="Other")
+        org.call(
+            "PATCH", f"/sobjects/Account/{one}", json={"Tier__c": "Gold", "Note__c": "as it was", "ParentId": other}
+        )
+        before = unescape(Browser(org).get("/changes"))
+    with running(*started) as org:
+        after = unescape(Browser(org).get("/changes"))
+        org.create("Account", Name="Third")
+        assert Browser(org).get("/changes").count('class="when"') == 4
+    for told in (before, after):
+        changes = re.findall(r"(?s)<td>changed: (.*?)</td>", told)
+        said = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", one)).strip() for one in changes]
+        assert said == ["Tier: Silver → changed to GoldParent Account: – → changed to Other"]
+        assert told.count("created") == 2
 
 
 def test_only_what_was_changed_is_written(browser: Browser, org: Client, alpha: str) -> None:

@@ -25,6 +25,14 @@ CHECKS = ("confirmed", "over_declared", "undeclared", "unknown")
 OVERRIDE_KINDS = ("pin", "floor", "ceiling", "approve", "decline", "exempt", "credit", "grace", "category")
 
 
+LABELS = {
+    **{word: word.capitalize() for word in (*RISKS, *OVERRIDE_KINDS, *CHECKS)},
+    "over_declared": "Declared, not borne out",
+    "undeclared": "Not declared",
+}
+"""What people read for values that are no words of theirs."""
+
+
 def company_schema() -> Definition:
     """The schema as one mapping `{objects: {API name: {label, fields}}}`, fresh on every call."""
     return {
@@ -262,7 +270,7 @@ def _checkbox(label: str) -> Definition:
 
 
 def _picklist(label: str, names: Sequence[str], several: bool = False, restricted: bool = True) -> Definition:
-    values = [{"fullName": name, "default": False, "label": name} for name in names]
+    values = [{"fullName": name, "default": False, "label": LABELS.get(name, name)} for name in names]
     choice: Definition = {
         "label": label,
         "type": "MultiselectPicklist" if several else "Picklist",

@@ -12,12 +12,13 @@ from crmsync.sandbox.page import forms, records, tables
 from crmsync.sandbox.page.forms import Form, Given
 from crmsync.sandbox.page.rendering import page
 from crmsync.sandbox.page.session import USERS, Session, whole_id
-from crmsync.sandbox.page.shown import NOTHING, local, readable, shown
+from crmsync.sandbox.page.shown import NOTHING, label, local, readable, shown
 from crmsync.sandbox.permissions import SETUP
 from crmsync.sandbox.queries import first_page
 from crmsync.sandbox.schema import Field, SObject
-from crmsync.sandbox.trail import MOST_NOTED
+from crmsync.sandbox.trail import MOST_NOTED, Noted
 
+MISSING = object()
 _SEARCHED = ("Account", "Contact", "Opportunity")
 _SEARCH_ROWS = 10
 _MOST_WORDS = 120
@@ -239,9 +240,11 @@ def _changed(org: Org, most: int = MOST_NOTED) -> list[dict[str, Any]]:
             continue
         zone = org.clock.zone
         told = [
-            (known.label, shown(known, _unscaled(known, value), zone))
+            _told(org, known, change, value)
             for name, value in change.values.items()
-            if (known := sobject.field(name)) is not None and not known.hidden
+            if (known := sobject.field(name)) is not None
+            and not known.hidden
+            and change.before.get(name, MISSING) != value
         ]
         if change.values and not told:
             continue
@@ -251,6 +254,20 @@ def _changed(org: Org, most: int = MOST_NOTED) -> list[dict[str, Any]]:
             "href": f"/{change.record_id}" if change.kind not in ("deleted", "merged") else None, "told": told,
         })  # fmt: skip
     return lines
+
+
+def _told(org: Org, known: Field, change: Noted, value: Any) -> tuple[str, str | None, str]:
+    """(label, text before or None, text now) of one field that was written."""
+    before = change.before.get(known.name, MISSING)
+    return label(known), None if before is MISSING else _said(org, known, before), _said(org, known, value)
+
+
+def _said(org: Org, known: Field, value: Any) -> str:
+    """A stored value as people read it; another record by its name."""
+    target = org.visible.of_id(str(value)) if known.type == "reference" and value else None
+    if target is not None:
+        return _name(org, target, str(value))
+    return shown(known, _unscaled(known, value), org.clock.zone)
 
 
 def _unscaled(known: Field, value: Any) -> Any:
