@@ -103,6 +103,6 @@ def test_the_first_bulk_api_writes_and_reads(client: Salesforce) -> None:
     assert [one["success"] for one in made] == [True, False]
     soql = "SELECT Name FROM Account WHERE Key__c LIKE 'CLASSIC%'"
     assert [one["Name"] for one in client.bulk.Account.query(soql)] == ["Größe, 株式会社"]
-    (changed,) = client.bulk.Account.upsert([{"Key__c": "CLASSIC-1", "Site": "x"}], "Key__c", batch_size="auto")
+    (changed,) = client.bulk.Account.upsert([{"Key__c": "CLASSIC-1", "Site": "x"}], "Key__c")
     assert (changed["success"], changed["created"]) == (True, False)
     assert client.bulk.Account.delete([{"Id": made[0]["id"]}])[0]["success"]
