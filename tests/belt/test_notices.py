@@ -108,6 +108,27 @@ def test_what_is_not_so_any_more_is_not_told(crmsync: Crmsync, telling: Folder, 
     assert "anna@nordlicht.example" not in mailbox.recipients
 
 
+def test_what_a_run_did_not_come_to_tell_is_told_by_the_next_one(
+    crmsync: Crmsync, telling: Folder, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices_on(telling)
+    telling.deals({})
+    assert crmsync("run", "--as-of", DAY_1).code == 0
+    telling.deals({"P1": 6000})
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("crmsync.telling.Teller.tell", dies)
+        assert crmsync("run", "--as-of", DAY_2).code == 130
+    assert "Gold" in telling.written  # the account is written, the standings are accepted, nobody was told
+    assert told(hook) == []
+    again = crmsync("run", "--as-of", DAY_2, "--json")
+    assert (again.code, again.json["state"]) == (0, "unchanged"), again.err
+    assert told(hook) == ["Nordlicht GmbH is now Gold"]
+
+
 def test_a_blocked_plan_is_told_to_sales_ops_and_operator_once(
     crmsync: Crmsync, telling: Folder, hook: Hook, mailbox: Mailbox
 ) -> None:
