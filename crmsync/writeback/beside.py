@@ -14,7 +14,7 @@ from crmsync.snapshots import Snapshot
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, Sink, dated, day, normalised, outlook, provisional, same
 from crmsync.writeback.inputs import CURRENT_VALUES
-from crmsync.writeback.wording import Standing, label_of_category, label_of_tier, overrides_said
+from crmsync.writeback.wording import Standing, label_of_category, label_of_tier, movement_said, overrides_said
 
 STANDINGS, HISTORY = "standings", "history"
 KEY, ACCOUNT = "key", "account"
@@ -108,13 +108,13 @@ def standing_values(program: Program, row: Standing, present: Beside | None, sin
         **dated(row),
         "tier_since": day(row.get("tier_since")),
         "category_check": row.get("category_check"),
-        "overrides": "; ".join(overrides_said(row)) or None,
+        "overrides": "; ".join(overrides_said(program, row)) or None,
         "provisional": provisional([row]),
     }
     if row.get("previous_tier") and row["previous_tier"] != row.get("granted_tier"):
         values["previous_tier"] = label_of_tier(program, row["category"], row["previous_tier"])
     if present is None or row["movement"] != QUIET:  # what moved last stays until something moves again
-        values["movement"] = row["movement"]
+        values["movement"] = movement_said(row["movement"])
     values.pop("risk_reason")
     return _texts(values)
 
@@ -170,7 +170,7 @@ def history_change(
         "category": label_of_category(program, category),
         "from_tier": label_of_tier(program, category, from_tier),
         "to_tier": label_of_tier(program, category, row.get("granted_tier")),
-        "movement": row.get("movement"),
+        "movement": movement_said(row.get("movement")),
         "effective_on": _effective(row, drafted.as_of),
         "program_version": row.get("program_version"),
     }

@@ -221,7 +221,7 @@ def why_tier(program: Program, standing: Standing, attributes: Attributes, other
     next_label = label_of_tier(program, category, standing.get("next_tier"))
     if next_label and (missing := unmet(program, standing)):
         sentences.append(f"Missing for {next_label}: {missing}.")
-    sentences.extend(f"{said}." for said in overrides_said(standing))
+    sentences.extend(f"{said}." for said in overrides_said(program, standing))
     if reasons := said_all(standing.get("provisional_reasons")):
         sentences.append(f"Provisional: {reasons}.")
     if also := [_held(program, other) for other in others if other.get("granted_tier")]:
@@ -250,12 +250,13 @@ def _granted(program: Program, standing: Standing, attributes: Attributes) -> It
         yield f"For {label}: {facts}."
 
 
-def overrides_said(standing: Standing) -> Iterator[str]:
-    """One phrase per override in force: `Override pin gold until 2027-03-31: strategic account`."""
+def overrides_said(program: Program, standing: Standing) -> Iterator[str]:
+    """One phrase per override in force: `Override pin Gold until 2027-03-31: strategic account`."""
     for override in standing.get("overrides") or ():
         if not isinstance(override, Mapping):
             continue
-        value = f" {override['value']}" if override.get("value") is not None else ""
+        given = override.get("value")
+        value = "" if given is None else f" {label_of_tier(program, standing['category'], str(given))}"
         until = f" until {override['ends_on']}" if override.get("ends_on") else ""
         yield f"Override {override.get('kind')}{value}{until}: {override.get('reason') or 'no reason given'}"
 
@@ -271,6 +272,11 @@ def _said(reason: Any) -> str:
     return str(reason)
 
 
+def movement_said(movement: str | None) -> str | None:
+    """What happened to a standing, in words: `in grace`."""
+    return movement.replace("_", " ") if movement else None
+
+
 FALLS = frozenset({"demoted", "capped", "override_ended", "program_changed"})
 BY_OVERRIDE = frozenset({"pinned", "floored", "capped"})
 
@@ -280,7 +286,7 @@ def deciding(program: Program, standing: Standing, attributes: Attributes) -> st
     movement = standing.get("movement") or ""
     if standing.get("granted_tier") is None:
         return "does not belong any more"
-    if movement in BY_OVERRIDE and (said := "; ".join(overrides_said(standing))):
+    if movement in BY_OVERRIDE and (said := "; ".join(overrides_said(program, standing))):
         return said
     meets, misses = what_it_meets(program, standing, attributes), what_it_misses(program, standing, attributes)
     first, second = (misses, meets) if movement in FALLS else (meets, misses)

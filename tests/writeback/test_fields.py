@@ -116,7 +116,7 @@ def test_the_explanation_sets_metrics_beside_the_requirements_of_the_partners_re
     )
     assert found["why"] == (
         "Silver: Revenue 512,000 EUR (needs 80,000 EUR). Missing for Gold: Certified people 4 (needs 5). "
-        "Override floor silver until 2027-03-31: Deal."
+        "Override floor Silver until 2027-03-31: Deal."
     )
 
 
