@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -351,3 +353,62 @@ def test_a_channel_that_cannot_be_used_is_told_without_its_address(given: dict[s
         channels(**given)
     assert words in str(told.value)
     assert "hunter2secret" not in str(told.value)
+
+
+# --- killed again and again
+
+KILLS = int(os.environ.get("SOAK_NOTICE_KILLS", "15"))
+STEPS = ((s.o, "record_sending"), (s._Senders, "send"), (s.o, "record_sent"))
+
+
+def dying(at: int) -> pytest.MonkeyPatch:
+    """Kill this process at its n-th step: before it notes that it sends, before it sends, before it says so."""
+    patched, counted = pytest.MonkeyPatch(), [0]
+
+    def counting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            counted[0] += 1
+            if counted[0] == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments)
+
+        return call
+
+    for owner, name in STEPS:
+        patched.setattr(owner, name, counting(getattr(owner, name)))
+    return patched
+
+
+def test_however_often_senders_are_killed_nothing_is_sent_twice_and_nothing_is_lost_unseen(
+    state: Path, templates: Templates, mailbox: Mailbox
+) -> None:
+    wanted = [f"p{number}@x.example" for number in range(KILLS)]
+    channels(mail=mailbox.url)  # apprise is loaded here once, and not in every process that dies
+    with Ledger.open(state) as ledger:
+        o.add_notices(ledger, [a_notice(address) for address in wanted])
+    chosen = random.Random(7)
+    for _ in range(KILLS):
+        at = chosen.randint(1, 6)
+
+        def go(ledger: Ledger, at: int = at) -> None:
+            settle_lost(sending(ledger, templates, mail=mailbox.url))
+            dying(at)
+            send_due(sending(ledger, templates, mail=mailbox.url), NOW)
+
+        with Ledger.open(state) as ledger:
+            open_ = len(o.notices_in(ledger, o.WAITING))
+        if open_ < 3:
+            break
+        died(state, go)
+    with Ledger.open(state) as ledger:
+        settle_lost(sending(ledger, templates, mail=mailbox.url))
+        send_due(sending(ledger, templates, mail=mailbox.url), NOW)
+        sent = {one.recipient for one in o.notices_in(ledger, o.SENT)}
+        unknown = {one.recipient for one in o.notices_in(ledger, o.UNKNOWN)}
+        audit = Counter(audited(ledger))
+    got = Counter(mailbox.recipients)
+    assert sent | unknown == set(wanted)
+    assert unknown
+    assert max(got.values()) == 1
+    assert sent <= set(got)
+    assert audit == {"notice_sent": len(sent), "notice_unknown": len(unknown)}
