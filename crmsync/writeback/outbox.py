@@ -29,7 +29,7 @@ from crmsync.ledger.intents import (
 from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.jobs import send_as_jobs, settle_job
 from crmsync.writeback.sending import Sending, by_object
-from crmsync.writeback.settling import settle_by_reading
+from crmsync.writeback.settling import LATE_S, settle_by_reading
 from crmsync.writeback.singles import send_singly, send_together
 
 log = structlog.get_logger()
@@ -81,13 +81,13 @@ def settle_open_intents(ledger: Ledger, target: Target, *, pause: Callable[[floa
     for some in by_object(lost):
         record_outcomes(ledger, _settled(sending, some))
         hit("settled")
-    end_orphans(ledger, target)
+    end_orphans(sending)
     return count + len(lost)
 
 
 def _settled(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
     try:
-        return settle_by_reading(sending.of(intents), intents)
+        return settle_by_reading(sending.of(intents), intents, late=True)
     except (AccessError, ConfigError) as error:
         if not intents[0].sink:
             raise
@@ -96,13 +96,15 @@ def _settled(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
         return [Settled(intent, "conflict", "CANNOT_BE_READ", said) for intent in intents]
 
 
-def end_orphans(ledger: Ledger, target: Target) -> None:
+def end_orphans(sending: Sending) -> None:
     """End empty jobs that were opened by a call whose answer nobody saw: of our user, an object we write, never
     started, opened after the ledger said so, and not known to it."""
+    ledger, target = sending.ledger, sending.target
     opening = opening_jobs(ledger)
     if not opening:
         return
     if isinstance(target, EndsJobs):
+        sending.pause(LATE_S)  # the call may still be on its way
         ours = known_jobs(ledger)
         for found in target.open_jobs():
             if found.job_id not in ours and any(_may_be(job, found) for job in opening):

@@ -29,6 +29,8 @@ GONE_CODES = frozenset({DELETED, "NOT_FOUND"})
 FIELD_NOT_WRITTEN = "FIELD_NOT_WRITTEN"
 NOT_AS_WRITTEN = "NOT_AS_WRITTEN"
 SHOWN = 3
+LATE_S = 1.0
+"""A call whose answer was lost may take effect a little later than we look; then it must not be sent a second time."""
 
 Values = Mapping[str, str | None]
 
@@ -40,17 +42,36 @@ def judged(
     job_said: str | None = None,
     *,
     trusted: bool = True,
+    late: bool = False,
 ) -> list[Settled]:
     """One verdict per intent. What is not listed, listed twice with different words, or no longer held its pre-image
-    (perhaps by a try of ours whose answer was lost) is read back; so is every success of results not `trusted`."""
+    (perhaps by a try of ours whose answer was lost) is read back; so is every success of results not `trusted`.
+
+    `late`: see `settle_by_reading`.
+    """
     seen = _by_record(written)
     unseen = [intent for intent in intents if not _is_clear(seen.get(intent.record_id), trusted)]
     clear = [_verdict(intent, seen[intent.record_id]) for intent in intents if intent not in _Set(unseen)]
-    if any(each.code in FIELD_CODES for each in clear) and look_at_fields(sending, intents):
-        clear = [replace(each, state="pending") if each.code in FIELD_CODES else each for each in clear]
-    read = settle_by_reading(sending, unseen)
+    clear = _without_lost_fields(sending, clear)
+    read = settle_by_reading(sending, unseen, late=late and any(_is_open(seen.get(one.record_id)) for one in unseen))
     told = [replace(e, message=e.message or _said(seen, e, job_said), code=e.code or _code(seen, e)) for e in read]
     return [*(completed(sending, each) for each in clear), *told]
+
+
+def _without_lost_fields(sending: Sending, settled: list[Settled]) -> list[Settled]:
+    """What was refused because of a field: to be sent again where a field has gone since, else as the record says (a
+    record that is there already does not take its account a second time)."""
+    refused = [each for each in settled if each.code in FIELD_CODES]
+    if not refused:
+        return settled
+    again = look_at_fields(sending, [each.intent for each in refused])
+    now = {each.intent.intent_id: each for each in settle_by_reading(sending, [each.intent for each in refused])}
+
+    def verdict(each: Settled) -> Settled:
+        found = now.get(each.intent.intent_id, each)
+        return each if found.state == "pending" and not again else found
+
+    return [verdict(each) for each in settled]
 
 
 class _Set:
@@ -77,6 +98,10 @@ def _is_clear(written: Written | None, trusted: bool) -> bool:
     return trusted or written.state != "applied"
 
 
+def _is_open(written: Written | None) -> bool:
+    return written is None or written.state == "unknown"
+
+
 def _said(seen: Mapping[str, Written], settled: Settled, job_said: str | None) -> str | None:
     found = seen.get(settled.intent.record_id)
     return (found.message if found else None) or job_said
@@ -94,14 +119,26 @@ def _verdict(intent: Intent, written: Written) -> Settled:
 # --- reading back
 
 
-def settle_by_reading(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
-    """Compare each record with its intent: applied, still as before (pending), or changed by somebody (conflict)."""
+def settle_by_reading(sending: Sending, intents: Sequence[Intent], *, late: bool = False) -> list[Settled]:
+    """Compare each record with its intent: applied, still as before (pending), or changed by somebody (conflict).
+
+    `late`: a call may still be on its way, so a record that is as before is looked at again a little later.
+    """
     if not intents:
         return []
+    compared = _read_and_compared(sending, intents)
+    untouched = [each.intent for each in compared if each.state == "pending"]
+    if late and untouched:
+        sending.pause(LATE_S)
+        again = {each.intent.intent_id: each for each in _read_and_compared(sending, untouched)}
+        compared = [again.get(each.intent.intent_id, each) for each in compared]
+    return _merged(sending, compared)
+
+
+def _read_and_compared(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
     found = held(sending, intents)
     hit("settle_read")
-    compared = [completed(sending, _compared(intent, found.get(intent.record_id), sending)) for intent in intents]
-    return _merged(sending, compared)
+    return [completed(sending, _compared(intent, found.get(intent.record_id), sending)) for intent in intents]
 
 
 def held(sending: Sending, intents: Sequence[Intent]) -> Mapping[str, Values]:

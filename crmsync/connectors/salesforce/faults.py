@@ -21,6 +21,7 @@ from crmsync.metadata_schema import MetadataFileError, parsed
 
 TRANSIENT_STATUSES = frozenset({406, 408, 420, 425, 429})  # besides every 5xx; 406 and 420 come from the edge
 NOT_APPLIED_STATUSES = frozenset({420, 429})
+NOT_APPLIED_CODES = frozenset({"UNABLE_TO_LOCK_ROW"})  # a 503 may come from an edge, after the call was worked on
 TRANSIENT_CODES = frozenset(
     {"UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "TXN_SECURITY_METERING_ERROR"}
 )
@@ -97,7 +98,7 @@ def _fault(response: requests.Response, status: int) -> CrmsyncError:
         return AccessError(f"{what}: {body.code or f'HTTP {status}'}: {reason} ({body.message})")
     passes = status in TRANSIENT_STATUSES or (status >= 500 and (not body.soap or body.code in SOAP_TRANSIENT_CODES))
     if body.code in TRANSIENT_CODES or passes:
-        applied = False if status in NOT_APPLIED_STATUSES or body.code in TRANSIENT_CODES else None
+        applied = False if status in NOT_APPLIED_STATUSES or body.code in NOT_APPLIED_CODES else None
         message = f"{what}: {body.code or f'HTTP {status}'}: {body.message}{ADVICE.get(body.code, '')}"
         return Transient(message, retry_after_s=_retry_after_s(response), applied=applied)
     return Refused(what, status, body.code, body.message, body.fields)

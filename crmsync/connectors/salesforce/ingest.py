@@ -24,6 +24,7 @@ from crmsync.connectors.salesforce.written_fields import CELL_MAX, CLEARED, Writ
 from crmsync.errors import DataError
 
 UPLOAD_MAX_BYTES = 100 * 1000 * 1000
+CREATED = 201
 SPOOL_BYTES = 8 << 20
 LISTED_PAGES = 20  # of a thousand jobs each
 STATES = {
@@ -71,7 +72,9 @@ def _put(org: Org, job_id: str, file: IO[bytes]) -> None:
     def send(client: Any) -> None:
         file.seek(0)
         headers = {"Content-Type": "text/csv; charset=UTF-8", "Accept": "application/json"}
-        org.session.put(f"{client.base_url}jobs/ingest/{job_id}/batches", data=file, headers=headers)
+        answer = org.session.put(f"{client.base_url}jobs/ingest/{job_id}/batches", data=file, headers=headers)
+        if answer.status_code != CREATED:
+            raise Transient(f"upload to bulk job {job_id}: HTTP {answer.status_code} instead of {CREATED}")
 
     org.call(
         send, repeat=False

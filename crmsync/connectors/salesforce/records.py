@@ -21,6 +21,7 @@ from crmsync.errors import DataError
 RETRIEVE_IDS = 2_000  # per call of the collection resource
 QUERY_IDS = 300  # ids of a query in the address line
 PRECONDITION_FAILED = 412
+NO_CONTENT = 204
 TRIES = 3
 
 Values = dict[str, str | None]
@@ -91,11 +92,14 @@ def _patch(org: Org, fields: WrittenFields, write: Write, etag: str | None) -> W
     headers = {"Content-Type": "application/json"} | ({"If-Match": etag} if etag else {})
     path = f"sobjects/{fields.sobject.name}/{quote(write.record_id, safe='')}"
     try:
-        org.send("PATCH", path, json_body(write.values, fields).encode(), headers)
+        answer = org.send("PATCH", path, json_body(write.values, fields).encode(), headers)
     except Refused as refusal:
         return None if refusal.status == PRECONDITION_FAILED else _failed(write, refusal)
     except Transient as fault:
         return Written(write.record_id, "unknown", "NO_ANSWER", str(fault))
+    if answer.status_code != NO_CONTENT:  # the only answer that says it is done; anything else came from elsewhere
+        said = f"HTTP {answer.status_code} with {len(answer.content):,} bytes instead of {NO_CONTENT} with none"
+        return Written(write.record_id, "unknown", "NO_ANSWER", said)
     return Written(write.record_id, "applied")
 
 

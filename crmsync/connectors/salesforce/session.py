@@ -154,10 +154,14 @@ class GuardedSession(requests.Session):
         refuse_fault(response)
         return response
 
-    def merge_environment_settings(self, url: Any, *args: Any) -> Any:
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """Proxies and CA bundle of the environment; loopback never goes through a proxy."""
-        merged = super().merge_environment_settings(url, *args)
-        if is_loopback(urlsplit(str(url)).hostname or ""):
+        loopback = is_loopback(urlsplit(str(url)).hostname or "")
+        if loopback and str(url).startswith("http:"):  # nothing of the environment concerns it, and looking is slow
+            verify = self.verify if verify is None else verify
+            return {"proxies": {}, "stream": self.stream if stream is None else stream, "verify": verify, "cert": cert}
+        merged = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if loopback:
             merged["proxies"] = {}
         return merged
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from crmsync.connectors.base import Write, Written
 from crmsync.connectors.retries import Transient
 from crmsync.connectors.salesforce.written_fields import bulk_cell
-from crmsync.errors import DataError
+from crmsync.errors import DataError, Retriable
 from tests.connectors.salesforce.wire import DATA, Answer, Opened, Wire, fault, html, ok
 
 JOB = "750000000000001AAA"
@@ -33,7 +33,7 @@ def results(wire: Wire, successful: str = "", failed: str = "", unprocessed: str
 
 
 def test_a_job_is_opened_for_updates_of_the_object(wire: Wire, opened: Opened) -> None:
-    wire.on("POST", INGEST, html(503), ok({"id": JOB, "state": "Open"}))
+    wire.on("POST", INGEST, fault(429, "TOO_MANY"), ok({"id": JOB, "state": "Open"}))
     assert opened.connector.create_job() == JOB
     assert json.loads(wire.made("POST", INGEST)[0].body) == {
         "object": "Account",
@@ -107,11 +107,55 @@ def test_any_text_is_one_cell_on_one_line(text: str) -> None:
     assert not set(bulk_cell(text)) & set("\n\r\x0b\x0c\x85\u2028\u2029")
 
 
-def test_an_upload_is_repeated_from_its_start(wire: Wire, opened: Opened) -> None:
-    wire.on("PUT", f"{INGEST}/{JOB}/batches", html(503), (201, {}, ""))
+def test_an_upload_that_certainly_did_not_happen_is_repeated_from_its_start(wire: Wire, opened: Opened) -> None:
+    wire.on("PUT", f"{INGEST}/{JOB}/batches", fault(429, "TOO_MANY"), (201, {}, ""))
     opened.connector.upload_job(JOB, [Write(ONE, {"Tier__c": "Gold"}, {})])
     first, second = wire.made("PUT", ".*")
     assert first.body == second.body != ""
+
+
+def test_a_job_or_an_upload_that_may_have_happened_is_not_repeated(wire: Wire, opened: Opened) -> None:
+    """The ledger must know of every job, and a job takes one upload."""
+    wire.on("POST", INGEST, html(503), ok({"id": JOB, "state": "Open"}))
+    wire.on("PUT", f"{INGEST}/{JOB}/batches", html(503), (201, {}, ""))
+    with pytest.raises(Retriable):
+        opened.connector.create_job()
+    with pytest.raises(Retriable):
+        opened.connector.upload_job(JOB, [Write(ONE, {"Tier__c": "Gold"}, {})])
+    assert len(wire.made("POST", INGEST)) == len(wire.made("PUT", ".*")) == 1
+
+
+# --- jobs that shall not run
+
+
+def a_job(job_id: str, **given: object) -> dict[str, object]:
+    """A job as the list of jobs shows it."""
+    usual = {"id": job_id, "state": "Open", "operation": "update", "object": "Account", "contentType": "CSV"}
+    return {**usual, "createdById": "005000000000001AAA", "createdDate": "2026-11-22T10:00:00.000+0000", **given}
+
+
+def test_open_jobs_of_our_own_user_are_listed_over_all_pages(wire: Wire, opened: Opened) -> None:
+    wire.on("GET", "/services/oauth2/userinfo", ok({"user_id": "005000000000001"}))
+    following = f"{INGEST}?queryLocator=2"
+    others = [
+        a_job("2", state="JobComplete"),
+        a_job("3", createdById="005000000000009AAA"),
+        a_job("4", operation="insert"),
+    ]
+    first = {"done": False, "nextRecordsUrl": following, "records": [a_job("1"), *others]}
+    second = {"done": True, "nextRecordsUrl": None, "records": [a_job("5", object="Tier__c", operation="upsert")]}
+    wire.on("GET", rf"{INGEST}/?\?jobType=V2Ingest", ok(first))
+    wire.on("GET", rf"{INGEST}/?\?queryLocator=2", ok(second))
+    found = [(job.job_id, job.object, job.created_at) for job in opened.connector.open_jobs()]
+    at = "2026-11-22T10:00:00.000+0000"
+    assert found == [("1", "", at), ("5", "Tier__c", at)]
+
+
+@pytest.mark.parametrize(("then", "ended"), [("Aborted", True), ("InProgress", False), ("JobComplete", False)])
+def test_a_job_is_ended_unless_it_was_started(wire: Wire, opened: Opened, then: str, ended: bool) -> None:
+    wire.on("PATCH", f"{INGEST}/{JOB}", fault(400, "INVALIDJOBSTATE"))
+    wire.on("GET", f"{INGEST}/{JOB}", ok({"id": JOB, "state": then}))
+    assert opened.connector.abort_job(JOB) is ended
 
 
 # --- starting
