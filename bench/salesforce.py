@@ -28,7 +28,7 @@ HEAD = ("what", "rows", "s", "CPU s", "waiting s", "polls", "other calls", "peak
 LATENCIES_MS = (0, 150)
 START_S = 1_800.0
 WORK_S = 900.0
-FOREIGN_S = 900.0
+FOREIGN_S = 300.0
 READERS = (
     ("ours: typed, checked, Parquet", "read ours"),
     ("simple-salesforce: texts", "read texts"),

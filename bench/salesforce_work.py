@@ -227,7 +227,7 @@ def _wanted() -> list[dict[str, str]]:
             "Id": one,
             "Partner_Tier__c": TIERS[(place + turn) % len(TIERS)],
             "Tier_Progress__c": f"{(place * 7 + turn) % 100}",
-            "Tier_Risk__c": ("none", "at risk")[(place + turn) % 2],
+            "Tier_Risk__c": ("none", "high")[(place + turn) % 2],
             "Tier_Changed_On__c": AS_OF.isoformat(),
             "Tier_Explanation__c": f"{WORDS} ({turn}-{place})",
         }
