@@ -196,6 +196,7 @@ def test_changes_are_told_from_what_to_what_and_after_a_restart(tmp_path: Path) 
             "PATCH", f"/sobjects/Account/{one}", json={"Tier__c": "Gold", "Note__c": "as it was", "ParentId": other}
         )
         before = unescape(Browser(org).get("/changes"))
+        own = Browser(org).get(f"/{one}")
     with running(*started) as org:
         after = unescape(Browser(org).get("/changes"))
         org.create("Account", Name="Third")
@@ -205,6 +206,8 @@ def test_changes_are_told_from_what_to_what_and_after_a_restart(tmp_path: Path) 
         said = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", one)).strip() for one in changes]
         assert said == ["Tier: Silver → changed to GoldParent Account: – → changed to Other"]
         assert told.count("created") == 2
+    assert own.count('class="when"') == 2
+    assert "changed to" in own
 
 
 def test_only_what_was_changed_is_written(browser: Browser, org: Client, alpha: str) -> None:

@@ -22,6 +22,7 @@ MISSING = object()
 _SEARCHED = ("Account", "Contact", "Opportunity")
 _SEARCH_ROWS = 10
 _MOST_WORDS = 120
+_RECORD_CHANGES = 5
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,7 @@ def record(visit: Visit) -> Answer:
         "record.html", records.title(sobject, values), sobject=sobject, record_id=record_id,
         name=records.title(sobject, values), groups=records.groups(org, sobject, values),
         related=records.related(org, record_id, sobject), ends=records.ends(sobject),
+        lines=_changed(org, _RECORD_CHANGES, record_id),
         owner=records.linked(org, sobject.by_name["ownerid"], values) if sobject.field("OwnerId") else None,
         saved=visit.call.query.get("saved") == "1",
     )  # fmt: skip
@@ -230,13 +232,15 @@ def recent(visit: Visit) -> Answer:
     return visit.render("changes.html", "Recent changes", lines=_changed(visit.org))
 
 
-def _changed(org: Org, most: int = MOST_NOTED) -> list[dict[str, Any]]:
-    """The latest changes of what the user may see, newest first."""
+def _changed(org: Org, most: int = MOST_NOTED, record_id: str | None = None) -> list[dict[str, Any]]:
+    """The latest changes of what the user may see, newest first; of one record where it is named."""
     lines: list[dict[str, Any]] = []
     names: dict[str, str] = dict(USERS)
     for change in org.trail.latest():
         sobject = org.visible.find(change.object)
         if sobject is None or sobject.name in SETUP or len(lines) >= most:
+            continue
+        if record_id is not None and change.record_id != record_id:
             continue
         zone = org.clock.zone
         told = [
