@@ -34,8 +34,10 @@ from crmsync.offline import only_program, record_rejected
 from crmsync.past import written_example
 from crmsync.people_edits import keep_edits, settle_edits, watch_of
 from crmsync.plan_records import carried_out, lay_before, rule
+from crmsync.previewing import preview_of
 from crmsync.programs.program import Program
 from crmsync.retention import forget_old
+from crmsync.reverting import Reverted, draft_revert, note_reverted
 from crmsync.stages import StageClock, StageFigures
 from crmsync.telling_opened import kept_snapshot, opened_teller, tell_failed
 from crmsync.watching import review_since, watched
@@ -165,8 +167,19 @@ def apply(belt: Belt, wanted: str) -> Result:
         this.settle()
         outcomes = this.apply(saved)
         this.record(saved, assessed)
+        note_reverted(belt, this.run_id, saved)
         this.tell(saved, assessed)
         return this.ended(_written(outcomes), assessed, plan=saved, outcomes=outcomes)
+
+
+def revert(belt: Belt, wanted: str) -> Reverted:
+    """The saved plan that undoes a run; nothing is written to the CRM."""
+    with _recorded(belt, "revert") as this:
+        this.settle()
+        drafted = draft_revert(belt, this.run_id, wanted)
+        state = "blocked" if this.blocks(drafted.plan) else "planned"
+        this.told_end = (drafted.exit_code, "blocked" if state == "blocked" else "done", {"state": state, "of": wanted})
+        return drafted
 
 
 def adopt(belt: Belt) -> Adopted:
@@ -185,8 +198,8 @@ def adopt(belt: Belt) -> Adopted:
                 belt.ledger, this.run_id, as_of, this.standings_path, table_rows=rows, steps=tier_steps(held)
             )  # fmt: skip
             tiers = held.num_rows
-        this.adopted = Adopted(this.run_id, accounts, unknown, fields, tiers, as_of if tiers is not None else None)
-        return this.adopted
+        this.told_end = (DONE, "done", {"state": "adopted", "accounts": accounts, "unknown": unknown, "tiers": tiers})
+        return Adopted(this.run_id, accounts, unknown, fields, tiers, as_of if tiers is not None else None)
 
 
 def _written(outcomes: Outcomes) -> str:
@@ -204,7 +217,7 @@ class _Run:
         self.kept = kept  # of this run, by a process that was killed
         self.clock = StageClock()
         self.result: Result | None = None
-        self.adopted: Adopted | None = None
+        self.told_end: tuple[int, str, dict[str, object]] | None = None  # exit code, state, figures
         self.settled = 0
         self.teller: Teller | None = None
         self.told: Told | None = None
@@ -285,6 +298,9 @@ class _Run:
                 standings_path=str(self.standings_path.resolve()),
                 previous=read_standings(accepted.path) if accepted else None,
                 snapshots=watched(belt, assessed.program, extracted.snapshot, self.run_id, assessed.as_of, accepted),
+                preview=preview_of(
+                    belt, assessed.program, assessed.standings, extracted.snapshot, assessed.as_of, accepted
+                ),
                 review=review_since(assessed.program, accepted, assessed.as_of),
                 limits=belt.configuration.guards,
                 counted_from=counted_from,
@@ -394,9 +410,8 @@ def _record_end(this: _Run, exit_code: int) -> None:
     ledger, result = this.belt.ledger, this.result
     for figures in this.clock.figures:
         ledger.record_phase(this.run_id, figures.stage, figures.seconds)
-    if this.adopted is not None:
-        taken = {"accounts": this.adopted.accounts, "unknown": this.adopted.unknown, "tiers": this.adopted.tiers}
-        ledger.end_run(this.run_id, DONE, stats={"state": "adopted", **taken})
+    if this.told_end is not None:
+        ledger.end_run(this.run_id, *this.told_end)
         return
     if result is None:
         ledger.end_run(this.run_id, exit_code, "failed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -34,6 +35,7 @@ SPINE = frozenset(
     {
         "adopting",
         "proving",
+        "reverting",
         "belt",
         "checkpoints",
         "deploying",
@@ -59,6 +61,7 @@ SPINE = frozenset(
         "embedded",
         "stages",
         "plan_records",
+        "previewing",
         "watching",
         "telling",
         "telling_opened",
@@ -124,7 +127,12 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield ".".join(parts), path
 
 
-def imported(path: Path) -> Iterator[tuple[str, bool]]:
+@cache
+def imported(path: Path) -> tuple[tuple[str, bool], ...]:
+    return tuple(imports_of(path))
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
     """Modules that a file imports, and whether it does so at its top (not for typing, not inside a function)."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     top = set(map(id, tree.body))

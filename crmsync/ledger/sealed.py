@@ -70,6 +70,23 @@ def figures_of_run(ledger: Ledger, run_id: str) -> dict[str, Any]:
         return {row.object: json.loads(row.figures) for row in connection.execute(rows)}
 
 
+@dataclass(frozen=True)
+class Rules:
+    """By which rules a run was made. `program`: digest of the program in force; `files`: of the kept files."""
+
+    program: str
+    files: str
+
+
+def rules_of_run(ledger: Ledger, run_id: str) -> Rules | None:
+    """The rules of a run; None where the ledger does not know them."""
+    with ledger.reading() as connection:
+        row = connection.execute(select(t.run).where(t.run.c.run_id == run_id)).one_or_none()
+    if row is None or not row.program_digest or row.kind == "adopt":
+        return None
+    return Rules(row.program_digest, row.files_digest or "")
+
+
 def rows_accepted(ledger: Ledger) -> list[dict[str, int]]:
     """Rows per table of the last accepted snapshots, the oldest first."""
     query = select(t.standings.c.table_rows).order_by(t.standings.c.sequence.desc()).limit(USUAL_RUNS)
