@@ -28,8 +28,9 @@ def ahead(make: Callable[[], Iterator[Item]], count: int = 2) -> Generator[Item,
         return False
 
     def work() -> None:
-        items = make()
+        items: Iterator[Item] | None = None
         try:
+            items = make()  # may ask the org before it gives the first item
             for item in items:
                 if not put((item,)):
                     break

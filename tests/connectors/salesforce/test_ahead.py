@@ -40,3 +40,11 @@ def test_closing_ends_the_maker_even_when_it_waits_to_hand_over() -> None:
     assert next(items) == 0
     items.close()
     assert ended.is_set()
+
+
+def test_a_maker_that_cannot_begin_is_told_too() -> None:
+    def make() -> Iterator[int]:
+        raise ValueError("no session")
+
+    with pytest.raises(ValueError, match="no session"):
+        next(ahead(make, 1))
