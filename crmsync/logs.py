@@ -28,8 +28,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 def configure_logs(level: str = "info", secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
     """Set up structlog for this process. Values in `secrets` never appear in any event, wherever they stand."""
     out = sys.stderr if stream is None else stream
-    known = tuple(sorted((secret for secret in secrets if len(secret) >= SHORTEST_SECRET), key=len, reverse=True))
-    _redaction.secrets = known
+    _redaction.secrets = ()
+    keep_secret(secrets)
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -43,6 +43,12 @@ def configure_logs(level: str = "info", secrets: Iterable[str] = (), stream: Tex
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
+
+
+def keep_secret(secrets: Iterable[str]) -> None:
+    """These values never appear either, beside those that are known already."""
+    known = {*_redaction.secrets, *(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)}
+    _redaction.secrets = tuple(sorted(known, key=len, reverse=True))
 
 
 def bind_run(run_id: str) -> None:

@@ -75,6 +75,15 @@ class SalesforceSettings(BaseModel):
     def _secrets_from_files(cls, values: Any) -> Any:
         return _filled(values, SECRET_NAMES)
 
+    def read_again(self) -> SalesforceSettings:
+        """The same with what the secret files hold now; they may have been rotated. Errors: ConfigError."""
+        files = {name: getattr(self, f"{name}_file") for name in SECRET_NAMES}
+        try:
+            found = {name: SecretStr(_read_secret(path)) for name, path in files.items() if path is not None}
+        except ValueError as error:
+            raise ConfigError(f"a secret is read again, since the org has refused it: {error}") from None
+        return self.model_copy(update=found)
+
 
 SECRET_NAMES = ("access_token", "client_secret", "refresh_token")
 

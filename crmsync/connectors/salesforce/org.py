@@ -16,7 +16,8 @@ from crmsync.connectors.salesforce.login import Login, log_in, renew
 from crmsync.connectors.salesforce.rows import long_id
 from crmsync.connectors.salesforce.session import GuardedSession, Hosts, same_host_url
 from crmsync.errors import AccessError, DataError
-from crmsync.settings import SalesforceSettings
+from crmsync.logs import keep_secret
+from crmsync.settings import SalesforceSettings, secrets_of
 
 Answer = TypeVar("Answer")
 
@@ -144,7 +145,7 @@ class Org:
         except SessionExpired:
             with self._renewing:  # several downloads may find out at once; one login serves them all
                 if self.session.token.value == token:
-                    self._use(renew(self.settings, self.session))
+                    self._use(self._renewed())
         try:
             return send(client)
         except SessionExpired:
@@ -152,6 +153,13 @@ class Org:
                 f"{self.base_url} refuses even a new session (INVALID_SESSION_ID): check that the integration user is "
                 "active, may use the API, and logs in to this org"
             ) from None
+
+    def _renewed(self) -> Login:
+        """A new login. Secret files are read again: a token or secret in them may have been replaced meanwhile."""
+        before, self.settings = self.settings, self.settings.read_again()
+        keep_secret(secrets_of(self.settings))
+        rotated = self.settings.access_token != before.access_token
+        return (log_in if rotated else renew)(self.settings, self.session)
 
     def _choose_version(self) -> str:
         """The configured API version, or the newest the org offers if that is older."""

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from crmsync.connectors.salesforce.login import JWT_GRANT, Login, log_in
 from crmsync.connectors.salesforce.session import GuardedSession, Hosts
-from crmsync.errors import AccessError, CrmsyncError
+from crmsync.errors import AccessError, ConfigError, CrmsyncError
 from crmsync.settings import SalesforceSettings
 from tests.connectors.salesforce.wire import (
     BASE,
@@ -229,6 +229,48 @@ def test_a_new_session_that_is_refused_too_stops_the_run(wire: Wire, tmp_path: P
     with pytest.raises(AccessError, match="refuses even a new session"):
         opened.connector.extract(["partners"], opened.staging)
     assert len(wire.made("POST", TOKEN_PATH)) == 1
+
+
+def from_file(tmp_path: Path, name: str, value: str, **more: Any) -> tuple[Path, Opened]:
+    """A connector one of whose secrets stands in a file."""
+    file = tmp_path / "secret"
+    file.write_text(value, encoding="utf-8")
+    return file, open_connector(tmp_path, settings={"instance_url": BASE, f"{name}_file": str(file), **more})
+
+
+def test_an_access_token_that_was_rotated_in_its_file_is_read_again(wire: Wire, tmp_path: Path) -> None:
+    file, opened = from_file(tmp_path, "access_token", TOKEN)
+    expired(wire, fault(401, "INVALID_SESSION_ID"))
+    file.write_text(f"{NEW}\n", encoding="utf-8")
+    opened.connector.extract(["partners"], opened.staging)
+    queries = wire.made("GET", r".*SELECT Id,.* FROM Account\b.*")
+    assert [call.headers["Authorization"] for call in queries] == [f"Bearer {TOKEN}", f"Bearer {NEW}"]
+    assert wire.made("POST", TOKEN_PATH) == []
+
+
+def test_a_client_secret_that_was_rotated_in_its_file_is_read_again(wire: Wire, tmp_path: Path) -> None:
+    file, opened = from_file(tmp_path, "client_secret", "canary-first", client_id="app", access_token=TOKEN)
+    granted(wire)
+    expired(wire, fault(401, "INVALID_SESSION_ID"))
+    file.write_text("canary-second", encoding="utf-8")
+    opened.connector.extract(["partners"], opened.staging)
+    (form,) = (parse_qs(str(call.body)) for call in wire.made("POST", TOKEN_PATH))
+    assert form["client_secret"] == ["canary-second"]
+
+
+def test_a_token_file_that_still_holds_the_refused_token_says_so(wire: Wire, tmp_path: Path) -> None:
+    _, opened = from_file(tmp_path, "access_token", TOKEN)
+    expired(wire, fault(401, "INVALID_SESSION_ID"))
+    with pytest.raises(AccessError, match="has expired or is not valid"):
+        opened.connector.extract(["partners"], opened.staging)
+
+
+def test_a_token_file_that_has_gone_is_named(wire: Wire, tmp_path: Path) -> None:
+    file, opened = from_file(tmp_path, "access_token", TOKEN)
+    expired(wire, fault(401, "INVALID_SESSION_ID"))
+    file.unlink()
+    with pytest.raises(ConfigError, match="secret: the secret file cannot be read: No such file"):
+        opened.connector.extract(["partners"], opened.staging)
 
 
 def test_an_expired_access_token_without_credentials_says_what_to_set(wire: Wire, opened: Opened) -> None:
