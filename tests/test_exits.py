@@ -15,6 +15,7 @@ import pytest
 import typer
 
 from crmsync import errors
+from crmsync.cli import main
 from crmsync.exits import ends_with, guarded
 from crmsync.logs import configure_logs
 
@@ -130,12 +131,23 @@ def test_faults_are_json_with_json(
         (["assess", "p.yaml", "--tables", "t", "--as-of", "2026-01-01", "--out", "o.xls"], "o.xls"),
     ],
 )
-def test_a_wrong_call_ends_with_4(arguments: list[str], told: str) -> None:
-    ended = subprocess.run([sys.executable, "-m", "crmsync", *arguments], capture_output=True, text=True, check=False)
-    assert ended.returncode == 4
-    assert told in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert ended.stdout == ""
+def test_a_wrong_call_ends_with_4(
+    arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["crmsync", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 4
+    printed = capsys.readouterr()
+    assert told in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+def test_the_command_ends_with_it_too() -> None:
+    command = [sys.executable, "-m", "crmsync", "nonsense"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (4, False)
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:

@@ -60,6 +60,7 @@ SPINE = frozenset(
         "metrics",
         "embedded",
         "stages",
+        "lagging",
         "plan_records",
         "previewing",
         "watching",

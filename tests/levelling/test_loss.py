@@ -18,7 +18,7 @@ from tests.levelling.facts import plain, snapshot_of
 from tests.levelling.test_cases import Case, cases, result_of
 from tests.levelling.worlds import Base, bases, files_of, programs
 
-EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "4"))
 
 
 def with_losses() -> list[Any]:

@@ -35,7 +35,7 @@ from tests.levelling.oracle_remembered import state_of
 from tests.levelling.oracle_versions import on_day
 from tests.levelling.worlds import Base, files_of, worlds
 
-EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "48"))
+EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "28"))
 PARTS = 4  # so that the workers share them
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 """An example takes a second: what fails is told as it stands, with its program and tables."""

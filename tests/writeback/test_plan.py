@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -97,16 +96,6 @@ def test_a_partner_who_vanished_is_a_mover(tmp_path: Path):
     before = standings([standing("A"), standing("B", "gold")])
     plan = draft([standing("A")], a_snapshot(tmp_path / "s", {"A": EMPTY}), previous=before)
     assert [(m.partner_id, m.from_tier, m.to_tier) for m in plan.movers] == [("B", "Gold", None)]
-
-
-def test_a_plan_of_two_thousand_partners_is_drafted_within_a_second(tmp_path: Path):
-    rows = [standing(f"P{n:05}") for n in range(2000)]
-    snapshot = a_snapshot(tmp_path / "s", {row["partner_id"]: EMPTY for row in rows})
-    table = standings(rows)
-    started = time.perf_counter()
-    plan = draft_plan(a_program(), table, snapshot, FIELDS, "run-1", AS_OF)
-    assert len(plan.changes) == 2000
-    assert time.perf_counter() - started < 2.0  # 1 s where nothing else runs
 
 
 @pytest.fixture
