@@ -98,7 +98,7 @@ def add_batch(org: Org, call: Call) -> Answer:
     batch = Batch(org.next_id(BATCH_PREFIX), job.id, org.clock.now(), call.body)
     with org.lock:
         job.batches.append(batch)
-    answer = words.told(_as_json(call, job), "batchInfo", batch.as_json(), 201)
+    answer = words.told(_batches_as_json(job), "batchInfo", batch.as_json(), 201)
     start(org, job, batch)
     return answer
 
@@ -108,7 +108,7 @@ def batches(org: Org, call: Call) -> Answer:
     job = _job(org, call)
     job.await_end(WAIT_S)
     return words.told_list(
-        _as_json(call, job), "batchInfoList", "batchInfo", [batch.as_json() for batch in job.batches]
+        _batches_as_json(job), "batchInfoList", "batchInfo", [batch.as_json() for batch in job.batches]
     )
 
 
@@ -116,7 +116,7 @@ def batch_info(org: Org, call: Call) -> Answer:
     """GET `/job/{job}/batch/{batch}`: it waits a little for a batch that is at work."""
     job, batch = _batch(org, call)
     batch.done.wait(WAIT_S)
-    return words.told(_as_json(call, job), "batchInfo", batch.as_json())
+    return words.told(_batches_as_json(job), "batchInfo", batch.as_json())
 
 
 def batch_request(org: Org, call: Call) -> Answer:
@@ -132,7 +132,7 @@ def batch_result(org: Org, call: Call) -> Answer:
     if batch.state != "Completed":
         raise ApiError(400, "InvalidBatch", f"the batch is {batch.state}; results are there once it is Completed")
     if job.query:
-        return words.told_results(_as_json(call, job), [batch.result_id])
+        return words.told_results(_batches_as_json(job), [batch.result_id])
     if job.content_type == "JSON":
         entries = [{name: value for name, value in one.items() if name != "text"} for one in batch.outcomes]
         return Answer(entries, media_type=words.JSON_TYPE)
@@ -163,6 +163,11 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 def _as_json(call: Call, job: ClassicJob) -> bool:
     return words.wants_json(call) or job.content_type == "JSON"
+
+
+def _batches_as_json(job: ClassicJob) -> bool:
+    """What is told of batches goes by the content of the job, whatever the client speaks."""
+    return job.content_type == "JSON"
 
 
 def _job(org: Org, call: Call) -> ClassicJob:

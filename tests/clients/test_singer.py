@@ -69,14 +69,30 @@ def test_the_tap_reads_what_the_run_wrote_and_starts_where_it_ended(
     assert len(again) < len(records)  # only what was changed last comes twice
 
 
-def synced(folder: Path, environment: dict[str, str], *more: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def test_the_tap_reads_the_same_by_the_first_bulk_api(org: Org, folder: Path, environment: dict[str, str]) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "bulk.json").write_text(json.dumps(config | {"api_type": "BULK"}), encoding="utf-8")
+    streams = json.loads(tap(folder, environment, "--discover", config="bulk.json"))["streams"]
+    (account,) = (stream for stream in streams if stream["stream"] == "Account")
+    for entry in account["metadata"]:
+        if entry["breadcrumb"] == []:
+            entry["metadata"] |= {"selected": True, "replication-method": "FULL_TABLE"}
+    (folder / "catalog.json").write_text(json.dumps({"streams": [account]}), encoding="utf-8")
+    records, _ = synced(folder, environment, config="bulk.json")
+    tiered = {one["Id"]: own_run.texts(one) for one in records if one.get("Partner_Tier__c")}
+    assert tiered == own_run.rest_values(org)
+
+
+def synced(
+    folder: Path, environment: dict[str, str], *more: str, config: str = "config.json"
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """(records, last state) of a sync."""
-    said = tap(folder, environment, "--properties", "catalog.json", *more)
+    said = tap(folder, environment, "--properties", "catalog.json", *more, config=config)
     messages = [json.loads(line) for line in said.split("\n")[:-1]]
     records = [one["record"] for one in messages if one["type"] == "RECORD"]
     return records, [one["value"] for one in messages if one["type"] == "STATE"][-1]
 
 
-def tap(folder: Path, environment: dict[str, str], *arguments: str) -> str:
+def tap(folder: Path, environment: dict[str, str], *arguments: str, config: str = "config.json") -> str:
     """What the tap printed."""
-    return run([program("singer", "tap-salesforce"), "--config", "config.json", *arguments], environment, folder)
+    return run([program("singer", "tap-salesforce"), "--config", config, *arguments], environment, folder)
