@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from crmsync.checkpoints import NOTHING, Kept, keep_extract, keep_plan, keep_pro
 from crmsync.errors import CrmsyncError, Rejected
 from crmsync.exits import BLOCKED, DONE, INTERRUPTED, PARKED, PLAN_WAITS, TERMINATED
 from crmsync.extract import Extracted, extract
+from crmsync.lagging import lagged
 from crmsync.ledger.accepted import Accepted, accept_standings, newest_standings, previous_standings
 from crmsync.ledger.approvals import approval_of
 from crmsync.ledger.backups import back_up
@@ -30,6 +31,7 @@ from crmsync.ledger.phases import forget_checkpoints
 from crmsync.levelling.assess import assess_programs
 from crmsync.levelling.standings import read_standings, write_standings
 from crmsync.logs import bind_run
+from crmsync.metrics import export_metrics
 from crmsync.offline import only_program, record_rejected
 from crmsync.past import written_example
 from crmsync.people_edits import keep_edits, settle_edits, watch_of
@@ -48,9 +50,11 @@ from crmsync.writeback.apply import (
     check_open,
     settle_open_intents,
     tier_steps,
+    verify_plan,
     waiting_changes,
 )
 from crmsync.writeback.inputs import table_rows
+from crmsync.writeback.last_error import tell_last_errors
 from crmsync.writeback.plan import FIRST, Drafting, Plan, draft_plan
 from crmsync.writeback.planfile import load_plan, save_plan
 from crmsync.writeback.shadow import Comparison, compare, save_comparison
@@ -121,7 +125,7 @@ def run(belt: Belt, as_of: date | None = None) -> Result:
         this.settle()
         extracted, previous = this.extract(as_of or belt.today)
         check_known(belt, extracted.snapshot)
-        assessed = this.assess(extracted, previous)
+        assessed = this.hold_falls(this.assess(extracted, previous))
         drafted = this.draft(assessed, extracted)
         if this.blocks(drafted):
             this.laid = lay_before(belt, drafted)
@@ -138,7 +142,7 @@ def plan(belt: Belt, as_of: date | None = None, out: Path | None = None) -> Resu
     with _recorded(belt, "plan", as_of or belt.today) as this:
         this.settle()
         extracted, previous = this.extract(as_of or belt.today)
-        assessed = this.assess(extracted, previous)
+        assessed = this.hold_falls(this.assess(extracted, previous))
         drafted = this.draft(assessed, extracted, out)
         return this.ended("blocked" if this.blocks(drafted) else "planned", assessed, plan=drafted)
 
@@ -222,6 +226,7 @@ class _Run:
         self.teller: Teller | None = None
         self.told: Told | None = None
         self.decided = self.laid = ""
+        self.held: frozenset[str] = frozenset()  # partners whose fall waits for a second snapshot
 
     def settle(self) -> None:
         """Find out what became of writes whose outcome an earlier run never saw."""
@@ -267,6 +272,16 @@ class _Run:
             extracted.as_of, program, found.standings, rejected, self._save_rejected(rejected), extracted.direct, notes
         )
 
+    def hold_falls(self, assessed: Assessed) -> Assessed:
+        """Where it is wanted, who falls for the first time stays as it was until the next run says the same."""
+        standings, self.held = lagged(
+            self.belt, assessed.program, self.standings_path, newest_standings(self.belt.ledger)
+        )
+        if standings is None:
+            return assessed
+        write_standings(standings, self.standings_path)
+        return replace(assessed, standings=standings)
+
     @property
     def standings_path(self) -> Path:
         """Where the standings of this run stand."""
@@ -302,6 +317,7 @@ class _Run:
                     belt, assessed.program, assessed.standings, extracted.snapshot, assessed.as_of, accepted
                 ),
                 review=review_since(assessed.program, accepted, assessed.as_of),
+                held=self.held,
                 limits=belt.configuration.guards,
                 counted_from=counted_from,
                 waiting=waiting_changes(belt.ledger, belt.fields, counted_from),
@@ -330,7 +346,11 @@ class _Run:
     def apply(self, drafted: Plan) -> Outcomes:
         """Write the plan; one bad record never stops the others."""
         with self.clock.stage("apply"):
-            outcomes = apply_plan(drafted, self.belt.target, self.belt.ledger, self.belt.progress)
+            limits = self.belt.configuration.writing
+            outcomes = apply_plan(drafted, self.belt.target, self.belt.ledger, self.belt.progress, limits=limits)
+        with self.clock.stage("verify"):
+            outcomes = verify_plan(drafted, self.belt.target, self.belt.ledger, outcomes)
+            tell_last_errors(drafted, self.belt.target, self.belt.ledger)
         log.info("plan_applied", applied=outcomes.applied, parked=outcomes.parked, conflicts=outcomes.conflicts)
         return outcomes
 
@@ -400,6 +420,7 @@ def _recorded(belt: Belt, kind: str, as_of: date | None = None) -> Iterator[_Run
         raise
     finally:
         _record_end(this, exit_code)
+        export_metrics(belt.settings.metrics_file, belt.ledger)
 
 
 TELLING = frozenset({"run", "apply"})

@@ -177,6 +177,13 @@ def state_of_plan(ledger: Ledger, digest: str) -> PlanRow | None:
     return None if row is None else _plan_row(row)
 
 
+def plan_of_run(ledger: Ledger, run_id: str) -> str:
+    """Digest of the plan that a run drafted; empty where it drafted none."""
+    newest = select(t.plan.c.digest).where(t.plan.c.run_id == run_id).order_by(t.plan.c.sequence.desc()).limit(1)
+    with ledger.reading() as connection:
+        return connection.scalar(newest) or ""
+
+
 def blocked_plans(ledger: Ledger, most: int = 10) -> list[PlanRow]:
     """The plans that a guard blocked, the newest first, each digest once."""
     rows = select(t.plan).where(t.plan.c.blocked == 1).order_by(t.plan.c.sequence.desc()).limit(most)

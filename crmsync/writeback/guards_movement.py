@@ -75,6 +75,18 @@ def moves_of(rows: Iterable[Row], previous: Iterable[Row] | None, ranks: Ranks) 
     return Moves(everybody, len(count.changed), len(count.demoted), count.of(count.top), count.of(count.removed))
 
 
+def falls_between(rows: Iterable[Row], previous: Iterable[Row], ranks: Ranks) -> frozenset[str]:
+    """Partners who are there in both and have a lower tier now, or none, in some category."""
+    now = {(row["partner_id"], row["category"]): row for row in rows}
+    there = {partner for partner, _ in now}
+    count = _Count(ranks)
+    for row in previous:
+        partner, category, tier = row["partner_id"], row["category"], row["granted_tier"]
+        if tier and partner in there:
+            count.step(partner, category, tier, now.get((partner, category)))
+    return frozenset(count.demoted)
+
+
 class _Count:
     """Partners that moved, category by category."""
 

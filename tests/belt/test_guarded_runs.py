@@ -32,8 +32,9 @@ def test_what_changed_rules_move_by_themselves_is_told_apart_from_the_data(crmsy
     folder.deals({"P1": 6000, "P2": 6000, "P3": 900})
     moved = run(crmsync, DAYS[1])
     found = guard(moved, "program_change")
-    assert "with the same data 2 of 6 partners have another tier than under the old rules, 2 of them a lower one" in str(
-        found["value"]
+    assert (
+        "with the same data 2 of 6 partners have another tier than under the old rules, 2 of them a lower one"
+        in str(found["value"])
     )
     assert not found["tripped"]  # two are no mass; the third fell with the data
     assert guard(moved, "demotions")["value"] == "3 of 6 partners fall to a lower tier or out of one"
@@ -41,3 +42,33 @@ def test_what_changed_rules_move_by_themselves_is_told_apart_from_the_data(crmsy
     # with a limit that the rules alone exceed, the change of the rules blocks by itself
     folder.change("crmsync.yaml", "at_least: 2", "at_least: 1")
     assert set(tripped(run(crmsync, DAYS[1]))) == {"tier_changes", "program_change"}
+
+
+# --- falls that must be seen twice
+
+
+def test_a_fall_is_written_when_a_second_snapshot_says_it_too_and_a_rise_at_once(
+    crmsync: Crmsync, folder: Folder
+) -> None:
+    folder.change("crmsync.yaml", "guards: {", "guards: {demotion_lag: yes, ")
+    folder.deals({"P1": 6000, "P2": 6000})
+    assert run(crmsync, DAYS[0]).code == 0
+    folder.deals({"P1": 900, "P2": 900, "P3": 1500})
+    waiting = run(crmsync, DAYS[1])
+    assert waiting.code == 0, waiting.out
+    assert waiting.json["plan"]["held"] == ["P1", "P2"]
+    assert [mover["partner_id"] for mover in waiting.json["plan"]["movers"]] == ["P3"]
+    tiers = {row.split(",")[0]: row for row in folder.written.splitlines()}
+    assert all("Gold" in tiers[partner] for partner in ("P1", "P2"))
+    assert "Silver" in tiers["P3"]
+
+    # the same day again is no second look; and a deal that has come back leaves P2 where it is
+    again = run(crmsync, DAYS[1])
+    assert (again.json["state"], again.json["plan"]["held"]) == ("unchanged", ["P1", "P2"])
+    folder.deals({"P1": 900, "P2": 6000, "P3": 1500})
+    assert "1 partners would fall" not in crmsync("plan", "--as-of", DAYS[2]).out
+    agreed = run(crmsync, DAYS[2])
+    assert (agreed.code, agreed.json["plan"]["held"]) == (0, [])
+    assert [(mover["partner_id"], mover["to_tier"]) for mover in agreed.json["plan"]["movers"]] == [("P1", "Basic")]
+    assert "P1" in folder.written
+    assert crmsync("audit", "verify", "--json").code == 0
