@@ -55,7 +55,7 @@ def choice_of(ledger: Ledger, duties: Duties, now: datetime) -> Choice | None:
             continue
         if slot.state == "blocked":
             approved = _approved(ledger, slot)
-            if approved is not None:
+            if approved is not None or (slot.not_before is not None and _may_run(slot, now)):
                 return Choice(slot, schedule, approved)
         elif _may_run(slot, now):
             return Choice(slot, schedule)
@@ -64,8 +64,8 @@ def choice_of(ledger: Ledger, duties: Duties, now: datetime) -> Choice | None:
 
 
 def _may_run(slot: SlotRow, now: datetime) -> bool:
-    """Whether a failed slot has rested. A rest beyond all measure was noted by a clock that has gone back since."""
-    rests = slot.state == "failed" and slot.not_before is not None and slot.not_before > now
+    """Whether a slot has rested enough. A rest beyond all measure was noted by a clock that has gone back since."""
+    rests = slot.state in ("failed", "blocked") and slot.not_before is not None and slot.not_before > now
     return not rests or (slot.not_before is not None and slot.not_before - now > CLOCK_WENT_BACK)
 
 

@@ -11,16 +11,20 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import structlog
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
+from crmsync.errors import CrmsyncError
 from crmsync.ledger import tables as t
 from crmsync.ledger.ledger import Ledger
 
+log = structlog.get_logger()
+
 SUCCEEDED = (0, 3)
+READABLE = 0o644  # the collector is another user
 OPEN_CONFLICTS = ("open", "told", "frozen")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -32,11 +36,18 @@ def metrics_text(ledger: Ledger) -> bytes:
     return generate_latest(registry)
 
 
-def write_metrics(path: Path, ledger: Ledger) -> None:
-    """The same as a file, replaced as a whole, so that nobody reads half of it. Errors: OSError."""
+def export_metrics(path: Path | None, ledger: Ledger) -> None:
+    """The same as a file, replaced as a whole, where one is asked for. A fault of it never fails the run."""
+    if path is None:
+        return
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(metrics_text(ledger))
-    beside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(metrics_text(ledger))
+        beside.chmod(READABLE)
+        beside.replace(path)
+    except (OSError, CrmsyncError) as error:
+        log.warning("metrics_not_written", path=str(path), told=str(error))
 
 
 class _OfLedger(Collector):

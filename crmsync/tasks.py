@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING
 from crmsync.configuration import Configuration, config_folder, load_configuration
 from crmsync.configuration_schedule import Schedule
 from crmsync.due import Duties
+from crmsync.errors import CrmsyncError, UnsafePlan
+from crmsync.exits import BLOCKED
+from crmsync.ledger import slots as book
 from crmsync.ledger.accepted import newest_standings
+from crmsync.ledger.approvals import approval_of
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.slots import SlotRow
 from crmsync.schedule import Days, every_day
@@ -23,7 +27,7 @@ from crmsync.state import open_ledger
 from crmsync.worker import Done
 
 if TYPE_CHECKING:
-    from crmsync.belt import Belt
+    from crmsync.belt import Belt, Files
     from crmsync.pipeline import Result
 
 Signature = frozenset[tuple[str, int, int]]
@@ -64,10 +68,36 @@ class BeltWork:
         from crmsync import pipeline
         from crmsync.belt import opened_on, read_files
 
-        with opened_on(read_files(self.config), ledger) as belt:
+        files = read_files(self.config)
+        if slot.state == "blocked" and approved is None:
+            return _decided(files, ledger, slot)
+        with opened_on(files, ledger) as belt:
             if approved is not None:
                 return _done(pipeline.apply(belt, approved))
             return TASKS[schedule.do](belt, slot.day)
+
+
+def _decided(files: Files, ledger: Ledger, slot: SlotRow) -> Done:
+    """Look on the plan record in the CRM whether somebody decided, and apply the plan if it was approved.
+
+    A fault of looking leaves the slot as it is: the plan still waits.
+    """
+    from crmsync import pipeline
+    from crmsync.belt import opened_on
+
+    run_id, digest = book.run_of_slot(ledger, slot) or (None, None)
+    writes = files.mapping.writes if files.mapping else None
+    if digest is None or writes is None or writes.plan_record is None:
+        return Done(BLOCKED, run_id, slot.told)
+    try:
+        with opened_on(files, ledger) as belt:
+            return _done(pipeline.apply(belt, digest))
+    except UnsafePlan:
+        return Done(BLOCKED, run_id, slot.told)
+    except CrmsyncError as error:
+        if approval_of(ledger, digest) is not None:
+            raise
+        return Done(BLOCKED, run_id, f"the plan record cannot be looked at: {error}")
 
 
 def _reviews(schedules: tuple[Schedule, ...]) -> bool:

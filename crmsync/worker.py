@@ -31,6 +31,7 @@ LOOK_EVERY_S = 60.0  # cron texts know minutes
 BUSY_S = 15.0  # another process holds the ledger
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
 MOST_TRIES = 24  # with an hour between them a day is over
+DECIDED_AFTER = timedelta(minutes=30)  # between two looks whether a blocked plan was approved in the CRM
 RENEWS_AFTER = timedelta(hours=1)  # a rolling day gives some of the allowance back every hour
 
 ENDED: Mapping[int, str] = {DONE: "done", PLAN_WAITS: "done", PARKED: "done", BLOCKED: "blocked"}
@@ -84,7 +85,8 @@ class Work(Protocol):
         ...
 
     def run(self, ledger: Ledger, slot: SlotRow, schedule: Schedule, approved: str | None) -> Done:
-        """Run a slot; `approved`: apply this plan instead. Errors: those of the belt."""
+        """Run a slot, or for one that is blocked look whether its plan was approved elsewhere; `approved`: apply this
+        plan. Errors: those of the belt."""
         ...
 
 
@@ -200,6 +202,7 @@ class Worker:
         run_id = done.run_id or (found[0] if found else None)
         state = "skipped" if done.passed else ENDED.get(done.exit_code, "failed")
         again = now + pause_after(done, tries, now) if state == "failed" and tries < MOST_TRIES else None
+        again = now + DECIDED_AFTER if state == "blocked" else again
         return SlotEnd(state, now, done.exit_code, run_id, again, done.told)
 
 

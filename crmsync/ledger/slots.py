@@ -185,17 +185,15 @@ def skip_slots(ledger: Ledger, slots: Sequence[SlotRow], at: datetime, why: str)
 
 
 def run_of_slot(ledger: Ledger, slot: SlotRow) -> tuple[str, str | None] | None:
-    """The newest run that was started for a slot, and the digest of its plan."""
+    """The newest run that was started for a slot, and the digest of the newest plan that was drafted for it."""
     r = t.run
-    query = (
-        select(r.c.run_id, r.c.plan_digest)
-        .where(r.c.slot_schedule == slot.schedule, r.c.slot_period == slot.period)
-        .order_by(r.c.sequence.desc())
-        .limit(1)
-    )
+    of_slot = (r.c.slot_schedule == slot.schedule, r.c.slot_period == slot.period)
+    newest = select(r.c.run_id).where(*of_slot).order_by(r.c.sequence.desc()).limit(1)
+    drafted = r.c.plan_digest.is_not(None)
+    digest = select(r.c.plan_digest).where(*of_slot, drafted).order_by(r.c.sequence.desc()).limit(1)
     with ledger.reading() as connection:
-        row = connection.execute(query).one_or_none()
-    return None if row is None else (row.run_id, row.plan_digest)
+        run_id = connection.scalar(newest)
+        return None if run_id is None else (run_id, connection.scalar(digest))
 
 
 def _slot(row: Row[Any]) -> SlotRow:

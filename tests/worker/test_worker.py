@@ -263,13 +263,29 @@ def test_a_blocked_slot_waits_for_an_approval_and_then_exactly_that_plan_is_appl
 ):
     a_blocked_run(work, "ab" * 32)
     assert [one.state for one in worker.once()] == ["blocked"]
-    clock.at += timedelta(hours=6)
+    clock.at += timedelta(minutes=20)
     assert worker.once() == []
     with Ledger.open(work.state, exclusive=False) as ledger:
         approve(ledger, "abab", "Ann Example")
     work.end = lambda _slot: Done(0)
     assert [one.state for one in worker.once()] == ["done"]
     assert work.approved == ["ab" * 32]
+
+
+def test_now_and_then_it_is_looked_elsewhere_whether_a_blocked_plan_was_approved(
+    worker: Worker, work: MarkedWork, clock: SetClock
+):
+    a_blocked_run(work, "ab" * 32)
+    worker.once()
+    looked: list[str] = []
+    work.end = lambda slot: looked.append(slot.state) or Done(8)  # type: ignore[func-returns-value]
+    clock.at += timedelta(minutes=31)
+    assert [one.state for one in worker.once()] == ["blocked"]
+    assert worker.once() == []
+    work.end = lambda slot: looked.append(slot.state) or Done(0, "an-apply")  # type: ignore[func-returns-value]
+    clock.at += timedelta(minutes=31)
+    assert [(one.state, one.run_id) for one in worker.once()] == [("done", "an-apply")]
+    assert looked == ["blocked", "blocked"]
 
 
 def test_the_next_slot_drafts_a_blocked_plan_anew_unless_it_was_approved(
