@@ -14,6 +14,7 @@ def add_ledger(app: typer.Typer) -> None:
     """Give the command line these commands."""
     app.command()(unlock)
     app.command()(adopt)
+    app.command()(revert)
     app.command()(history)
     app.command()(diff)
     audit = typer.Typer(help="Proves that the history was not changed.", rich_markup_mode=None)
@@ -40,6 +41,19 @@ def adopt(config: Config = None, json: Json = False) -> None:
     with pipeline.opened(config) as belt:
         adopted = pipeline.adopt(belt)
     ends_with(DONE, reports.adopt_report(adopted, json))
+
+
+def revert(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run to undo.")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Save a plan that gives back what a run has overwritten, where nobody has changed it since; `apply` writes it."""
+    from crmsync import pipeline, reports
+
+    with pipeline.opened(config) as belt:
+        reverted = pipeline.revert(belt, run)
+    ends_with(reverted.exit_code, reports.revert_report(reverted, json))
 
 
 def history(

@@ -42,7 +42,7 @@ from crmsync.retention import forget_old
 from crmsync.reverting import Reverted, draft_revert, note_reverted
 from crmsync.stages import StageClock, StageFigures
 from crmsync.telling_opened import kept_snapshot, opened_teller, tell_failed
-from crmsync.watching import review_since, watched
+from crmsync.watching import rejections, review_since, watched
 from crmsync.writeback.apply import (
     Outcomes,
     accept_plan,
@@ -317,6 +317,7 @@ class _Run:
                     belt, assessed.program, assessed.standings, extracted.snapshot, assessed.as_of, accepted
                 ),
                 review=review_since(assessed.program, accepted, assessed.as_of),
+                rejected=rejections(belt, len(assessed.rejected), accepted),
                 held=self.held,
                 limits=belt.configuration.guards,
                 counted_from=counted_from,

@@ -38,13 +38,15 @@ def accepted_runs(ledger: Ledger) -> list[MadeOf]:
     with ledger.reading() as connection:
         rows = connection.execute(select(s).order_by(s.c.sequence.desc())).all()
         runs = {row.run_id: row for row in connection.execute(select(r))}
-        found = []
+        found: dict[str, MadeOf] = {}
         for row in rows:
             drafted_by = Path(row.path).stem  # who applies a saved plan is another run
             run = runs.get(drafted_by)
-            if run is not None and run.files_digest and run.snapshot_digest and run.kind != "adopt":
-                found.append(_made_of(connection, ledger, row, run))
-    return found
+            if run is None or not run.files_digest or not run.snapshot_digest or run.kind == "adopt":
+                continue
+            if row.as_of == run.as_of:  # else they came back when a later run was reverted
+                found.setdefault(drafted_by, _made_of(connection, ledger, row, run))
+    return list(found.values())
 
 
 def _made_of(

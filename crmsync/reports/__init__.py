@@ -3,7 +3,7 @@
 from crmsync.reports.backtest import backtest_report
 from crmsync.reports.copies import copy_report
 from crmsync.reports.deploys import deploy_report, removal_report
-from crmsync.reports.ledger import adopt_report, unlock_report
+from crmsync.reports.ledger import adopt_report, revert_report, unlock_report
 from crmsync.reports.notices import notices_approved_report, notices_report, preview_report, told_report
 from crmsync.reports.partners import assess_report, explain_report, explained_run_report
 from crmsync.reports.past import approval_report, status_report
@@ -37,6 +37,7 @@ __all__ = [
     "plan_report",
     "preview_report",
     "removal_report",
+    "revert_report",
     "run_report",
     "set_up_report",
     "status_report",

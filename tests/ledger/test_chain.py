@@ -1,0 +1,123 @@
+"""Verifying the audit: every changed, missing or added event is found, and triggers and anchors are looked at."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from crmsync.ledger.audit import record_event
+from crmsync.ledger.chain import anchor, verify_chain
+from crmsync.ledger.ledger import Ledger
+from tests.databases import Place
+
+EVENTS = 60
+FLIPS = 400
+COLUMNS = ("at", "actor", "event", "content", "previous_hash", "hash")
+OPENED = {
+    "sqlite": ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete"),
+    "postgresql": ("ALTER TABLE audit DISABLE TRIGGER USER",),
+}
+
+
+@pytest.fixture
+def full(ledger: Ledger) -> Ledger:
+    """A ledger with some events, their texts full of what JSON has to escape."""
+    with ledger.writing() as connection:
+        for number in range(EVENTS):
+            record_event(
+                connection, "records_written", {"n": number, "said": f'"\\\n\u2028é{number}'}, f"shell:Ann {number}"
+            )
+    return ledger
+
+
+@pytest.fixture
+def opened(full: Ledger, place: Place) -> Iterator[Ledger]:
+    """The same with its triggers gone, as whoever owns the database can do."""
+    with full.writing() as connection:
+        for statement in OPENED[place.kind]:
+            connection.execute(text(statement))
+    yield full
+    if place.kind == "postgresql":  # the tests share this database
+        with full.writing() as connection:
+            connection.execute(text("ALTER TABLE audit ENABLE TRIGGER USER"))
+
+
+def test_an_untouched_audit_holds(full: Ledger) -> None:
+    told = anchor(full, "log")
+    assert told is not None
+    found = verify_chain(full, (str(told),))
+    assert (found.events, found.head, found.anchors, found.faults) == (EVENTS, told, 2, ())
+
+
+def test_missing_triggers_are_told(opened: Ledger) -> None:
+    faults = verify_chain(opened).faults
+    assert faults
+    assert all("the audit could be changed unseen" in fault for fault in faults)
+
+
+def test_every_flipped_byte_is_found(opened: Ledger) -> None:
+    chance = random.Random(7)
+    expected = len(verify_chain(opened).faults)
+    with opened.reading() as connection:
+        rows = {row.sequence: row for row in connection.execute(text("SELECT * FROM audit"))}
+    for _ in range(FLIPS):
+        sequence, column = chance.randint(1, EVENTS), chance.choice(COLUMNS)
+        value = getattr(rows[sequence], column)
+        at = chance.randrange(len(value))
+        flipped = value[:at] + chr(ord(value[at]) ^ 1) + value[at + 1 :]
+        _set(opened, sequence, column, flipped)
+        found = verify_chain(opened).faults
+        assert len(found) == expected + 1, (sequence, column, at)
+        assert any(f"event {number} " in found[0] for number in (sequence, sequence + 1)), found
+        _set(opened, sequence, column, value)
+    assert len(verify_chain(opened).faults) == expected
+
+
+def _set(ledger: Ledger, sequence: int, column: str, value: str) -> None:
+    assert column in COLUMNS
+    with ledger.writing() as connection:
+        connection.execute(text(f"UPDATE audit SET {column} = :v WHERE sequence = :s"), {"v": value, "s": sequence})
+
+
+@pytest.mark.parametrize("sequence", [1, 2, EVENTS // 2])
+def test_a_missing_event_is_named(opened: Ledger, sequence: int) -> None:
+    _run(opened, "DELETE FROM audit WHERE sequence = :s", sequence)
+    assert f"event {sequence} is missing: after {sequence - 1} comes {sequence + 1}" in verify_chain(opened).faults[0]
+
+
+def test_a_tail_that_was_cut_off_is_found_by_an_anchor_alone(opened: Ledger) -> None:
+    anchor(opened, "notice")
+    _run(opened, "DELETE FROM audit WHERE sequence > :s", EVENTS - 3)
+    (fault,) = [fault for fault in verify_chain(opened).faults if "ends with" in fault]
+    assert f"is of event {EVENTS}, but the audit ends with {EVENTS - 3}" in fault
+
+
+def test_a_history_that_was_written_anew_does_not_fit_the_anchor(full: Ledger, place: Place) -> None:
+    told = anchor(full, "log")
+    with full.writing() as connection:
+        for statement in OPENED[place.kind]:
+            connection.execute(text(statement))
+        connection.execute(text("DELETE FROM audit"))
+        connection.execute(text("DELETE FROM audit_anchor"))
+        for number in range(EVENTS):
+            record_event(connection, "records_written", {"n": number, "forged": True})
+    faults = verify_chain(full, (str(told),)).faults
+    assert any("written anew" in fault for fault in faults)
+    assert not [fault for fault in verify_chain(full).faults if "event" in fault], "only who has the anchor can tell"
+    if place.kind == "postgresql":
+        with full.writing() as connection:
+            connection.execute(text("ALTER TABLE audit ENABLE TRIGGER USER"))
+
+
+@pytest.mark.parametrize("told", ["", "12", "x:0123456789abcdef", "12:abc"])
+def test_an_anchor_that_says_nothing_is_refused(full: Ledger, told: str) -> None:
+    (fault,) = verify_chain(full, (told,)).faults
+    assert "give SEQUENCE:HASH" in fault
+
+
+def _run(ledger: Ledger, statement: str, sequence: int) -> None:
+    with ledger.writing() as connection:
+        connection.execute(text(statement), {"s": sequence})
