@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+from crmsync.connectors.mapping import read_mapping
+from crmsync.connectors.salesforce.connector import SalesforceConnector
+from crmsync.settings import SalesforceSettings
+from crmsync.snapshots import Staging
 from tests.sandbox.orgs import SCHEMA, Client, running, write_files
 
 RATES: dict[str, str | bytes] = {
@@ -29,7 +34,7 @@ def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
 
 
-def test_an_org_with_one_currency_has_no_object_and_field_of_it() -> None:
+def test_an_org_with_one_currency_has_no_object_and_field_of_it(tmp_path: Path) -> None:
     with running() as single:
         for name in ("CurrencyType", "DatedConversionRate"):
             assert single.refusal(f"SELECT Id FROM {name}")[1] == "INVALID_TYPE"
@@ -37,6 +42,28 @@ def test_an_org_with_one_currency_has_no_object_and_field_of_it() -> None:
         assert single.refusal("SELECT CurrencyIsoCode FROM Account")[1] == "INVALID_FIELD"
         answer = single.call("POST", "/sobjects/Account", json={"Name": "x", "CurrencyIsoCode": "USD"})
         assert answer.json()[0]["errorCode"] == "INVALID_FIELD"
+        single.call("POST", "/sobjects/Account", json={"Name": "x"})
+        tables = _read(single, tmp_path)
+        assert tables == {"partners": [{"partner_id": tables["partners"][0]["partner_id"], "currency": "USD"}]}
+
+
+MAP = """
+tables:
+  partners: {object: Account, columns: {partner_id: Id, currency: CurrencyIsoCode}}
+  rates: {object: DatedConversionRate, columns: {currency: IsoCode, effective_from: StartDate, rate: ConversionRate}}
+"""
+
+
+def _read(org: Client, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The rows of the tables that our reader makes of the org."""
+    (folder / "map.yaml").write_text(MAP, encoding="utf-8")
+    given = {"instance_url": org.org.instance_url, "access_token": org.org.access_token}
+    settings = SalesforceSettings.model_validate(given)
+    staging = Staging(folder / "snapshot")
+    SalesforceConnector(settings, read_mapping(folder / "map.yaml"), folder / "state").extract(
+        ["partners", "rates"], staging
+    )
+    return {name: pq.read_table(table.path).to_pylist() for name, table in staging.tables.items()}
 
 
 def test_several_currencies_without_dated_rates(tmp_path: Path) -> None:
@@ -46,6 +73,8 @@ def test_several_currencies_without_dated_rates(tmp_path: Path) -> None:
         assert client.rows("SELECT convertCurrency(Amount) FROM Opportunity WHERE Name = 'Spring'") == [
             {"Amount": 125.0}
         ]
+        rates = {row["currency"]: float(row["rate"]) for row in _read(client, tmp_path)["rates"]}
+        assert rates == {"USD": 1.0, "EUR": 0.8, "JPY": 150.0}
 
 
 def test_currencies_are_described_with_their_rates(org: Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from crmsync.connectors.base import (
@@ -27,6 +28,7 @@ from crmsync.connectors.salesforce.describe import Describe
 from crmsync.connectors.salesforce.fetching import Fetching
 from crmsync.connectors.salesforce.held import Held, opened_held
 from crmsync.connectors.salesforce.merged import read_merged
+from crmsync.connectors.salesforce.one_currency import one_currency
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.people import read_person
 from crmsync.connectors.salesforce.reading import CURRENT_VALUES, PARTNERS, TableRead, make_table
@@ -136,7 +138,14 @@ class SalesforceConnector:
             known = ", ".join(self.mapping.tables)
             raise ConfigError(f"table {name} is not mapped; mapped are: {known}", file=self.mapping.file)
         with_current = with_current and name == PARTNERS
-        return plan_table(self.mapping, name, self.describe, self._zone(), with_current=with_current)
+        return plan_table(
+            self.mapping, name, self.describe, self._zone(), with_current=with_current,
+            currency=lambda: self._only_currency,
+        )  # fmt: skip
+
+    @cached_property
+    def _only_currency(self) -> str | None:
+        return one_currency(self.org)
 
     def _zone(self) -> str:
         if self.mapping.time_zone == ORG_TIME_ZONE:

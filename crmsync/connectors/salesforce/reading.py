@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -63,7 +63,7 @@ def _take(
     plan: TablePlan, block: Mapping[str, pa.Array], done: TableRead, files: _Parquet, named: NamedElsewhere | None
 ) -> None:
     columns = [*plan.columns, *_credit_columns(plan)]
-    typed = typed_block(block, columns, plan.time_zone, plan.object)
+    typed = _completed(typed_block(block, columns, plan.time_zone, plan.object), plan.constant)
     done.rejected += typed.rejected
     if typed.left_out is not None and plan.table.name == PARTNERS:
         done.rejected_partners |= _rejected_partners(plan, block, typed)
@@ -79,6 +79,14 @@ def _take(
     done.direct += nobody
     done.rows += rows.num_rows
     files.rows(rows)
+
+
+def _completed(typed: Block, constant: Mapping[str, str]) -> Block:
+    """The rows with the columns that hold the same in each of them."""
+    rows = typed.rows
+    for name, text in constant.items():
+        rows = rows.append_column(name, pa.repeat(pa.scalar(text, pa.string()), rows.num_rows))
+    return replace(typed, rows=rows) if constant else typed
 
 
 def _rejected_partners(plan: TablePlan, block: Mapping[str, pa.Array], typed: Block) -> dict[str, RejectedPartner]:
@@ -172,6 +180,7 @@ def _repeating(plan: TablePlan) -> list[str]:
     """The leaves of the columns that hold the same values again and again; others cost more as a dictionary."""
     columns = [one for one in plan.columns if one.source in REPEATING]
     leaves = [f"{one.name}.list.element" if one.kind is ColumnType.LIST else one.name for one in columns]
+    leaves += plan.constant
     return [*leaves, "partner_id", "role", "share"] if plan.credited else leaves
 
 

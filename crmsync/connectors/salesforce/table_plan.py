@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from crmsync.connectors.salesforce.describe import (
     is_identifier,
     located,
 )  # fmt: skip
+from crmsync.connectors.salesforce.one_currency import has_several
 from crmsync.connectors.salesforce.parts import Part, part_of
 from crmsync.connectors.salesforce.rows import ID, ReadColumn
 from crmsync.connectors.salesforce.soql import Condition, condition_of
@@ -26,6 +27,7 @@ from crmsync.tables import CANONICAL, ColumnType
 PARTNERS = "partners"
 CONDITION_MAX = 15_000  # encoded; the address line of a count ends at about 16 KB
 MULTI_CURRENCY_FIELDS = frozenset({"currencyisocode"})
+DATES_OF_RATES = frozenset({"startdate", "nextstartdate"})
 MULTI_CURRENCY_OBJECTS = frozenset({"datedconversionrate", "currencytype"})
 _TEXTS = frozenset(
     {"string", "picklist", "multipicklist", "textarea", "combobox", "id", "reference", "email", "phone", "url"}
@@ -75,7 +77,8 @@ class CurrentField:
 
 @dataclass(frozen=True)
 class TablePlan:
-    """Everything that reading one table needs. `output`: the columns of the finished table and their types."""
+    """Everything that reading one table needs. `output`: the columns of the finished table and their types;
+    `constant`: text columns that hold the same in every row."""
 
     table: TableMap
     part: Part
@@ -85,6 +88,7 @@ class TablePlan:
     time_zone: str
     current: tuple[CurrentField, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    constant: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def object(self) -> str:
@@ -113,23 +117,31 @@ class TablePlan:
 
 
 def plan_table(
-    mapping: SalesforceMapping, name: str, describe: Describe, time_zone: str, *, with_current: bool
-) -> TablePlan | None:
+    mapping: SalesforceMapping, name: str, describe: Describe, time_zone: str, *, with_current: bool,
+    currency: Callable[[], str | None] = lambda: None,
+) -> TablePlan | None:  # fmt: skip
     """How to read one table, or None where the org cannot have it (rates of a single-currency org).
 
-    `with_current`: read along with partners what the fields that write-back owns hold now.
+    `with_current`: read along with partners what the fields that write-back owns hold now; `currency`: asks for the one
+    currency of a single-currency org.
 
     Errors: ConfigError naming file:line, object.field and the nearest existing name.
     """
-    return _Planning(mapping, mapping.tables[name], describe, time_zone).plan(with_current)
+    return _Planning(mapping, mapping.tables[name], describe, time_zone, currency).plan(with_current)
 
 
 class _Planning:
     """The steps of checking one table of the field map."""
 
-    def __init__(self, mapping: SalesforceMapping, table: TableMap, describe: Describe, time_zone: str) -> None:
+    def __init__(
+        self, mapping: SalesforceMapping, table: TableMap, describe: Describe, time_zone: str,
+        currency: Callable[[], str | None],
+    ) -> None:  # fmt: skip
         self.mapping, self.table, self.describe = mapping, table, describe
-        self.time_zone = time_zone
+        self.time_zone, self.currency = time_zone, currency
+        self.sobject = table.object.text
+        self.undated = False
+        self.constant: dict[str, str] = {}
         self.notes: list[str] = []
         self.paths: list[FieldPath] = []
 
@@ -137,6 +149,7 @@ class _Planning:
         sobject = self.object()
         if sobject is None:
             return None
+        self.sobject = sobject
         self.paths.append(self.describe.resolve(sobject, ID))
         columns = [column for name, place in self.table.columns.items() if (column := self.column(name, place))]
         columns += self.people(sobject)
@@ -148,10 +161,11 @@ class _Planning:
             part=part_of(self.table.name, self.describe.object(sobject), self.paths, condition, self.describe),
             columns=tuple(columns),
             credited=credited,
-            output=_output(columns, credited),
+            output=_output(columns, credited) | dict.fromkeys(self.constant, ColumnType.TEXT),
             time_zone=self.time_zone,
             current=current,
             notes=tuple(self.notes),
+            constant=self.constant,
         )
 
     def object(self) -> str | None:
@@ -160,14 +174,23 @@ class _Planning:
         if found is not None:
             return found.name
         if place.text.lower() in MULTI_CURRENCY_OBJECTS:
-            return None
+            return self.undated_rates()
         try:
             return self.describe.object(place.text).name
         except AccessError as error:
             raise located(error, self.mapping.file, place.line) from None
 
+    def undated_rates(self) -> str | None:
+        """The rates of an org with several currencies whose rates have no dates; None: it has one currency."""
+        found = self.describe.find("CurrencyType")
+        if found is None:
+            return None
+        self.undated = True
+        self.notes.append(f"{self.table.name}: the org's rates have no dates; those of CurrencyType hold for every day")
+        return found.name
+
     def resolve(self, place: Place) -> FieldPath:
-        path = self.resolved(place, self.table.object.text)
+        path = self.resolved(place, self.sobject)
         self.paths.append(path)
         return path
 
@@ -191,7 +214,9 @@ class _Planning:
 
     def column(self, name: str, place: Place) -> ReadColumn | None:
         if place.text.lower().split(".")[-1] in MULTI_CURRENCY_FIELDS and not self.multi_currency(place):
-            self.notes.append(f"{self.table.name}.{name}: the org has one currency only ({place.text} does not exist)")
+            self.one_currency(name, place)
+            return None
+        if self.undated and place.text.lower() in DATES_OF_RATES:
             return None
         path = self.resolve(place)
         known = CANONICAL[self.table.name].columns.get(name) if self.table.name in CANONICAL else None
@@ -219,10 +244,20 @@ class _Planning:
 
     def multi_currency(self, place: Place) -> bool:
         try:
-            self.describe.resolve(self.table.object.text, place.text)
+            self.describe.resolve(self.sobject, place.text)
         except AccessError:
-            return False
+            return has_several(self.describe)  # then it is a field like any other that is not there
         return True
+
+    def one_currency(self, name: str, place: Place) -> None:
+        """Every record is in the org's one currency, which none of them names."""
+        only = self.currency()
+        told = "the org has one currency only"
+        if only is None:
+            self.notes.append(f"{self.table.name}.{name}: {told} ({place.text} does not exist)")
+            return
+        self.constant[name] = only
+        self.notes.append(f"{self.table.name}.{name}: {told}, {only} ({place.text} does not exist)")
 
     def credit(self, number: int, one: Credited) -> CreditRead:
         if one.object is not None:

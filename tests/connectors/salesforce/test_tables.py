@@ -130,11 +130,65 @@ def test_a_currency_column_that_the_org_lacks_is_left_out_with_a_note(wire: Wire
     assert report.notes == ("opportunities.currency: the org has one currency only (CurrencyIsoCode does not exist)",)
 
 
-def test_rates_that_the_org_lacks_are_left_out_with_a_note(wire: Wire, tmp_path: Path) -> None:
-    columns = "{currency: IsoCode, effective_from: StartDate, rate: ConversionRate}"
-    text = f"tables: {{rates: {{object: DatedConversionRate, columns: {columns}}}}}"
+WHO = """<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" xmlns="urn:partner.soap.sforce.com"><e:Body>
+<getUserInfoResponse><result><organizationMultiCurrency>false</organizationMultiCurrency>
+<orgDefaultCurrencyIsoCode>%s</orgDefaultCurrencyIsoCode></result></getUserInfoResponse></e:Body></e:Envelope>"""
+XML = {"Content-Type": "text/xml;charset=UTF-8"}
+
+
+def test_a_currency_column_that_the_org_lacks_holds_its_one_currency(wire: Wire, tmp_path: Path) -> None:
+    text = (TWO % "1").replace("amount: Amount", "amount: Amount, currency: CurrencyIsoCode")
     opened = open_connector(tmp_path, text)
+    wire.on("GET", ".*/sobjects/CurrencyType/describe", fault(400, "INVALID_TYPE"))
+    wire.on("POST", "/services/Soap/u/67.0", (200, XML, WHO % "SEK"))
+    wire.counts("Opportunity", 2)
+    wire.page("Opportunity", page([deal(1, Reseller__c=R, Distributor__c=D), deal(2, Reseller__c=R)]))
+    report = opened.connector.extract(["opportunities"], opened.staging)
+    assert [row["currency"] for row in opened.rows("opportunities")] == ["SEK"] * 3
+    said = "opportunities.currency: the org has one currency only, SEK (CurrencyIsoCode does not exist)"
+    assert report.notes == (said,)
+    assert opened.staging.tables["opportunities"].columns["currency"] is ColumnType.TEXT
+
+
+def test_a_currency_column_that_one_object_lacks_in_an_org_with_several_is_a_mistake(
+    wire: Wire, tmp_path: Path
+) -> None:
+    opened = open_connector(
+        tmp_path, (TWO % "1").replace("amount: Amount", "amount: Amount, currency: CurrencyIsoCode")
+    )
+    wire.describe("CurrencyType", RATE_FIELDS)
+    with pytest.raises(ConfigError, match=r"Opportunity\.CurrencyIsoCode does not exist"):
+        opened.connector.extract(["opportunities"], opened.staging)
+
+
+RATE_FIELDS = [entry("Id", "id"), entry("IsoCode", "picklist"), entry("ConversionRate", "double")]
+RATES = """
+tables:
+  rates: {object: %s, columns: {currency: IsoCode, effective_from: StartDate, rate: ConversionRate}}
+"""
+
+
+def test_rates_without_dates_are_those_of_the_currencies(wire: Wire, tmp_path: Path) -> None:
+    """Several currencies, but no advanced currency management: DatedConversionRate does not exist."""
+    opened = open_connector(tmp_path, RATES % "DatedConversionRate")
     wire.on("GET", ".*/sobjects/DatedConversionRate/describe", fault(404, "NOT_FOUND"))
+    wire.describe("CurrencyType", RATE_FIELDS)
+    wire.counts("CurrencyType", 2)
+    records = [
+        {"Id": f"01L00000000000{n}AAA", "IsoCode": code, "ConversionRate": 1.25}
+        for n, code in enumerate(["EUR", "USD"])
+    ]
+    wire.page("CurrencyType", page(records))
+    report = opened.connector.extract(["rates"], opened.staging)
+    assert [(row["currency"], float(row["rate"])) for row in opened.rows("rates")] == [("EUR", 1.25), ("USD", 1.25)]
+    assert "effective_from" not in opened.staging.tables["rates"].columns
+    assert report.notes == ("rates: the org's rates have no dates; those of CurrencyType hold for every day",)
+
+
+@pytest.mark.parametrize("name", ["DatedConversionRate", "CurrencyType"])
+def test_rates_that_the_org_lacks_are_left_out_with_a_note(wire: Wire, tmp_path: Path, name: str) -> None:
+    opened = open_connector(tmp_path, RATES % name)
+    wire.on("GET", ".*/sobjects/(DatedConversionRate|CurrencyType)/describe", fault(400, "INVALID_TYPE"))
     report = opened.connector.extract(["rates"], opened.staging)
     assert (report.rows, opened.staging.tables) == ({}, {})
     assert report.notes == ("rates: the org has one currency only, so there are no rates",)
