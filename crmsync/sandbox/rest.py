@@ -18,6 +18,7 @@ from crmsync.sandbox.schema import Field, SObject
 from crmsync.sandbox.values import stamp_of
 
 _DAYS_BACK = 30
+_MOST_IDS = 600_000
 
 
 def query(org: Org, call: Call) -> Answer:
@@ -230,7 +231,10 @@ def updated_records(org: Org, call: Call) -> Answer:
         f'SELECT "Id" FROM "{sobject.name}" WHERE "IsDeleted" = 0 AND "SystemModstamp" >= ? AND "SystemModstamp" < ? '
         "ORDER BY rowid", [start, end],
     )  # fmt: skip
-    return Answer({"ids": [row[0] for row in rows], "latestDateCovered": f"{end}+0000"})
+    ids = [row[0] for row in rows.fetchmany(_MOST_IDS + 1)]
+    if len(ids) > _MOST_IDS:
+        raise ApiError(400, "EXCEEDED_ID_LIMIT", f"more than {_MOST_IDS} records were changed; narrow the span")
+    return Answer({"ids": ids, "latestDateCovered": f"{end}+0000"})
 
 
 def deleted_records(org: Org, call: Call) -> Answer:

@@ -48,12 +48,20 @@ class SoapCall:
         """The texts of all children of that name."""
         return [(child.text or "").strip() for child in self.element if local(child) == name]
 
+    def children(self, name: str) -> list[Any]:
+        """All children of that name."""
+        return [child for child in self.element if local(child) == name]
+
+    def header(self, name: str, part: str) -> str:
+        """The text of a part of a header; empty without one."""
+        header = self.headers.get(name)
+        found = next((child for child in header if local(child) == part), None) if header is not None else None
+        return (found.text or "").strip() if found is not None else ""
+
     @property
     def session(self) -> str:
         """The session id of the SessionHeader."""
-        header = self.headers.get("SessionHeader")
-        found = next((child for child in header if local(child) == "sessionId"), None) if header is not None else None
-        return (found.text or "").strip() if found is not None else ""
+        return self.header("SessionHeader", "sessionId")
 
 
 def local(element: Any) -> str:

@@ -1,4 +1,4 @@
-"""Doors of the Partner and Enterprise SOAP APIs, as far as clients still use them: login, who am I, queries."""
+"""Doors of the Partner and Enterprise SOAP APIs, as far as clients still use them: login, queries, records."""
 
 from __future__ import annotations
 
@@ -13,6 +13,18 @@ from crmsync.sandbox.org import Org
 from crmsync.sandbox.passwords import user_with_password
 from crmsync.sandbox.queries import first_page, next_page
 from crmsync.sandbox.soap import SoapCall, SoapFaultError
+from crmsync.sandbox.soap_rows import (
+    create,
+    delete,
+    deleted,
+    describe,
+    retrieved,
+    tags,
+    undelete,
+    update,
+    updated,
+    upsert,
+)
 
 PARTNER, ENTERPRISE = "urn:partner.soap.sforce.com", "urn:enterprise.soap.sforce.com"
 LAST_LOGIN = 64  # SOAP login() is not part of later versions
@@ -64,7 +76,7 @@ def _login(org: Org, found: SoapCall, call: Call) -> str:
     session = org.numbered_token(user_id)
     api = call.path.rstrip("/").split("/")[3]
     rest = f"{org.url}/services/Soap/{{}}/{found.version}.0/{org.org_id[:15]}"
-    return _tags("result", {
+    return tags("result", {
         "metadataServerUrl": rest.format("m"), "passwordExpired": "false", "sandbox": "true",
         "serverUrl": rest.format(api), "sessionId": session, "userId": user_id, "userInfo": _user_info(org, user_id),
     })  # fmt: skip
@@ -89,20 +101,8 @@ def _user_info(org: Org, user_id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tags(name: str, value: Any) -> str:
-    if value is None:
-        return f'<{name} xsi:nil="true"/>'
-    if isinstance(value, Mapping):
-        return f"<{name}>{''.join(_tags(inner, found) for inner, found in value.items())}</{name}>"
-    return f"<{name}>{escape(_text(value))}</{name}>"
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _me(org: Org, found: SoapCall) -> str:
-    return _tags("result", _user_info(org, org.tokens[found.session]))
+    return tags("result", _user_info(org, org.tokens[found.session]))
 
 
 def _logout(org: Org, found: SoapCall) -> str:
@@ -112,13 +112,13 @@ def _logout(org: Org, found: SoapCall) -> str:
 
 def _clock(org: Org, found: SoapCall) -> str:
     del found
-    return _tags("result", {"timestamp": f"{org.clock.now()}Z"})
+    return tags("result", {"timestamp": f"{org.clock.now()}Z"})
 
 
 def _describe_global(org: Org, found: SoapCall) -> str:
     described = describe_global(org.visible, f"/services/data/v{found.version}.0")
     head = f"<encoding>UTF-8</encoding><maxBatchSize>{described['maxBatchSize']}</maxBatchSize>"
-    rows = [_tags("sobjects", {name: value for name, value in sorted(entry.items()) if name != "urls"})
+    rows = [tags("sobjects", {name: value for name, value in sorted(entry.items()) if name != "urls"})
             for entry in described["sobjects"]]  # fmt: skip
     return f"<result>{head}{''.join(rows)}</result>"
 
@@ -135,7 +135,7 @@ def _page(page: Mapping[str, Any]) -> str:
     locator = str(page["nextRecordsUrl"]).rpartition("/")[2] if page.get("nextRecordsUrl") else None
     rows = "".join(_record("records", record) for record in page["records"])
     return (
-        f'<result xsi:type="QueryResult"><done>{_text(page["done"])}</done>{_tags("queryLocator", locator)}{rows}'
+        f'<result xsi:type="QueryResult"><done>{str(page["done"]).lower()}</done>{tags("queryLocator", locator)}{rows}'
         f"<size>{page['totalSize']}</size></result>"
     )
 
@@ -143,7 +143,7 @@ def _page(page: Mapping[str, Any]) -> str:
 def _record(name: str, record: Mapping[str, Any]) -> str:
     """One row; its id comes twice, as from a real org, and empty where it was not selected."""
     kind = record.get("attributes", {}).get("type", "AggregateResult")
-    parts = [f"<sf:type>{kind}</sf:type>", _tags("sf:Id", record.get("Id"))]
+    parts = [f"<sf:type>{kind}</sf:type>", tags("sf:Id", record.get("Id"))]
     for field, value in record.items():
         if field == "attributes":
             continue
@@ -152,11 +152,19 @@ def _record(name: str, record: Mapping[str, Any]) -> str:
         elif isinstance(value, Mapping) and "attributes" in value:
             parts.append(_record(f"sf:{field}", value))
         else:
-            parts.append(_tags(f"sf:{field}", value))
+            parts.append(tags(f"sf:{field}", value))
     return f'<{name} xsi:type="sf:sObject">{"".join(parts)}</{name}>'
+
+
+def _retrieve(org: Org, found: SoapCall) -> str:
+    records = retrieved(org, found)
+    return "".join(tags("result", None) if record is None else _record("result", record) for record in records)
 
 
 _OPERATIONS: dict[str, Callable[[Org, SoapCall], str]] = {
     "getUserInfo": _me, "logout": _logout, "getServerTimestamp": _clock, "describeGlobal": _describe_global,
-    "query": _query, "queryAll": lambda org, found: _query(org, found, True), "queryMore": _query_more,
+    "create": create, "update": update, "upsert": upsert, "delete": delete, "undelete": undelete,
+    "retrieve": _retrieve, "describeSObject": describe, "describeSObjects": describe, "getUpdated": updated,
+    "getDeleted": deleted, "query": _query, "queryAll": lambda org, found: _query(org, found, True),
+    "queryMore": _query_more,
 }  # fmt: skip

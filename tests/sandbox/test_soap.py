@@ -293,3 +293,62 @@ def test_what_was_deployed_is_retrieved(org: Client) -> None:
         file = etree.fromstring(archive.read("unpackaged/objects/Account.object"))
     assert file.tag == f"{{{NS}}}CustomObject"
     assert values(file, "inlineHelpText") == ["Helps"]
+
+
+def records(org: Client, body: str, headers: str = "") -> Any:
+    """The answer's Body of a call of the Partner API."""
+    whole = (
+        f'<s:Envelope xmlns:s="{SOAP}" xmlns="{PARTNER}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
+        f"<s:Header><SessionHeader><sessionId>{org.org.access_token}</sessionId></SessionHeader>{headers}</s:Header>"
+        f"<s:Body>{body}</s:Body></s:Envelope>"
+    )
+    answer = post(org, "/services/Soap/u/60.0", whole)
+    return etree.fromstring(answer.content).find(f"{{{SOAP}}}Body")[0]
+
+
+def account(inner: str) -> str:
+    return f"<sObjects><type>Account</type>{inner}</sObjects>"
+
+
+def test_records_are_written_and_retrieved_over_the_partner_api(org: Client) -> None:
+    rows = account("<Name>Ångström</Name><Phone>1</Phone>") + account("<Phone>2</Phone>")
+    made = records(org, f"<create>{rows}</create>")
+    assert (values(made, "success"), value(made, "statusCode")) == (["true", "false"], "REQUIRED_FIELD_MISSING")
+    record_id = value(made, "id")
+    change = f"<fieldsToNull>Phone</fieldsToNull><Id>{record_id}</Id><NumberOfEmployees>12</NumberOfEmployees>"
+    assert values(records(org, f"<update>{account(change)}</update>"), "success") == ["true"]
+    body = (
+        f"<fieldList>Name, Phone, NumberOfEmployees</fieldList><sObjectType>Account</sObjectType><ids>{record_id}</ids>"
+    )
+    found = records(org, f"<retrieve>{body}<ids>001000000000000AAA</ids></retrieve>")
+    first, second = found.findall(f"{{{PARTNER}}}result")
+    assert [value(first, name) for name in ("Name", "Phone", "NumberOfEmployees")] == ["Ångström", "", "12"]
+    assert second.get("{http://www.w3.org/2001/XMLSchema-instance}nil") == "true"
+    key = "<externalIDFieldName>Id</externalIDFieldName>"
+    upserted = records(org, f"<upsert>{key}{account(f'<Id>{record_id}</Id><Site>x</Site>')}</upsert>")
+    assert (values(upserted, "created"), values(upserted, "success")) == (["false"], ["true"])
+    gone = records(org, f"<delete><ids>{record_id}</ids><ids>bad</ids></delete>")
+    assert (values(gone, "success"), value(gone, "statusCode")) == (["true", "false"], "MALFORMED_ID")
+    assert values(records(org, f"<undelete><ids>{record_id}</ids></undelete>"), "success") == ["true"]
+
+
+def test_all_or_none_undoes_every_record_of_a_call(org: Client) -> None:
+    header = "<AllOrNoneHeader><allOrNone>true</allOrNone></AllOrNoneHeader>"
+    made = records(org, f"<create>{account('<Name>Undone</Name>')}{account('')}</create>", header)
+    assert values(made, "statusCode") == ["ALL_OR_NONE_OPERATION_ROLLED_BACK", "REQUIRED_FIELD_MISSING"]
+    query = "<query><queryString>SELECT count() FROM Account WHERE Name = 'Undone'</queryString></query>"
+    assert value(records(org, query), "size") == "0"
+
+
+def test_objects_are_described_and_changes_told_over_the_partner_api(org: Client) -> None:
+    found = records(org, "<describeSObjects><sObjectType>account</sObjectType></describeSObjects>")
+    (result,) = found
+    names = [field.findtext(f"{{{PARTNER}}}name") for field in result.findall(f"{{{PARTNER}}}fields")]
+    assert {"Id", "Name", "BillingCity"} <= set(names)
+    assert value(result, "urlDetail").endswith("/{ID}")
+    unknown = records(org, "<describeSObject><sObjectType>Nope</sObjectType></describeSObject>")
+    assert value(unknown, "exceptionCode") == "INVALID_SOBJECT_TYPE"
+    span = "<startDate>2026-06-30T00:00:00Z</startDate><endDate>2030-01-01T00:00:00Z</endDate>"
+    span = f"<sObjectType>Account</sObjectType>{span}"
+    assert values(records(org, f"<getUpdated>{span}</getUpdated>"), "ids")
+    assert value(records(org, f"<getDeleted>{span}</getDeleted>"), "latestDateCovered").startswith("2030")
