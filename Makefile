@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SPARK := $(VENV)/spark
 SPARK_READY := $(SPARK)/.ready
+AUDIT := $(VENV)/audit
+AUDIT_READY := $(AUDIT)/.ready
+PRODUCT := $(VENV)/product
 BROWSER := $(VENV)/browser
 BROWSER_READY := $(BROWSER)/.ready
 CLIENTS := $(VENV)/clients
 CLIENT_LISTS := tests/clients/environments
 CLIENTS_READY := $(patsubst $(CLIENT_LISTS)/%.txt,$(CLIENTS)/%/.ready,$(wildcard $(CLIENT_LISTS)/*.txt)) $(CLIENTS)/node/.ready
 
-.PHONY: run test lint format types pytest bench clients pictures soak clean
+.PHONY: run test lint format types pytest bench clients pictures soak sbom audit clean
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
@@ -90,6 +93,21 @@ soak: $(READY)  ## the engine against the slow oracle, and Spark against DuckDB,
 	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-1000} $(BIN)/python -m pytest -s tests/writeback/test_guard_scenarios.py
 	@SOAK_NOTICE_KILLS=$${SOAK_NOTICE_KILLS:-1000} $(BIN)/python -m pytest tests/notices/test_sending.py -k however_often
 	@SOAK_EDITS=$${SOAK_EDITS:-10000} $(BIN)/python -m pytest tests/writeback/test_random_edits.py
+
+# what is listed is what a user installs: the product and what it needs, nothing of the tests
+sbom: $(READY) $(AUDIT_READY)  ## dist/crmsync.cdx.json: every package of the product with version and licence (CycloneDX)
+	@rm -rf $(PRODUCT) && $(BIN)/python -m venv --without-pip $(PRODUCT) && mkdir -p dist
+	@$(BIN)/python -m pip --python $(PRODUCT)/bin/python install --quiet --quiet --disable-pip-version-check --constraint constraints.txt '.[postgres]'
+	@$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o dist/crmsync.cdx.json $(PRODUCT)/bin/python 2>/dev/null
+	@echo "dist/crmsync.cdx.json: $$(grep -c '"purl"' dist/crmsync.cdx.json) packages"
+
+audit: $(READY) $(AUDIT_READY)  ## known vulnerabilities of the tested versions; says so where the advisory service cannot be reached
+	@$(BIN)/python ops/advisories.py $(AUDIT)/bin/pip-audit constraints.txt
+
+$(AUDIT_READY): $(READY)
+	@test -x $(AUDIT)/bin/python || $(BIN)/python -m venv --without-pip $(AUDIT)
+	@$(BIN)/python -m pip --python $(AUDIT)/bin/python install --quiet --quiet --disable-pip-version-check "pip-audit>=2.9,<3" "cyclonedx-bom>=7,<8"
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .crmsync build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
