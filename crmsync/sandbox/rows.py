@@ -84,7 +84,8 @@ class Rows:
             f'INSERT INTO "{sobject.name}" ({listed}) VALUES ({marks})', [row[name] for name in names]
         )
         self._changed(sobject, str(row["Id"]), "created", row)
-        self.note("created", sobject, str(row["Id"]), {})
+        told = {known.name: row.get(known.name) for known in sobject.fields if known.custom}
+        self.note("created", sobject, str(row["Id"]), {name: one for name, one in told.items() if one is not None})
         return str(row["Id"])
 
     def add_change(

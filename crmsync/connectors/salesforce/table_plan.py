@@ -105,16 +105,6 @@ class TablePlan:
         """Its queries: that of the table, and those of the objects that credit partners."""
         return (self.part, *(one.part for one in self.credited if one.part is not None))
 
-    @property
-    def with_role(self) -> bool:
-        """Whether the finished table has a column role."""
-        return any(one.role is not None for one in self.credited)
-
-    @property
-    def with_share(self) -> bool:
-        """Whether the finished table has a column share."""
-        return any(one.share != 1.0 for one in self.credited)
-
 
 def plan_table(
     mapping: SalesforceMapping, name: str, describe: Describe, time_zone: str, *, with_current: bool,

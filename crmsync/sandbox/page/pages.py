@@ -23,6 +23,8 @@ _SEARCHED = ("Account", "Contact", "Opportunity")
 _SEARCH_ROWS = 10
 _MOST_WORDS = 120
 _RECORD_CHANGES = 5
+_CREATED_WITH = 6
+"""Values that are told of a new record."""
 
 
 @dataclass(frozen=True)
@@ -248,9 +250,12 @@ def _changed(org: Org, most: int = MOST_NOTED, record_id: str | None = None) -> 
             for name, value in change.values.items()
             if (known := sobject.field(name)) is not None
             and not known.hidden
+            and not (change.kind == "created" and tables.technical(known))
             and change.before.get(name, MISSING) != value
         ]
-        if change.values and not told:
+        if change.kind == "created":
+            told = told[:_CREATED_WITH]
+        elif change.values and not told:
             continue
         lines.append({
             "when": local(change.stamp, zone).strftime("%Y-%m-%d %H:%M:%S"), "who": _who(org, change.user_id, names),

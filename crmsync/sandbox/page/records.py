@@ -21,7 +21,7 @@ _AUDIT = ("Id", "CreatedById", "CreatedDate", "LastModifiedById", "LastModifiedD
 _GROUPS: tuple[tuple[str, str, str], ...] = (
     ("dispute", "Dispute", r"disput|objection"),
     ("portal", "What the partner may see", r"portal"),
-    ("trace", "Where it comes from", r"run_?id|token|evaluated|provisional"),
+    ("trace", "Where it comes from", r"run_?id|token|evaluated|provisional|error"),
     ("why", "Why", r"why|explan"),
     ("risk", "Risk", r"risk|grace|check"),
     ("dates", "Dates", r""),

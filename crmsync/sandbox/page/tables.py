@@ -186,13 +186,13 @@ def columns(sobject: SObject, link: str) -> list[Field]:
     """The columns that records are shown with where no list view says them: name, usual ones, the org's own."""
     chosen: list[Field] = []
     first = [sobject.name_field, *(sobject.field(name) for name in _FIRST.get(sobject.name, ()))]
-    own = [field for field in readable(sobject) if field.custom and not field.long and not _technical(field)]
+    own = [field for field in readable(sobject) if field.custom and not field.long and not technical(field)]
     for field in [*first, *own]:
         if field is not None and not field.hidden and field.name.lower() != link.lower() and field not in chosen:
             chosen.append(field)
     return chosen[:_MOST_COLUMNS] or [sobject.by_name["id"]]
 
 
-def _technical(field: Field) -> bool:
+def technical(field: Field) -> bool:
     """Keys and marks of programs, which people do not read."""
     return field.external_id or field.unique or re.search(r"run_?id|token", field.name, re.IGNORECASE) is not None
