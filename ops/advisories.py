@@ -41,7 +41,6 @@ def verdict(found: Sequence[Mapping[str, Any]]) -> int:
     """What pip-audit says of each package, told; the exit code."""
     looked_up = [package for package in found if "skip_reason" not in package]
     if not looked_up:
-        print(
         print(f"the advisory service knows none of {len(found)} packages, so it was not reached: nothing was checked")
         return 2
     bad = [(package, one) for package in looked_up for one in package["vulns"]]
