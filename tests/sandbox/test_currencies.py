@@ -6,14 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
-from crmsync.connectors.mapping import read_mapping
-from crmsync.connectors.salesforce.connector import SalesforceConnector
-from crmsync.settings import SalesforceSettings
-from crmsync.snapshots import Staging
 from tests.sandbox.orgs import SCHEMA, Client, running, write_files
+from tests.sandbox.reading import read_tables
 
 RATES: dict[str, str | bytes] = {
     "schema.yaml": SCHEMA,
@@ -43,7 +39,7 @@ def test_an_org_with_one_currency_has_no_object_and_field_of_it(tmp_path: Path) 
         answer = single.call("POST", "/sobjects/Account", json={"Name": "x", "CurrencyIsoCode": "USD"})
         assert answer.json()[0]["errorCode"] == "INVALID_FIELD"
         single.call("POST", "/sobjects/Account", json={"Name": "x"})
-        tables = _read(single, tmp_path)
+        tables = read_tables(single, MAP, tmp_path)
         assert tables == {"partners": [{"partner_id": tables["partners"][0]["partner_id"], "currency": "USD"}]}
 
 
@@ -54,18 +50,6 @@ tables:
 """
 
 
-def _read(org: Client, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The rows of the tables that our reader makes of the org."""
-    (folder / "map.yaml").write_text(MAP, encoding="utf-8")
-    given = {"instance_url": org.org.instance_url, "access_token": org.org.access_token}
-    settings = SalesforceSettings.model_validate(given)
-    staging = Staging(folder / "snapshot")
-    SalesforceConnector(settings, read_mapping(folder / "map.yaml"), folder / "state").extract(
-        ["partners", "rates"], staging
-    )
-    return {name: pq.read_table(table.path).to_pylist() for name, table in staging.tables.items()}
-
-
 def test_several_currencies_without_dated_rates(tmp_path: Path) -> None:
     files = {name: text for name, text in RATES.items() if name != "DatedConversionRate.csv"}
     with running("--data", str(write_files(tmp_path, files))) as client:
@@ -73,7 +57,7 @@ def test_several_currencies_without_dated_rates(tmp_path: Path) -> None:
         assert client.rows("SELECT convertCurrency(Amount) FROM Opportunity WHERE Name = 'Spring'") == [
             {"Amount": 125.0}
         ]
-        rates = {row["currency"]: float(row["rate"]) for row in _read(client, tmp_path)["rates"]}
+        rates = {row["currency"]: float(row["rate"]) for row in read_tables(client, MAP, tmp_path)["rates"]}
         assert rates == {"USD": 1.0, "EUR": 0.8, "JPY": 150.0}
 
 

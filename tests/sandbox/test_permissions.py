@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import requests
 
+from crmsync.errors import ConfigError
 from tests.sandbox.orgs import SCHEMA, Client, cells, running, write_files
+from tests.sandbox.reading import read_tables
 from tests.sandbox.test_listviews import NS, PACKAGE, deploy
 
 LEAST = "integration@crmsync.example"
@@ -249,3 +251,19 @@ def test_a_field_made_later_is_seen_by_nobody_until_it_is_granted_also_after_a_r
     with running(*state, "--least-privilege") as org:
         assert org.refusal("SELECT Id FROM Account")[1] == "INVALID_TYPE"
         assert org.rows("SELECT Name FROM Profile WHERE Name LIKE 'Min%'") != []
+
+
+READ = """
+tables:
+  partners: {object: Account, columns: {partner_id: Id, name: Name, tier: Tier__c, note: %s}}
+"""
+
+
+def test_a_field_that_is_hidden_from_the_user_is_named_before_anything_is_read(
+    granted: Client, admin: Client, tmp_path: Path
+) -> None:
+    rows = read_tables(granted, READ % "Score__c", tmp_path)["partners"]
+    assert sorted(row["note"] for row in rows) == [1.5, 2.5]
+    with pytest.raises(ConfigError, match=r"map.yaml:3: field Account\.Note__c does not exist .* field-level security"):
+        read_tables(granted, READ % "Note__c", tmp_path)
+    assert {row["note"] for row in read_tables(admin, READ % "Note__c", tmp_path)["partners"]} == {"secret", "x"}

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from crmsync.errors import ConfigError
 from crmsync.sandbox.furnishing import open_org
 from crmsync.sandbox.org import Options
 from crmsync.sandbox.schema_file import SchemaError
 from tests.sandbox.orgs import Client, cells, running, write_files
+from tests.sandbox.reading import read_tables
 
 RULES = """
 features: {person_accounts: true}
@@ -257,6 +259,34 @@ def test_a_person_account_has_a_contact_that_follows_it(org: Client) -> None:
     company = org.create("Account", Name="Firm")
     assert one(org, company, "IsPersonAccount", "PersonContactId") == [False, None]
     assert org.call("PATCH", f"/sobjects/Account/{company}", json={"LastName": "x"}).status_code == 400
+
+
+PARTNERS = """
+tables:
+  partners:
+    object: Account
+    filter: "Name LIKE 'Read %%' AND (RecordType.DeveloperName = 'Small_Partner' OR IsPersonAccount = true)"
+    columns:
+      {partner_id: Id, name: Name, kind: RecordType.DeveloperName, tier: Tier__c, score: Twice__c, mail: %s}
+"""
+
+
+def test_people_and_companies_are_read_as_partners(org: Client, tmp_path: Path) -> None:
+    types = {row["DeveloperName"]: row["Id"] for row in org.rows("SELECT Id, DeveloperName FROM RecordType")}
+    org.create("Account", Name="Read Firm", RecordTypeId=types["Small_Partner"], Tier__c="Bronze", Score__c=2)
+    org.create("Account", Name="Read Large", RecordTypeId=types["Partner"], Tier__c="Gold", Site="HQ")
+    person = {"FirstName": "Read", "LastName": "Lee", "PersonEmail": "lee@example.org", "RecordTypeId": types["Person"]}
+    org.create("Account", Tier__c="Silver", **person)
+    rows = read_tables(org, PARTNERS % "PersonEmail", tmp_path)["partners"]
+    assert sorted([row[name] for name in ("name", "kind", "tier", "score", "mail")] for row in rows) == [
+        ["Read Firm", "Small_Partner", "Bronze", 4.0, None],
+        ["Read Lee", "Person", "Silver", 0.0, "lee@example.org"],
+    ]
+
+
+def test_an_address_of_a_person_is_read_by_its_parts(org: Client, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"PersonMailingAddress is a compound field \(address\); map its parts"):
+        read_tables(org, PARTNERS % "PersonMailingAddress", tmp_path)
 
 
 def test_person_accounts_are_loaded_with_their_contacts(tmp_path: Path) -> None:
