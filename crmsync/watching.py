@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,19 @@ from crmsync.belt import Belt
 from crmsync.errors import DataError
 from crmsync.increments import reviews_between
 from crmsync.ledger.accepted import Accepted
-from crmsync.ledger.sealed import Sealed, SealedTable, figures_of_run, record_snapshot, rows_accepted
+from crmsync.ledger.sealed import (
+    Sealed,
+    SealedTable,
+    figures_of_run,
+    record_snapshot,
+    rows_accepted,
+    stats_of_run,
+)
 from crmsync.programs.program import Program
 from crmsync.programs.reads import columns_read
-from crmsync.snapshots import MANIFEST, Snapshot, open_snapshot
+from crmsync.snapshots import MANIFEST, Snapshot, main_date_of, open_snapshot
 from crmsync.writeback.figures import Edits, TableFigures, edits_between, figures_from, figures_of
+from crmsync.writeback.guards import Rejections
 from crmsync.writeback.guards_trends import Snapshots, drops_of, falls
 from crmsync.writeback.inputs import table_rows
 
@@ -27,7 +35,7 @@ def watched(
     """This snapshot beside the last accepted one; its own figures are kept in the ledger for the next run."""
     now = figures_of(snapshot)
     record_snapshot(belt.ledger, _sealed(snapshot, now, run_id, as_of))
-    read = frozenset(columns_read(program))
+    read = frozenset({*columns_read(program), *_not_named(program, snapshot)})
     if accepted is None:
         return Snapshots(now, read=read)
     drafted_by = accepted.path.stem  # who applies a saved plan is another run
@@ -38,6 +46,14 @@ def watched(
     trends = belt.configuration.guards.trends
     edits = {fall.place: _edits(earlier, snapshot, fall.place, fall.until) for fall in falls(seen, trends)}
     return Snapshots(now, before, read, seen.drops, accepted.as_of, edits)
+
+
+def _not_named(program: Program, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Columns that a program reads without naming them: whose a row is, its day, its currency."""
+    for table in {table for table, _ in columns_read(program)} | {"partners"}:
+        file = snapshot.tables.get(table)
+        date = main_date_of(table, file.main_date if file else None, file.columns if file else {})
+        yield from ((table, column) for column in ("partner_id", "currency", date) if column)
 
 
 def _rows_only(accepted: Accepted) -> dict[str, TableFigures]:
@@ -71,6 +87,13 @@ def _sealed(snapshot: Snapshot, figures: Mapping[str, TableFigures], run_id: str
     ]  # fmt: skip
     kind = "increment" if snapshot.held.get("increments") else "full"
     return Sealed(run_id, snapshot.digest, snapshot.folder, as_of, kind, tables)
+
+
+def rejections(belt: Belt, now: int, accepted: Accepted | None) -> Rejections | None:
+    """Rows rejected now and in the run that drafted the accepted standings."""
+    if accepted is None:
+        return None
+    return Rejections(now, int(stats_of_run(belt.ledger, accepted.path.stem).get("rejected") or 0))
 
 
 def review_since(program: Program, accepted: Accepted | None, as_of: date) -> date | None:

@@ -87,6 +87,13 @@ def rules_of_run(ledger: Ledger, run_id: str) -> Rules | None:
     return Rules(row.program_digest, row.files_digest or "")
 
 
+def stats_of_run(ledger: Ledger, run_id: str) -> dict[str, Any]:
+    """The figures with which a run ended; empty where it is not known."""
+    with ledger.reading() as connection:
+        text = connection.scalar(select(t.run.c.stats).where(t.run.c.run_id == run_id))
+    return dict(json.loads(text)) if text else {}
+
+
 def rows_accepted(ledger: Ledger) -> list[dict[str, int]]:
     """Rows per table of the last accepted snapshots, the oldest first."""
     query = select(t.standings.c.table_rows).order_by(t.standings.c.sequence.desc()).limit(USUAL_RUNS)

@@ -23,7 +23,15 @@ from crmsync.writeback.guards_movement import (
 from crmsync.writeback.guards_trends import Snapshots, trend_guards
 from crmsync.writeback.verdicts import GuardResult
 
-__all__ = ["GuardResult", "Tripwires", "canary_size", "evaluate_guards"]
+__all__ = ["GuardResult", "Rejections", "Tripwires", "canary_size", "evaluate_guards"]
+
+
+@dataclass(frozen=True)
+class Rejections:
+    """Rows that could not be read: in this run, and in the last accepted one."""
+
+    now: int
+    before: int
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Tripwires:
 
     `counts`: table -> {read, before, after}, the last two being the CRM's own COUNT; `review`: a review date since the
     last accepted run; `hand_kept`: what the first fill does to tiers that were kept by hand (None: no first fill);
-    `writes`: records that the plan would write.
+    `writes`: records that the plan would write; `rejected`: None where no accepted run is there to compare with.
     """
 
     moves: Moves = field(default_factory=Moves)
@@ -42,6 +50,7 @@ class Tripwires:
     review: date | None = None
     hand_kept: Moves | None = None
     writes: int = 0
+    rejected: Rejections | None = None
 
 
 def evaluate_guards(tripwires: Tripwires, limits: GuardLimits | None = None) -> tuple[GuardResult, ...]:
@@ -51,6 +60,7 @@ def evaluate_guards(tripwires: Tripwires, limits: GuardLimits | None = None) -> 
     return (
         _counts_equal(tripwires.counts),
         *trend_guards(tripwires.snapshots, limits.trends),
+        _none_falls_by_bad_rows(tripwires.rejected, tripwires.moves),
         *movement_guards(tripwires.moves, limits),
         preview_guard(tripwires.preview, limits),
         period_guard(tripwires.review, writes, limits.period_end),
@@ -79,6 +89,23 @@ def _counts_equal(counts: Mapping[str, Mapping[str, int]]) -> GuardResult:
         "rows read = the CRM's count before and after",
         bool(different),
         "plan again: rows were changed or lost while reading; if it stays, check what the CRM user may see",
+    )
+
+
+def _none_falls_by_bad_rows(rejected: Rejections | None, moves: Moves) -> GuardResult:
+    """A row with a bad cell counts for nothing, so a partner may fall because a cell was mistyped."""
+    more = rejected is not None and rejected.now > rejected.before
+    value = (
+        f"{rejected.now} rows rejected, {rejected.before} in the last accepted run; {moves.demoted} partners fall"
+        if rejected is not None
+        else "nothing to compare with: no accepted run yet"
+    )
+    return GuardResult(
+        "rejected_rows",
+        value,
+        "nobody falls while more rows are rejected than in the last accepted run",
+        more and moves.demoted > 0,
+        "mend the rejected rows (the run lists them) and run again; if who falls does so rightly, approve this plan",
     )
 
 

@@ -20,7 +20,7 @@ from crmsync.writeback.badges import CONTACT_BADGES, badge_changes, badges_of
 from crmsync.writeback.beside import HISTORY, STANDINGS, Drafted, held_beside, history_change, standing_changes
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, account_of, account_values, normalised, same
-from crmsync.writeback.guards import Tripwires, canary_size, evaluate_guards
+from crmsync.writeback.guards import Rejections, Tripwires, canary_size, evaluate_guards
 from crmsync.writeback.guards_movement import Preview, hand_kept_moves, moves_of, ranks_of
 from crmsync.writeback.guards_trends import Snapshots
 from crmsync.writeback.hand_edits import HandEdit, Judging, Watch, apart
@@ -132,9 +132,9 @@ class Drafting:
     """What a draft takes beside program, standings and snapshot.
 
     `previous`: the last accepted standings (None: first fill); `snapshots`: this snapshot beside the accepted one;
-    `preview`, `review`: see `Tripwires`; `counted_from`: what names the accepted standings in the key of a change of
-    tier; `waiting`: changes of tier that were decided before and whose record could not be written yet; `held`:
-    partners whose fall waits until a second snapshot says it too, and who are left alone.
+    `preview`, `review`, `rejected`: see `Tripwires`; `counted_from`: what names the accepted standings in the key of a
+    change of tier; `waiting`: changes of tier that were decided before and whose record could not be written yet;
+    `held`: partners whose fall waits until a second snapshot says it too, and who are left alone.
     """
 
     config_digest: str = ""
@@ -143,6 +143,7 @@ class Drafting:
     snapshots: Snapshots = field(default_factory=Snapshots)
     preview: Preview | None = None
     review: date | None = None
+    rejected: Rejections | None = None
     held: frozenset[str] = frozenset()
     limits: GuardLimits = field(default_factory=GuardLimits)
     counted_from: str = FIRST
@@ -336,5 +337,5 @@ def _tripwires(
     ranks = ranks_of(program)
     return Tripwires(
         moves_of(rows, previous, ranks), snapshot.counts, drafting.snapshots, drafting.preview, drafting.review,
-        hand_kept_moves(rows, ranks) if previous is None else None, writes,
+        hand_kept_moves(rows, ranks) if previous is None else None, writes, drafting.rejected,
     )  # fmt: skip

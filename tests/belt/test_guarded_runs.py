@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.belt.conftest import Crmsync, Ended, Folder
 
 DAYS = ("2026-11-22", "2026-11-23", "2026-11-24", "2026-11-25")
@@ -72,3 +74,47 @@ def test_a_fall_is_written_when_a_second_snapshot_says_it_too_and_a_rise_at_once
     assert [(mover["partner_id"], mover["to_tier"]) for mover in agreed.json["plan"]["movers"]] == [("P1", "Basic")]
     assert "P1" in folder.written
     assert crmsync("audit", "verify", "--json").code == 0
+
+
+# --- input that lacks
+
+
+FULL = "opportunity_id,partner_id,is_closed,is_won,amount,closed_on"
+
+
+def deals(folder: Folder, heading: str, *lines: str) -> None:
+    folder.write("data/opportunities.csv", "\n".join([heading, *lines, ""]))
+
+
+def without(column: str) -> list[str]:
+    """The headings and two deals without one of the columns."""
+    at = FULL.split(",").index(column)
+    rows = [FULL, "O-1,P1,true,true,6000,2026-05-01", "O-2,P2,true,true,6000,2026-05-01"]
+    return [",".join(cell for n, cell in enumerate(row.split(",")) if n != at) for row in rows]
+
+
+@pytest.mark.parametrize("lacking", ["table", "rows", "partner_id", "is_won", "amount", "closed_on", "values", "cells"])
+def test_missing_input_blanks_nothing_and_lets_nobody_fall(crmsync: Crmsync, folder: Folder, lacking: str) -> None:
+    """Each of these would make every number zero."""
+    folder.change("crmsync.yaml", "at_least: 2", "at_least: 9")  # no guard of movement would stop two partners
+    folder.deals({"P1": 6000, "P2": 6000})
+    assert run(crmsync, DAYS[0]).code == 0
+    before = folder.written
+    if lacking == "table":
+        (folder.data / "opportunities.csv").unlink()
+    elif lacking == "rows":
+        deals(folder, FULL)
+    elif lacking == "values":
+        deals(folder, FULL, "O-1,P1,true,true,,2026-05-01", "O-2,P2,true,true,,2026-05-01")
+    elif lacking == "cells":
+        deals(folder, FULL, "O-1,P1,true,true,6000,2026-05-99", "O-2,P2,true,true,6000,2026-05-01")
+    else:
+        deals(folder, *without(lacking))
+    ended = run(crmsync, DAYS[1])
+    if ended.out:
+        assert ended.code == 8, ended.out
+        expected = {"rows": "no_table_emptied", "cells": "rejected_rows"}.get(lacking, "no_column_emptied")
+        assert expected in tripped(ended)
+    else:  # refused before anything was computed
+        assert ended.code in (1, 4), ended.err
+    assert folder.written == before

@@ -162,6 +162,7 @@ def test_sales_operations_open_a_blocked_plan_in_the_crm_and_nobody_else_does(sc
     check_that_it_is_written_as_it_is(scene, digest)
     check_that_a_declined_one_is_not_written(scene)
     check_that_a_late_approval_writes_nothing(scene)
+    check_that_a_field_that_was_hidden_since_blanks_nothing(scene)
 
 
 def check_that_it_is_laid(scene: Scene) -> str:
@@ -245,3 +246,16 @@ def check_that_a_late_approval_writes_nothing(scene: Scene) -> None:
     assert (applied.code, applied.json["outcomes"]["applied"]) == (0, 4), applied.err
     assert scene.run(DAYS[2]).json["state"] == "unchanged"
     assert scene.record(digest)["Stand__c"] == "Applied"
+
+
+def check_that_a_field_that_was_hidden_since_blanks_nothing(scene: Scene) -> None:
+    """Somebody takes the right to a field away between two runs: without amounts every partner would fall."""
+    tiers = scene.tiers()
+    own = "SELECT Id FROM FieldPermissions WHERE Parent.Name = 'Crmsync_Run' AND Field = 'Opportunity.Amount'"
+    (right,) = scene.admin.names(own)
+    assert scene.admin.call("DELETE", f"/sobjects/FieldPermissions/{right}").status_code == 204
+    scene.org.call("DELETE", "//__sandbox/effects")
+    refused = scene.crmsync("run", *scene.given, "--as-of", DAYS[2])
+    assert (refused.code, "Opportunity.Amount" in refused.err) == (4, True), refused.err
+    assert scene.org.effects()["calls"]["write"] == 0
+    assert scene.tiers() == tiers

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crmsync.configuration_guards import Canary, GuardLimits, Movement
-from crmsync.writeback.guards import GuardResult, Tripwires, canary_size, evaluate_guards
+from crmsync.writeback.guards import GuardResult, Rejections, Tripwires, canary_size, evaluate_guards
 from crmsync.writeback.guards_movement import Moves, Preview, hand_kept_moves, moves_of, ranks_of
 from tests.writeback.facts import a_program, standing
 
@@ -195,3 +195,15 @@ def test_the_canary_goes_first_on_first_fills_review_dates_and_opened_plans():
     assert canary_size(1000, Tripwires(review=date(2026, 10, 1)), USUAL, tripped=False) == 10
     assert canary_size(1000, Tripwires(), replace(USUAL, canary=None), tripped=True) == 0
     assert canary_size(1000, Tripwires(), replace(USUAL, canary=Canary(Decimal("0.5"), 5, 20)), tripped=True) == 20
+
+
+# --- rows that could not be read
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "demoted", "stops"), [(3, 2, 1, True), (2, 2, 1, False), (3, 2, 0, False), (1, 4, 9, False)]
+)
+def test_nobody_falls_while_more_rows_are_rejected_than_before(now: int, before: int, demoted: int, stops: bool):
+    found = guard("rejected_rows", Tripwires(Moves(100, demoted, demoted), rejected=Rejections(now, before)))
+    assert found.tripped is stops
+    assert found.value == f"{now} rows rejected, {before} in the last accepted run; {demoted} partners fall"
