@@ -271,7 +271,8 @@ def _fields(configuration: Configuration, mapping: SalesforceMapping | None) -> 
     writes = mapping.writes
     fields = {name: place.text for name, place in writes.fields.items()}
     fields |= {f"partner_safe.{name}": place.text for name, place in writes.partner_safe.items()}
-    return FieldMap(writes.object.text, MappingProxyType(fields), writes.token.text, tuple(sinks_of(writes)))
+    error = writes.last_error.text if writes.last_error else None
+    return FieldMap(writes.object.text, MappingProxyType(fields), writes.token.text, tuple(sinks_of(writes)), error)
 
 
 def _file_sinks() -> Iterator[Sink]:

@@ -17,6 +17,7 @@ from crmsync.configuration_conflicts import Conflicts, read_conflicts
 from crmsync.configuration_guards import GuardLimits, read_guards
 from crmsync.configuration_notices import NoticeRules, read_notices
 from crmsync.configuration_schedule import DEFAULT, Schedule, read_schedules
+from crmsync.configuration_writing import USUAL, WriteLimits, read_writing
 from crmsync.errors import ConfigError
 from crmsync.strict_yaml import Node, nearest, read_yaml
 
@@ -67,6 +68,7 @@ class Configuration:
     time_zone: str = "UTC"
     sandbox: SampleOrg = SampleOrg()
     guards: GuardLimits = field(default_factory=GuardLimits)
+    writing: WriteLimits = USUAL
     conflicts: Conflicts = field(default_factory=Conflicts)
     reading: Reading = Reading()
     notices: NoticeRules | None = None
@@ -101,7 +103,18 @@ def load_configuration(folder: Path) -> Configuration:
     top = read_yaml(folder / FILE)
     keys = top.mapping(
         required=("org", "program", "tables"),
-        optional=("sandbox", "files", "time_zone", "write_to", "guards", "conflicts", "reading", "notices", "schedule"),
+        optional=(
+            "sandbox",
+            "files",
+            "time_zone",
+            "write_to",
+            "guards",
+            "conflicts",
+            "reading",
+            "notices",
+            "schedule",
+            "writing",
+        ),
     )
     tables = _tables(keys["tables"], folder)
     configuration = Configuration(
@@ -115,6 +128,7 @@ def load_configuration(folder: Path) -> Configuration:
         time_zone=_time_zone(keys.get("time_zone")),
         sandbox=_sandbox(keys.get("sandbox")),
         guards=read_guards(keys.get("guards")),
+        writing=read_writing(keys.get("writing")),
         conflicts=read_conflicts(keys.get("conflicts")),
         reading=_reading(keys.get("reading")),
         notices=read_notices(keys.get("notices"), folder, _time_zone(keys.get("time_zone"))),

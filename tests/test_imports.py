@@ -89,6 +89,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "configuration_guards": frozenset({"errors", "strict_yaml"}),
     "configuration_notices": frozenset({"errors", "strict_yaml"}),
     "configuration_schedule": frozenset({"errors", "strict_yaml"}),
+    "configuration_writing": frozenset({"strict_yaml"}),
     "configuration": frozenset(
         {
             "errors",
@@ -97,6 +98,7 @@ ALLOWED: dict[str, frozenset[str]] = {
             "configuration_guards",
             "configuration_notices",
             "configuration_schedule",
+            "configuration_writing",
         }
     ),
     "connectors": BASE | {"settings", "logs", "metadata_schema"},
@@ -114,6 +116,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         "metadata_schema",
         "configuration_conflicts",
         "configuration_guards",
+        "configuration_writing",
     },
     "notices": BASE
     | {"programs", "ledger", "connectors", "writeback", "settings", "configuration", "configuration_notices"},

@@ -65,6 +65,7 @@ class Dictionary:
 
     account: Mapping[str, Said]
     token: Said
+    last_error: Said
     people: Mapping[str, Said]
     partner_safe: Mapping[str, Said]
     standings: Mapping[str, Said]

@@ -43,7 +43,8 @@ class WriteMap:
     """What is written: object, the token field, managed value -> field, and what stands beside them.
 
     `people`: fields that only people fill; `partner_safe`: texts for partners; `standings`, `history`: child records;
-    `sinks`: what is off unless it is asked for; `plan_record`: where blocked plans are laid before people.
+    `sinks`: what is off unless it is asked for; `plan_record`: where blocked plans are laid before people;
+    `last_error`: the field of the account that says why it could not be written.
     """
 
     object: Place
@@ -55,18 +56,20 @@ class WriteMap:
     history: ChildMap | None = None
     sinks: SinkMap = field(default_factory=SinkMap)
     plan_record: PlanRecordMap | None = None
+    last_error: Place | None = None
 
     @property
     def all_fields(self) -> tuple[Place, ...]:
         """Every field of the account that a run writes by its key, the token last."""
-        return (*self.fields.values(), *self.partner_safe.values(), self.token)
+        error = () if self.last_error is None else (self.last_error,)
+        return (*self.fields.values(), *self.partner_safe.values(), *error, self.token)
 
 
 def read_writes(node: Node) -> WriteMap:
     """The `writes:` of a field map. Errors: ConfigError with file and line."""
     parts = node.mapping(
         required=("object", "token", "fields"),
-        optional=("people", "partner_safe", "standings", "history", "sinks", "plan_record"),
+        optional=("people", "partner_safe", "standings", "history", "sinks", "plan_record", "last_error"),
     )
     account = path_place(parts["object"], "an object", single=True)
     token = custom_place(parts["token"], "a field", NOT_OURS)
@@ -80,6 +83,7 @@ def read_writes(node: Node) -> WriteMap:
         _child(parts["history"], HISTORY) if "history" in parts else None,
         read_sinks(parts["sinks"]) if "sinks" in parts else SinkMap(),
         read_plan_record(parts["plan_record"]) if "plan_record" in parts else None,
+        _one_more(parts["last_error"], "last_error", taken) if "last_error" in parts else None,
     )  # fmt: skip
     _refuse_shared_objects(written, parts)
     return written
@@ -112,14 +116,15 @@ def _child(node: Node, keys: tuple[str, ...]) -> ChildMap:
 
 def _fields(node: Node, keys: tuple[str, ...], taken: dict[str, str]) -> dict[str, Place]:
     """Key -> field; `taken` names the key of each field so far, by its name in lower case, and grows."""
-    fields = {}
-    for name, value in node.mapping(optional=keys).items():
-        place = custom_place(value, "a field", NOT_OURS)
-        if place.text.lower() in taken:
-            raise value.fail(f"`{place.text}` is already written by `{taken[place.text.lower()]}`")
-        taken[place.text.lower()] = name
-        fields[name] = place
-    return fields
+    return {name: _one_more(value, name, taken) for name, value in node.mapping(optional=keys).items()}
+
+
+def _one_more(node: Node, name: str, taken: dict[str, str]) -> Place:
+    place = custom_place(node, "a field", NOT_OURS)
+    if place.text.lower() in taken:
+        raise node.fail(f"`{place.text}` is already written by `{taken[place.text.lower()]}`")
+    taken[place.text.lower()] = name
+    return place
 
 
 def _refuse_shared_objects(written: WriteMap, parts: Mapping[str, Node]) -> None:

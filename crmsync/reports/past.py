@@ -82,7 +82,9 @@ def _open(status: Status) -> Iterator[str]:
         )
     for intent in status.open_records[:SHOWN_RECORDS]:
         todo = NEXT_STEP.get(intent.state, "")
-        yield safe_text(f"{intent.state}: record {intent.record_id}: {intent.code}: {intent.message}{todo}")
+        since = f" since {intent.first_failed_at[:10]}, tried {intent.attempts} times" if intent.first_failed_at else ""
+        of = f" of {intent.sink}" if intent.sink else ""
+        yield safe_text(f"{intent.state}{since}: record {intent.record_id}{of}: {intent.code}: {intent.message}{todo}")
     yield from open_edit_lines(status.hand_edits)
     if not status.plan and not status.open_records and not status.hand_edits:
         yield "nothing is open"
@@ -101,7 +103,15 @@ def _status_content(status: Status) -> dict[str, Any]:
         "deployments": [vars(one) for one in status.deployments],
         "hand_edits": [vars(one) for one in status.hand_edits],
         "open": [
-            {"record_id": i.record_id, "state": i.state, "code": i.code, "message": i.message}
+            {
+                "record_id": i.record_id,
+                "state": i.state,
+                "code": i.code,
+                "message": i.message,
+                "sink": i.sink,
+                "since": i.first_failed_at,
+                "attempts": i.attempts,
+            }
             for i in status.open_records
         ],
     }

@@ -19,6 +19,11 @@ CATEGORY_LENGTH = 120
 KEY_LENGTH = 255
 RUN_ID_LENGTH = 40
 TOKEN_LENGTH = 64
+LAST_ERROR_LENGTH = 255
+LAST_ERROR_HELP = (
+    "Why crmsync could not write this account, or a record beside it, last time. Empty when all is written. It tries "
+    "again with every run."
+)
 REASON_LENGTH = 4000
 CHOICE_MAX = 255
 
@@ -143,6 +148,7 @@ def dictionary_of(programs: Sequence[Program]) -> Dictionary:
     return Dictionary(
         account=account,
         token=_text("Changes with every write of crmsync. For support.", TOKEN_LENGTH),
+        last_error=_text(LAST_ERROR_HELP, LAST_ERROR_LENGTH),
         people={
             "dispute": Said(Shape.YES_NO, PEOPLE_HELP["dispute"]),
             "dispute_comment": _long(PEOPLE_HELP["dispute_comment"], REASON_LENGTH),

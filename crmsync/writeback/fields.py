@@ -129,12 +129,14 @@ class Sink:
 @dataclass(frozen=True)
 class FieldMap:
     """Where the values go: key of `COMPUTED`, `PARTNER_SAFE` or `STAMPS` -> field of the CRM; `token`: the field of the
-    write token; `sinks`: the records beside the account, in the order in which they are written."""
+    write token; `sinks`: the records beside the account, in the order in which they are written; `last_error`: the
+    field that says why the account, or what stands beside it, could not be written."""
 
     object: str
     fields: Mapping[str, str]
     token: str | None = None
     sinks: tuple[Sink, ...] = ()
+    last_error: str | None = None
 
     @property
     def computed(self) -> dict[str, str]:
@@ -154,7 +156,7 @@ class FieldMap:
     def plain(self) -> FieldMap:
         """The same with dicts, as a saved plan holds it."""
         sinks = tuple(replace(sink, fields=dict(sink.fields), levels=dict(sink.levels)) for sink in self.sinks)
-        return FieldMap(self.object, dict(self.fields), self.token, sinks)
+        return FieldMap(self.object, dict(self.fields), self.token, sinks, self.last_error)
 
 
 @dataclass(frozen=True)

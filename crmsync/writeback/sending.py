@@ -9,9 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from itertools import groupby
 
+from crmsync.configuration_writing import USUAL, WriteLimits
 from crmsync.connectors.base import CountsCalls, Into, ManyObjects, Progress, Target, Unwritable, no_progress
 from crmsync.errors import ConfigError, Deferred, Retriable, TooManyRefused
 from crmsync.ledger.intents import Intent, Settled
@@ -19,23 +19,6 @@ from crmsync.ledger.ledger import Ledger
 
 FAULTS_IN_A_ROW = 20
 """So many writes without an answer, one after the other, stop the run: the CRM is not there."""
-
-
-@dataclass(frozen=True)
-class WriteLimits:
-    """When a run stops sending; shares are fractions.
-
-    `org_share`, `own_share`: of the org's daily API calls, those used by all and those used by this run.
-    `refused_at_least`, `refused_share`: both must be passed by the records that the CRM refused.
-    """
-
-    org_share: Decimal = Decimal("0.8")
-    own_share: Decimal = Decimal("0.25")
-    refused_at_least: int = 20
-    refused_share: Decimal = Decimal("0.2")
-
-
-USUAL = WriteLimits()
 
 
 class Pace:

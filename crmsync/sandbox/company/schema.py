@@ -94,6 +94,7 @@ def _written_by_crmsync() -> dict[str, Definition]:
         "Tier_Changed_On__c": _date("Tier Changed On"),
         "Tier_Run_Id__c": _text("Tier Run Id", 40),
         "Partner_Write_Token__c": _text("Partner Write Token", 64),
+        "Partner_Write_Error__c": _text("Partner Write Error", 255),
     }
 
 

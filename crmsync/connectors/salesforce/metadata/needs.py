@@ -99,6 +99,8 @@ def _account_fields(writes: WriteMap, dictionary: Dictionary) -> Iterator[FieldN
     account = writes.object.text
     yield from (_need(account, place, dictionary.account[key]) for key, place in writes.fields.items())
     yield _need(account, writes.token, dictionary.token)
+    if writes.last_error is not None:
+        yield _need(account, writes.last_error, dictionary.last_error)
     yield from (_need(account, place, dictionary.partner_safe[key]) for key, place in writes.partner_safe.items())
     for key, place in writes.people.items():
         yield FieldNeed(account, place.text, dictionary.people[key], place.line, written=False)
