@@ -26,6 +26,7 @@ from crmsync.programs.versions import all_in_force
 from crmsync.progress import progress_bars
 from crmsync.settings import Settings, load_settings
 from crmsync.snapshots import Snapshot
+from crmsync.spreadsheets import harmless_cell
 from crmsync.tables import CANONICAL, ColumnType
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ def record_rejected(out: Path, rejected: Sequence[Rejected]) -> Path | None:
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(("file", "line", "column", "value", "reason"))
-            writer.writerows((bad.file, bad.line, bad.column, bad.value, bad.reason) for bad in rejected)
+            cells = ((bad.file, bad.line, bad.column, bad.value, bad.reason) for bad in rejected)
+            writer.writerows([harmless_cell(cell) for cell in row] for row in cells)
     except OSError as error:
         raise StoreError(f"{path}: the rejected rows cannot be written ({error.strerror})") from error
     return path

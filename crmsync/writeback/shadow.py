@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from crmsync.errors import ConfigError, StoreError
 from crmsync.programs.program import Program, StartsFrom, Tier
 from crmsync.snapshots import Snapshot
+from crmsync.spreadsheets import harmless_cell
 from crmsync.writeback.inputs import partner_facts, standing_rows
 from crmsync.writeback.wording import Standing, label_of_category, label_of_tier, what_it_meets, what_it_misses
 
 EMPTY = "(empty)"
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 HEADER = ("partner_id", "name", "category", "hand_kept", "calculated", "direction", "decided_by")
 
 
@@ -196,11 +196,6 @@ def _write(path: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> 
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(header)
-            writer.writerows([_harmless(cell) for cell in row] for row in rows)
+            writer.writerows([harmless_cell(cell) for cell in row] for row in rows)
     except OSError as error:
         raise StoreError(f"{path}: the comparison cannot be saved ({error})") from error
-
-
-def _harmless(cell: Any) -> Any:
-    """A name out of the CRM that begins like a formula would be run by a spreadsheet."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
