@@ -7,12 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from crmsync import increments
 from crmsync.configuration import load_configuration, packaged_folder
 from crmsync.increments import start_of
-from crmsync.snapshots import Staging
+from crmsync.snapshots import Staging, TableFile, write_table
+from crmsync.tables import ColumnType
 
 DAY = date(2026, 6, 2)
 
@@ -21,10 +23,15 @@ def belt(digest: str = "one") -> Any:
     return SimpleNamespace(configuration=load_configuration(packaged_folder()), config_digest=digest)
 
 
-def sealed(root: Path, on: date, increments: list[str], digest: str = "one") -> None:
-    """A snapshot of that day."""
+def sealed(root: Path, on: date, increments: list[str], digest: str = "one", joined: date | None = None) -> None:
+    """A snapshot of that day; of one partner, who joined on a day."""
     start = start_of(belt(digest), root, on)
     staging = Staging(root / f"run-{on.isoformat()}", start.since)
+    if joined is not None:
+        columns = {"partner_id": ColumnType.TEXT, "joined_on": ColumnType.DATE}
+        rows = pa.table({"partner_id": ["p", "q"], "joined_on": pa.array([joined, None], pa.date32())})
+        path = staging.path("partners")
+        staging.add(TableFile("partners", path, write_table(path, rows, columns), columns))
     staging.held = start.kept({"increments": increments}, on)
     staging.seal()
 
@@ -68,3 +75,23 @@ def test_a_review_date_is_decided_on_a_whole_read(tmp_path: Path, monkeypatch: p
         assert "2026-06-05 is a review date" in start_of(belt(), tmp_path, date(2026, 6, day)).why
     sealed(tmp_path, date(2026, 6, 5), [])
     assert start_of(belt(), tmp_path, date(2026, 6, 6)).since is not None
+
+
+@pytest.mark.parametrize(
+    ("joined", "day", "whole"),
+    [
+        (date(2020, 6, 5), 4, False),
+        (date(2020, 6, 5), 5, True),
+        (date(2020, 6, 5), 7, True),  # also where nobody ran on the day itself
+        (date(2020, 6, 2), 7, False),  # the day of the last whole read
+        (date(2026, 6, 5), 7, False),  # the date itself is no return
+    ],
+)
+def test_an_anniversary_of_a_partner_is_decided_on_a_whole_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, joined: date, day: int, whole: bool
+) -> None:
+    monkeypatch.setattr(increments, "anniversary_columns", lambda _: ("joined_on", "signed_on"))
+    sealed(tmp_path, DAY, [], joined=joined)
+    start = start_of(belt(), tmp_path, date(2026, 6, day))
+    assert (start.since is None) == whole
+    assert start.why == ("2026-06-05 is the review date of a partner, an anniversary" if whole else "")
