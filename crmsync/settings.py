@@ -148,7 +148,8 @@ class Settings(BaseSettings):
     def secrets(self) -> frozenset[str]:
         """Every loaded secret in clear, for redaction by value; of the ledger's address the password alone, too."""
         password = urlsplit(self.ledger_address or "").password
-        return frozenset({*secrets_of(self), *((password, unquote(password)) if password else ())})
+        passwords = (password, unquote(password)) if password else ()
+        return frozenset({*secrets_of(self), *passwords, *_secret_parts(self.notices)})
 
 
 def load_settings(config_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -207,6 +208,20 @@ def exposed_files(settings: Settings) -> Iterator[tuple[str, Path]]:
                 yield variable, path
         except OSError:
             continue  # whoever reads it says so
+
+
+TOKEN_LENGTH = 16  # parts of a path below are words such as `alerts`
+
+
+def _secret_parts(notices: NoticeSettings) -> Iterator[str]:
+    """Each address of a channel by itself, and what in it opens the channel: passwords, and long parts of paths."""
+    for name in NOTICE_SECRETS:
+        secret = getattr(notices, name)
+        for address in secret.get_secret_value().split() if secret else ():
+            yield address
+            parts = urlsplit(address)
+            found = [parts.password or "", *(part for part in parts.path.split("/") if len(part) >= TOKEN_LENGTH)]
+            yield from (each for part in found if part for each in (part, unquote(part)))
 
 
 def secrets_of(model: BaseModel) -> Iterable[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 
 from crmsync.ledger import tables as t
 from crmsync.ledger.accepted import newest_standings
@@ -21,6 +21,7 @@ from crmsync.ledger.ledger import Ledger, store_of
 
 SHOWN_RUNS = 10
 WAITING = ("drafted", "blocked", "applying")
+NOTICES_ENDED = ("sent", "bundled", "suppressed")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Status:
     open_records: tuple[Intent, ...]  # parked or in conflict, with the CRM's own words
     deployments: tuple[Deployment, ...] = ()
     hand_edits: tuple[ConflictRow, ...] = ()
+    notices: Mapping[str, int] = field(default_factory=dict)  # by state, those that have not ended
 
 
 def has_ledger(state_dir: Path, url: str | None = None) -> bool:
@@ -88,7 +90,15 @@ def status(ledger: Ledger) -> Status:
         open_records=tuple(open_intents(ledger, "parked", "conflict")),
         deployments=newest_deployments(ledger),
         hand_edits=tuple(open_conflicts(ledger)),
+        notices=_open_notices(ledger),
     )
+
+
+def _open_notices(ledger: Ledger) -> dict[str, int]:
+    state = t.notice.c.state
+    query = select(state, func.count()).where(state.not_in(NOTICES_ENDED)).group_by(state).order_by(state)
+    with ledger.reading() as connection:
+        return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def recent_runs(ledger: Ledger, count: int = SHOWN_RUNS) -> tuple[RunRow, ...]:

@@ -31,8 +31,8 @@ def digests_of(
     for _, group in groupby(ordered, key=_whose):
         some = list(group)
         audience = rules.audiences.get(some[0].audience)
-        if audience is None or audience.digest == "no":
-            continue
+        if audience is None:
+            continue  # nobody asks for it now; it waits until somebody does, or is no longer so
         # per run its own items name it: a run that dies and is repeated makes the same one
         first = min(one.notice_key for one in some)
         period = week_of(now, some[0].zone) if audience.digest == "weekly" else f"{run_id}|{first}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from crmsync.logs import safe_text
@@ -86,14 +86,20 @@ def told_content(told: Told) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def open_lines(states: Mapping[str, int]) -> Iterator[str]:
+    """What became of notices that have not ended, in one line; none where there are none."""
+    said = [f"{count:,} {LEFT.get(state, state)}" for state, count in sorted(states.items())]
+    if said:
+        yield f"notices: {'; '.join(said)}"
+
+
 def told_lines(told: Told | None) -> Iterator[str]:
     """A run's words about notices; none where they are off or there are none."""
     if told is None:
         return
-    said = [f"{told.sent.sent:,} sent"] if told.sent.sent or told.new else []
-    said += [f"{count:,} {LEFT.get(state, state)}" for state, count in sorted(told.sent.open.items())]
-    if said:
-        yield f"notices: {'; '.join(said)}"
+    if told.sent.sent or told.new:
+        yield f"notices: {told.sent.sent:,} sent"
+    yield from open_lines(told.sent.open)
     for audience, count in sorted(told.nobody.items()):
         if count:
             yield f"notices: {count:,} partners have no {audience} with a mail address"

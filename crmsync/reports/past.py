@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from crmsync.logs import safe_text
 from crmsync.reports.hand_edits import open_edit_lines
+from crmsync.reports.notices import open_lines
 from crmsync.reports.text import command, json_text, table
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def _open(status: Status) -> Iterator[str]:
         of = f" of {intent.sink}" if intent.sink else ""
         yield safe_text(f"{intent.state}{since}: record {intent.record_id}{of}: {intent.code}: {intent.message}{todo}")
     yield from open_edit_lines(status.hand_edits)
-    if not status.plan and not status.open_records and not status.hand_edits:
+    yield from open_lines(status.notices)
+    if not status.plan and not status.open_records and not status.hand_edits and not status.notices:
         yield "nothing is open"
 
 
@@ -102,6 +104,7 @@ def _status_content(status: Status) -> dict[str, Any]:
         "writes": dict(status.intents),
         "deployments": [vars(one) for one in status.deployments],
         "hand_edits": [vars(one) for one in status.hand_edits],
+        "notices": dict(status.notices),
         "open": [
             {
                 "record_id": i.record_id,

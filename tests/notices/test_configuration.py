@@ -9,6 +9,7 @@ import pytest
 from crmsync.configuration_notices import NoticeRules, read_notices
 from crmsync.errors import ConfigError
 from crmsync.notices.people import read_suppressed
+from crmsync.settings import load_settings
 from crmsync.strict_yaml import parse_yaml
 
 PARTNER = "partner: {address: mail}\n"
@@ -82,3 +83,14 @@ def test_a_suppression_list_holds_addresses_domains_and_partners(tmp_path: Path)
     file.write_text("ok@x.example\nnot an address\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"no\.txt:2: `not an address` is no address"):
         read_suppressed(file)
+
+
+def test_what_opens_a_channel_is_kept_out_of_logs_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRMSYNC_NOTICES__MAIL", "mailtos://partners:correct%20horse@smtp.example.com?from=a@b.example")
+    token = "TIiajkdnlazkcOXrIdevi7FQ"
+    monkeypatch.setenv(
+        "CRMSYNC_NOTICES__OPERATOR", f"json://ops.example/hook slack://T1JJ3T3L2/A1BRTD4JD/{token}/#alerts"
+    )
+    secrets = load_settings().secrets()
+    assert {"correct%20horse", "correct horse", token, "json://ops.example/hook"} <= secrets
+    assert not {"hook", "smtp.example.com", "partners"} & secrets
