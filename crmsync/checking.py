@@ -183,6 +183,7 @@ def _read(checked: Checked, settings: Settings, configuration: Configuration) ->
 
 def _org(checked: Checked, read: _Read, salesforce: SalesforceSettings) -> None:
     from crmsync.connectors.salesforce.checks.identity import clock_findings, identify, zone_findings
+    from crmsync.connectors.salesforce.checks.rights import rights_findings
     from crmsync.connectors.salesforce.describe import Describe
     from crmsync.connectors.salesforce.org import Org
 
@@ -191,6 +192,7 @@ def _org(checked: Checked, read: _Read, salesforce: SalesforceSettings) -> None:
     try:
         checked.identity = identify(org, describe)
         checked.add(clock_findings(checked.identity, salesforce))
+        checked.add(rights_findings(org, describe))
         if read.mapping is not None:
             zone, map_zone = read.configuration.time_zone, read.mapping.time_zone
             checked.add(zone_findings(checked.identity, zone, map_zone, str(read.configuration.file)))
