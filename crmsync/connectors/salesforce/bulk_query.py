@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from crmsync.connectors.retries import Transient
-from crmsync.connectors.salesforce.faults import Refused
+from crmsync.connectors.salesforce.faults import TIMED_OUT, Refused, TimedOut
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.result_pages import Page, result_pages, whole
 from crmsync.errors import CrmsyncError, DataError
@@ -69,6 +69,8 @@ def _finished(org: Org, job_id: str, sobject: str) -> int:
             return whole(job.get("numberRecordsProcessed"), f"{sobject}: job {job_id} does not say its number of rows")
         if state not in ("UploadComplete", "InProgress"):
             reason = job.get("errorMessage") if isinstance(job, dict) else None
+            if state == "Failed" and TIMED_OUT in str(reason):
+                raise TimedOut(f"{sobject}: query job {job_id} took Salesforce too long: {reason}", applied=False)
             raise DataError(f"{sobject}: query job {job_id} ended as {state}: {reason or 'no explanation'}")
         if time.monotonic() > deadline:
             raise Transient(f"{sobject}: query job {job_id} has not finished in {JOB_DEADLINE_S / 3600:.0f} hours")

@@ -25,6 +25,7 @@ NOT_APPLIED_CODES = frozenset({"UNABLE_TO_LOCK_ROW"})  # a 503 may come from an 
 TRANSIENT_CODES = frozenset(
     {"UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "TXN_SECURITY_METERING_ERROR"}
 )
+TIMED_OUT = "QUERY_TIMEOUT"
 SOAP_TRANSIENT_CODES = frozenset({"", "UNKNOWN_EXCEPTION", "SERVER_UNAVAILABLE"})
 SESSION_CODES = frozenset({"INVALID_SESSION_ID", "InvalidSessionId"})
 ACCESS_CODES: Mapping[str, str] = MappingProxyType(
@@ -47,6 +48,10 @@ MESSAGE_LENGTH = 400
 
 class SessionExpired(AccessError):  # noqa: N818
     """The access token is no longer accepted; nothing was done."""
+
+
+class TimedOut(Transient):
+    """A query that took Salesforce too long: it may be asked once more, and is then cut into smaller ones."""
 
 
 class Refused(DataError):  # noqa: N818
@@ -100,7 +105,8 @@ def _fault(response: requests.Response, status: int) -> CrmsyncError:
     if body.code in TRANSIENT_CODES or passes:
         applied = False if status in NOT_APPLIED_STATUSES or body.code in NOT_APPLIED_CODES else None
         message = f"{what}: {body.code or f'HTTP {status}'}: {body.message}{ADVICE.get(body.code, '')}"
-        return Transient(message, retry_after_s=_retry_after_s(response), applied=applied)
+        kind = TimedOut if body.code == TIMED_OUT else Transient
+        return kind(message, retry_after_s=_retry_after_s(response), applied=applied)
     return Refused(what, status, body.code, body.message, body.fields)
 
 

@@ -20,13 +20,14 @@ import structlog
 from crmsync.connectors.base import Progress
 from crmsync.connectors.salesforce.ahead import ahead
 from crmsync.connectors.salesforce.bulk_query import bulk_blocks
-from crmsync.connectors.salesforce.faults import Refused
+from crmsync.connectors.salesforce.faults import Refused, TimedOut
 from crmsync.connectors.salesforce.held import Held, HeldPart, Keeper, linked, merged, sha256_of, sound, write_records
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.parts import STAMP, Part
 from crmsync.connectors.salesforce.rest_query import count_rows, rest_blocks
 from crmsync.connectors.salesforce.rows import ID, long_ids
 from crmsync.connectors.salesforce.together import Answered, ask_in_order
+from crmsync.connectors.salesforce.windows import STEPS, stretches
 from crmsync.errors import AccessError, DataError
 from crmsync.snapshots import Staging
 
@@ -82,9 +83,19 @@ class Fetching:
     # --- whole
 
     def _whole(self, part: Part, high: str) -> PartRead:
+        """All records; by more and smaller queries where Salesforce takes too long for one."""
+        for count in STEPS[:-1]:
+            try:
+                return self._twice(part, high, count)
+            except TimedOut as fault:
+                log.info("read_in_stretches", table=part.key, after=count, why=str(fault))
+        return self._twice(part, high, STEPS[-1])
+
+    def _twice(self, part: Part, high: str, count: int) -> PartRead:
         """A difference between rows read and the server's counts is re-read once: people work while we read."""
+        parts = stretches(self.org, part, count)
         try:
-            return self._attempt(part, high)
+            return self._attempt(part, parts, high)
         except DataError as fault:
             if isinstance(fault, Refused) and fault.code in HIDDEN_CODES:
                 raise AccessError(
@@ -93,15 +104,16 @@ class Fetching:
                 ) from None
             if isinstance(fault, Refused) and fault.code not in AGAIN_CODES:
                 raise
-        return self._attempt(part, high)
+        return self._attempt(part, parts, high)
 
-    def _attempt(self, part: Part, high: str) -> PartRead:
-        before = count_rows(self.org, part.count_soql)
+    def _attempt(self, part: Part, parts: Sequence[Part], high: str) -> PartRead:
+        counts = self._counts(parts)
+        before = sum(counts)
         watched = _Watched(part, high, before, self.progress)
         keeper = Keeper(self.staging, part.key, part.paths, part.object, part.repeating)
-        with contextlib.closing(ahead(lambda: self._blocks(part, before))) as blocks:
+        with contextlib.closing(ahead(lambda: self._all_blocks(parts, counts))) as blocks:
             rows = keeper.keep(watched.blocks(blocks))
-        after = count_rows(self.org, part.count_soql)
+        after = sum(self._counts(parts))
         if not before == rows == after:
             raise DataError(
                 f"{part.object} (table {part.key}): {rows:,} rows were read, but Salesforce counts "
@@ -109,6 +121,20 @@ class Fetching:
                 "Run again when these records are not being changed"
             )
         return PartRead(_held(part, keeper.path, rows, watched.high), before, after)
+
+    def _counts(self, parts: Sequence[Part]) -> list[int]:
+        """How many records each has, several asked for in one call."""
+        asked = [("query", one.count_soql) for one in parts]
+        told = ask_in_order(self.org, asked) if len(parts) > 1 else [Answered(None)]
+        return [
+            count_rows(self.org, one.count_soql) if answer.total is None else answer.total
+            for one, answer in zip(parts, told, strict=True)
+        ]
+
+    def _all_blocks(self, parts: Sequence[Part], counts: Sequence[int]) -> Blocks:
+        for part, rows in zip(parts, counts, strict=True):
+            if rows or len(parts) == 1:
+                yield from self._blocks(part, rows)
 
     def _blocks(self, part: Part, rows: int) -> Blocks:
         if rows <= BULK_ABOVE and len(quote(part.soql)) <= URI_LENGTH_MAX:
@@ -138,7 +164,10 @@ class Fetching:
         answers = ask_in_order(self.org, queries) if queries else []
         high = max((held.seen or "" for _, held in can), default="")
         for at, (part, held) in enumerate(can):
-            found = self._increment(part, held, answers[QUERIES_EACH * at : QUERIES_EACH * (at + 1)], high)
+            try:
+                found = self._increment(part, held, answers[QUERIES_EACH * at : QUERIES_EACH * (at + 1)], high)
+            except TimedOut:
+                found = None
             if found is None:
                 log.info("read_whole", table=part.key, why="changes alone do not lead to what Salesforce counts")
             else:

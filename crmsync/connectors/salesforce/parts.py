@@ -15,7 +15,7 @@ from crmsync.connectors.salesforce.rows import ID, REPEATING
 from crmsync.connectors.salesforce.soql import Condition, both, count, either, select
 from crmsync.errors import AccessError
 
-STAMP, DELETED = "SystemModstamp", "IsDeleted"
+STAMP, DELETED, CREATED = "SystemModstamp", "IsDeleted", "CreatedDate"
 FORMAT = 1
 
 
@@ -30,6 +30,7 @@ class Part:
     stamps: tuple[FieldPath, ...] = ()
     deleted: FieldPath | None = None
     whole: str = ""
+    created: FieldPath | None = None  # by which a query that takes too long is cut
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -88,6 +89,7 @@ def part_of(key: str, sobject: SObject, fields: Iterable[FieldPath], condition: 
     """The query for these fields, `Id` first."""
     asked = tuple(fields)
     stamp, deleted = sobject.field(STAMP), sobject.field(DELETED)
+    created = sobject.field(CREATED)
     own = FieldPath(STAMP, stamp, sobject.name, sobject.name) if stamp else None
     stamps, why = _stamps(own, (*asked, *condition.paths), describe)
     if deleted is None:
@@ -97,6 +99,7 @@ def part_of(key: str, sobject: SObject, fields: Iterable[FieldPath], condition: 
     return Part(
         key, sobject.name, asked, condition.text, stamps,
         FieldPath(DELETED, deleted, sobject.name, sobject.name) if deleted else None, why,
+        FieldPath(CREATED, created, sobject.name, sobject.name) if created and created.filterable else None,
     )  # fmt: skip
 
 

@@ -50,6 +50,11 @@ def count(sobject: str, condition: str = "") -> str:
     return f"SELECT COUNT() FROM {sobject}{_where(condition)}"
 
 
+def earliest(path: FieldPath, sobject: str) -> str:
+    """The query for the least value of a described date-time, as `earliest`."""
+    return f"SELECT MIN({path.path}) earliest FROM {sobject}"
+
+
 def count_by(sobject: str, field: Field) -> str:
     """The query that counts the rows of an object by the value of a described field, as `n`."""
     return f"SELECT {field.name}, COUNT(Id) n FROM {sobject} GROUP BY {field.name}"

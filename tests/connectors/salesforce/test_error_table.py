@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from crmsync.connectors.base import Write
-from crmsync.connectors.salesforce import fetching
+from crmsync.connectors.salesforce import fetching, windows
+from crmsync.connectors.salesforce.parts import Part
 from crmsync.errors import AccessError, CrmsyncError, DataError, Deferred, Retriable
 from crmsync.snapshots import Staging
 from tests.connectors.salesforce.faulty import PARTNERS, Faulty
+from tests.connectors.salesforce.wire import DATA, Opened, Wire, account, fault, page
 from tests.sandbox.orgs import Client
 
 pytestmark = pytest.mark.xdist_group("error-table")
@@ -68,6 +70,66 @@ def test_a_fault_that_stays_ends_the_read_with_its_reason(
     with pytest.raises(raised, match=told):
         connector.extract(["partners"], staging)
     assert staging.tables == {}
+
+
+@pytest.mark.parametrize("times", [2, 4])
+def test_a_query_that_takes_too_long_is_cut_into_stretches(
+    faulty: Faulty, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice: a page is asked once more, then in eight stretches; four times: those are tried again as sixty-four."""
+    made: list[int] = []
+    monkeypatch.setattr(fetching, "stretches", lambda *given: _noted(made, windows.stretches(*given)))
+    connector = faulty.connector()
+    assert connector.identity()
+    staging = Staging(faulty.folder / "whole")
+    connector.extract(["partners"], staging)
+    late = {"error": "QUERY_TIMEOUT"}
+    faulty.fault(READS | {"nth": 2, "do": late}, READS | {"nth": 3, "do": late})
+    if times == 4:  # the fourth asks for the first day; then the first stretch
+        faulty.fault(*(READS | {"nth": nth, "do": late} for nth in (2, 3, 5, 6)))
+    cut = Staging(faulty.folder / "cut")
+    report = connector.extract(["partners"], cut)
+    assert set(faulty.fired()) == {1}
+    assert made == ([1, 1, 8] if times == 2 else [1, 1, 8, 64])
+    assert report.counts_before == report.counts_after == {"partners": PARTNERS}
+    assert cut.path("partners").read_bytes() == staging.path("partners").read_bytes()
+
+
+def test_a_job_that_takes_too_long_is_cut_into_stretches(faulty: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "BULK_ABOVE", -1)
+    faulty.fault({"method": "POST", "path": "/jobs/query", "nth": 1, "do": {"job_fails": "QUERY_TIMEOUT"}})
+    assert faulty.read().rows["partners"] == PARTNERS
+    assert faulty.fired() == [1]
+
+
+def _noted(made: list[int], parts: list[Part]) -> list[Part]:
+    made.append(len(parts))
+    return parts
+
+
+def test_an_object_without_a_day_of_making_cannot_be_cut(wire: Wire, opened: Opened) -> None:
+    wire.counts("Account", 1)
+    wire.page("Account", fault(400, "QUERY_TIMEOUT", "Your query request was running for too long."))
+    with pytest.raises(Retriable, match=r"Account \(table partners\).*QUERY_TIMEOUT.* no CreatedDate"):
+        opened.connector.extract(["partners"], opened.staging)
+    assert len(wire.made("GET", ".*SELECT Id, .* FROM Account.*")) == 2
+
+
+def test_an_object_that_bulk_does_not_take_is_walked_by_rest(wire: Wire, opened: Opened) -> None:
+    many = 2_100
+    wire.counts("Account", many)
+    words = "Entity 'Account' is not supported by the Bulk API."
+    wire.on("POST", ".*/jobs/query", fault(400, "INVALIDENTITY", words))
+    following = f"{DATA}/query/0r8000000000001AAA-2000"
+    wire.on("GET", f"{following}", page([_account(number) for number in range(2_000, many)], many))
+    wire.page("Account", page([_account(number) for number in range(2_000)], many, following))
+    opened.connector.extract(["partners"], opened.staging)
+    assert len(opened.rows("partners")) == many
+    assert len(wire.made("POST", ".*/jobs/query")) == 1
+
+
+def _account(number: int) -> dict[str, Any]:
+    return account(0) | {"Id": f"001{number:012d}AAA"}
 
 
 def test_an_address_too_long_goes_by_a_bulk_job(faulty: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
