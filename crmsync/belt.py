@@ -23,7 +23,7 @@ from crmsync.connectors.files_writeback import BESIDE, KEY, PARTNER
 from crmsync.connectors.mapping import MANAGED, SalesforceMapping, WriteMap, read_mapping
 from crmsync.connectors.mapping_sinks import ChildMap, SinkMap
 from crmsync.connectors.mapping_writes import HISTORY, STANDING, children_of
-from crmsync.errors import ConfigError
+from crmsync.errors import ConfigError, CrmsyncError
 from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.ledger import Ledger
 from crmsync.logs import configure_logs
@@ -33,6 +33,7 @@ from crmsync.programs.program import Program
 from crmsync.progress import progress_bars
 from crmsync.settings import SalesforceSettings, Settings, load_settings, secrets_of
 from crmsync.state import open_ledger
+from crmsync.telling_opened import tell_unreached
 from crmsync.writeback.fields import FieldMap, Sink
 
 FIELD_MAP = Path("connectors/salesforce.yaml")
@@ -139,7 +140,12 @@ def opened_on(files: Files, ledger: Ledger) -> Iterator[Belt]:
     """The same over a ledger that is locked already, and stays so."""
     ledger.record_config(files.digest, files.text)
     with reached_org(files) as org, progress_bars() as progress:
-        yield _belt(files, ledger, org, progress)
+        try:
+            belt = _belt(files, ledger, org, progress)
+        except CrmsyncError as error:
+            tell_unreached(ledger, files.configuration, files.settings, error)
+            raise
+        yield belt
 
 
 @dataclass(frozen=True)

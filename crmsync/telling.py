@@ -12,11 +12,14 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import structlog
 
+from crmsync import errors
 from crmsync.belt import Belt, program_of
+from crmsync.configuration import Configuration
 from crmsync.configuration_notices import MAIL, OPERATOR, OWNER, PARTNER, SALES_OPS, TASK, NoticeRules
 from crmsync.connectors.mapping_sinks import NOTICE_TASK
 from crmsync.errors import ConfigError
 from crmsync.ledger.chain import anchor
+from crmsync.ledger.ledger import Ledger
 from crmsync.logs import shown
 from crmsync.notices import events as e
 from crmsync.notices import outbox as o
@@ -50,6 +53,11 @@ from crmsync.writeback.plan import Plan
 log = structlog.get_logger()
 
 
+def now_in_utc() -> datetime:
+    """This moment."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Told:
     """What telling did. `new`: notices that were drafted; `nobody`: by audience, partners without anybody to tell."""
@@ -63,13 +71,15 @@ class Told:
 class Teller:
     """Rules, texts and channels, all checked. Make it with `open_teller`."""
 
-    belt: Belt
+    ledger: Ledger
+    configuration: Configuration
+    settings: Settings
     rules: NoticeRules
     templates: Templates
     channels: Channels
     suppressed: Suppressed
     tasks: TaskChannel | None
-    clock: Callable[[], datetime]
+    clock: Callable[[], datetime] = now_in_utc
 
     def ready(self, snapshot: Snapshot) -> None:
         """Refuse rules that name columns which the snapshot does not have, before anything is written."""
@@ -83,25 +93,25 @@ class Teller:
         self._settle(run_id, as_of)
         found = self._found(run_id, as_of, program, standings, snapshot)
         people = read_people(self.rules, snapshot, self._partners(found)) if snapshot is not None else None
-        link = newest_link(self.belt.ledger)
+        link = newest_link(self.ledger)
         drafting = replace(
             self._drafting(run_id, as_of, link, label_of(program)),
             program=program,
-            intents=written_by(self.belt.ledger, self._partners(found)),
+            intents=written_by(self.ledger, self._partners(found)),
             attributes={key: facts.attributes for key, facts in partner_facts(snapshot, program).items()}
             if snapshot is not None
             else {},
         )
         drafting = drafting if people is None else replace(drafting, people=people)
         new = self._add(drafting, found, link)
-        record_conflicts_told(self.belt.ledger, [event.period for event in found if event.name == e.CONFLICT])
+        record_conflicts_told(self.ledger, [event.period for event in found if event.name == e.CONFLICT])
         sent = self._send(run_id, label_of(program), link)
         return Told(new, sent, dict(people.unknown) if people is not None else {})
 
     def _found(
         self, run_id: str, as_of: date, program: Program, standings: pa.Table, snapshot: Snapshot | None
     ) -> list[Event]:
-        ledger, leads = self.belt.ledger, self.rules.lead_days
+        ledger, leads = self.ledger, self.rules.lead_days
         moves = tier_moves(ledger, program.key, as_of, run_id)
         rows = rows_of_partners(standings, program.key, {move.partner_id for move in moves})
         held = {(row["partner_id"], row["category"]): row for row in rows}
@@ -126,13 +136,13 @@ class Teller:
         """What waits and is not so any more is not told. Of partners that were not read nothing is known."""
         looked_at = {e.PROMOTED, e.DEMOTED, e.GRACE, e.WILL_FALL, e.OVERRIDE_ENDING}
         looked_at |= {e.CERTIFICATE_LAPSING} if with_certificates else set()
-        waiting = [one for one in o.notices_in(self.belt.ledger, *o.UNSENT) if one.event in looked_at]
+        waiting = [one for one in o.notices_in(self.ledger, *o.UNSENT) if one.event in looked_at]
         if not waiting:
             return
         read = set(standings.column("partner_id").unique().to_pylist())
         still = {(event.name, event.partner_id, event.period) for event in true_now}
         gone = [one for one in waiting if (one.event, one.partner_id, one.period) not in still]
-        o.suppress(self.belt.ledger, [one.notice_key for one in gone if one.partner_id in read], "it is no longer so")
+        o.suppress(self.ledger, [one.notice_key for one in gone if one.partner_id in read], "it is no longer so")
 
     # --- other moments
 
@@ -147,20 +157,20 @@ class Teller:
 
     def tell_failed(self, run_id: str, error: BaseException, exit_code: int) -> Told:
         """Tell that a run failed; once a day of each kind."""
-        today = self.clock().astimezone(self.belt.configuration.zone).date()
-        event = e.failure_event(type(error).__name__, shown(str(error)), exit_code, today)
+        today = self.clock().astimezone(self.configuration.zone).date()
+        event = e.failure_event(_kind_of(error), shown(str(error)), exit_code, today)
         return self._tell_one(run_id, today, event)
 
     def tell_due(self, run_id: str) -> Told:
         """Send what may go now: after a night, an approval, a week. No run is needed for it."""
-        today = self.clock().astimezone(self.belt.configuration.zone).date()
+        today = self.clock().astimezone(self.configuration.zone).date()
         self._settle(run_id, today)
-        link = newest_link(self.belt.ledger)
+        link = newest_link(self.ledger)
         return Told(0, self._send(run_id, self._label(), link), {})
 
     def _tell_one(self, run_id: str, as_of: date, event: Event) -> Told:
         self._settle(run_id, as_of)
-        link = newest_link(self.belt.ledger)
+        link = newest_link(self.ledger)
         new = self._add(self._drafting(run_id, as_of, link), [event], link)
         return Told(new, self._send(run_id, self._label(), link), {})
 
@@ -169,9 +179,9 @@ class Teller:
     def _label(self) -> str:
         """How people call the program; its file where it cannot be read just now."""
         try:
-            return label_of(program_of(self.belt.configuration))
+            return label_of(program_of(self.configuration))
         except ConfigError:
-            return self.belt.configuration.program.stem
+            return self.configuration.program.stem
 
     def _drafting(self, run_id: str, as_of: date, link: str, label: str | None = None) -> Drafting:
         return Drafting(
@@ -182,28 +192,28 @@ class Teller:
     def _settle(self, run_id: str, as_of: date) -> None:
         """Find out what became of what was leaving when a process died, and tell the operator what nobody knows."""
         settle_lost(self._sending)
-        o.expire_held(self.belt.ledger, self.clock(), self.rules.hold_days)
-        unsure = [one for one in o.notices_in(self.belt.ledger, o.UNKNOWN) if one.event != e.NOTICE_UNKNOWN]
+        o.expire_held(self.ledger, self.clock(), self.rules.hold_days)
+        unsure = [one for one in o.notices_in(self.ledger, o.UNKNOWN) if one.event != e.NOTICE_UNKNOWN]
         if unsure:
             listed = [
                 {"key": one.reference, "event": one.event, "audience": one.audience, "channel": one.channel,
                  "reference": one.reference}
                 for one in unsure
             ]  # fmt: skip
-            link = newest_link(self.belt.ledger)
+            link = newest_link(self.ledger)
             self._add(self._drafting(run_id, as_of, link), [e.unknown_event(listed)], link)
 
     def _add(self, drafting: Drafting, found: Iterable[Event], link: str) -> int:
         """Render everything, then put it into the outbox. Returns how many notices are new."""
         events = list(found)
-        notices = draft_notices(drafting, events, lambda keys: o.known_keys(self.belt.ledger, keys))
-        new = o.add_notices(self.belt.ledger, notices)
+        notices = draft_notices(drafting, events, lambda keys: o.known_keys(self.ledger, keys))
+        new = o.add_notices(self.ledger, notices)
         if link and any(one.audience != PARTNER for one in notices):
-            anchor(self.belt.ledger, "notice")  # their footers hold it
+            anchor(self.ledger, "notice")  # their footers hold it
         return new
 
     def _send(self, run_id: str, label: str, link: str) -> Sent:
-        ledger, now = self.belt.ledger, self.clock()
+        ledger, now = self.ledger, self.clock()
         collected = o.notices_in(ledger, o.COLLECTED)
         for digest, items in digests_of(collected, self.rules, self.templates, now, run_id, label, link):
             o.bundle(ledger, digest, items)
@@ -215,15 +225,21 @@ class Teller:
     @property
     def _sending(self) -> Sending:
         return Sending(
-            self.belt.ledger, self.rules, self.channels, self.templates.speeches, self.suppressed, self.tasks,
-            self.belt.settings.notices.timeout_s,
+            self.ledger, self.rules, self.channels, self.templates.speeches, self.suppressed, self.tasks,
+            self.settings.notices.timeout_s,
         )  # fmt: skip
+
+
+def _kind_of(error: BaseException) -> str:
+    """What the operator does next, as errors.py sorts it: `AccessError`, `Retriable`, …"""
+    kinds = (kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+    return next(kinds, type(error)).__name__
 
 
 # --- opening
 
 
-def open_teller(belt: Belt, clock: Callable[[], datetime] | None = None) -> Teller | None:
+def open_teller(belt: Belt) -> Teller | None:
     """Everything that telling needs, checked before a run begins; None where notices are off.
 
     Errors: ConfigError for a template, a setting, or a list that cannot be used.
@@ -231,9 +247,26 @@ def open_teller(belt: Belt, clock: Callable[[], datetime] | None = None) -> Tell
     rules = belt.configuration.notices
     if rules is None:
         return None
-    templates, channels, suppressed = open_rules(rules, belt.settings, belt.fields)
     tasks = _tasks(belt) if TASK in _ways(rules) else None
-    return Teller(belt, rules, templates, channels, suppressed, tasks, clock or (lambda: datetime.now(UTC)))
+    return _teller(rules, belt.ledger, belt.configuration, belt.settings, belt.fields, tasks)
+
+
+def open_teller_alone(ledger: Ledger, configuration: Configuration, settings: Settings) -> Teller | None:
+    """The same where the org cannot be reached: enough to tell that, but no tasks. Errors: ConfigError."""
+    rules = configuration.notices
+    return None if rules is None else _teller(rules, ledger, configuration, settings, None, None)
+
+
+def _teller(
+    rules: NoticeRules,
+    ledger: Ledger,
+    configuration: Configuration,
+    settings: Settings,
+    fields: FieldMap | None,
+    tasks: TaskChannel | None,
+) -> Teller:
+    templates, channels, suppressed = open_rules(rules, settings, fields)
+    return Teller(ledger, configuration, settings, rules, templates, channels, suppressed, tasks)
 
 
 def open_rules(

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from crmsync.belt import Belt
+from crmsync.configuration import Configuration
 from crmsync.errors import CrmsyncError, DataError, StoreError, UnsafePlan
+from crmsync.ledger.ledger import Ledger
+from crmsync.settings import Settings
 from crmsync.snapshots import Snapshot, open_snapshot
 
 if TYPE_CHECKING:
+    from crmsync.belt import Belt
     from crmsync.telling import Teller
 
 log = structlog.get_logger()
@@ -24,6 +27,20 @@ def opened_teller(belt: Belt) -> Teller | None:
     from crmsync.telling import open_teller
 
     return open_teller(belt)
+
+
+def tell_unreached(ledger: Ledger, configuration: Configuration, settings: Settings, error: CrmsyncError) -> None:
+    """Tell the operator that a run could not even begin. A fault of telling never hides the fault that is told."""
+    if configuration.notices is None:
+        return
+    from crmsync.telling import open_teller_alone
+
+    try:
+        teller = open_teller_alone(ledger, configuration, settings)
+    except CrmsyncError as fault:
+        log.warning("notices_failed", error=str(fault))
+        return
+    tell_failed(teller, "", error, error.exit_code)
 
 
 def kept_snapshot(state: Path, run_id: str) -> Snapshot | None:

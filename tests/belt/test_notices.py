@@ -196,3 +196,30 @@ def test_sending_with_notices_off_says_so(crmsync: Crmsync, folder: Folder) -> N
     ended = crmsync("notices", "send")
     assert (ended.code, "notices are off" in ended.err) == (4, True)
     assert folder.written == ""
+
+
+def test_an_org_that_cannot_be_reached_is_told_to_the_operator(
+    crmsync: Crmsync, telling: Folder, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = telling.config
+    (folder / "connectors").mkdir()
+    telling.write(
+        "connectors/salesforce.yaml",
+        "tables:\n  partners: {object: Account, columns: {partner_id: Id, contact_email: Fax, contact_name: Name,"
+        " contact_locale: Site, owner_email: Owner.Email}}\n"
+        "writes: {object: Account, token: Token__c, fields: {granted_tier: Tier__c}}\n",
+    )
+    telling.change("crmsync.yaml", "org: files", "org: salesforce")
+    telling.change("crmsync.yaml", "partners: files", "partners: salesforce")
+    notices_on(telling)
+    monkeypatch.setenv("CRMSYNC_SALESFORCE__INSTANCE_URL", "http://127.0.0.1:9")
+    assert {crmsync("run").code for _ in range(2)} == {4}  # there is no login
+    assert told(hook, "/operator") == ["crmsync run failed: AccessError"]
+
+
+def test_a_check_tells_what_notices_lack(crmsync: Crmsync, telling: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    notices_on(telling)
+    assert crmsync("check").code == 0
+    monkeypatch.delenv("CRMSYNC_NOTICES__OPERATOR")
+    checked = crmsync("check")
+    assert (checked.code, "CRMSYNC_NOTICES__OPERATOR is not set" in checked.out) == (4, True)
