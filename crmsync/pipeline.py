@@ -38,7 +38,7 @@ from crmsync.people_edits import keep_edits, settle_edits, watch_of
 from crmsync.plan_records import carried_out, lay_before, rule
 from crmsync.previewing import preview_of
 from crmsync.programs.program import Program
-from crmsync.retention import forget_old
+from crmsync.retention import forget_old, keep_longer
 from crmsync.reverting import Reverted, draft_revert, note_reverted
 from crmsync.stages import StageClock, StageFigures
 from crmsync.telling_opened import kept_snapshot, opened_teller, tell_failed
@@ -361,6 +361,8 @@ class _Run:
         with self.clock.stage("record"):
             if newest is None or newest.run_id != self.run_id:  # else a killed process had come that far
                 accept_plan(drafted, self.belt.ledger, assessed.standings, self.run_id)
+            if review_since(assessed.program, newest, assessed.as_of) is not None:
+                keep_longer(self.belt.ledger, drafted.run_id)
             settle_edits(self.belt.ledger, drafted, told=self.teller is None)
             forget_old(self.belt.ledger, self.belt.state)
 

@@ -1,32 +1,77 @@
-"""Which snapshots, standings and lists of rejected rows of past runs are kept."""
+"""What past runs left, and for how long it is kept.
+
+Snapshots: those of the last ten runs and of the last sixty review dates. Accepted standings, tiers, outcomes and the
+audit: for good. What was sent to a record and what stood there before (an intent's payload): 90 days after it was settled.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, select, update
 
 from crmsync.ledger import tables as t
+from crmsync.ledger.audit import record_event
+from crmsync.ledger.canon import instant
 from crmsync.ledger.ledger import Ledger
 from crmsync.snapshots import retain_snapshots
 
 KEPT_RUNS = 10
+REVIEWS = 60
+"""Five years of months; a program that reviews on nearly every day would fill the disk otherwise."""
+PAYLOADS = timedelta(days=90)
+SETTLED = ("applied", "superseded")
+"""Refused and open writes keep their payload until they are solved."""
+GONE = "{}"
 
 
-def forget_old(ledger: Ledger, state: Path) -> None:
-    """Remove what runs before the last ten left in the state folder; accepted standings are kept for good."""
+def forget_old(ledger: Ledger, state: Path, now: datetime | None = None) -> None:
+    """Remove what runs before the last ten left in the state folder, and payloads that have had their time."""
     with ledger.reading() as connection:
         newest = select(t.run.c.run_id).order_by(t.run.c.sequence.desc()).limit(KEPT_RUNS)
         kept = set(connection.execute(newest).scalars())
         accepted = set(connection.execute(select(t.standings.c.path)).scalars())
         planned = set(connection.execute(select(t.plan.c.run_id).where(t.plan.c.state != "superseded")).scalars())
-    retain_snapshots(state / "snapshots", keep=KEPT_RUNS, always=kept)
+        s = t.snapshot
+        reviews = select(s.c.run_id).where(s.c.period_end == 1).order_by(s.c.as_of.desc()).limit(REVIEWS)
+        ends = set(connection.execute(reviews).scalars())
+    removed = retain_snapshots(state / "snapshots", keep=KEPT_RUNS, always=kept | ends)
+    _note_removed(ledger, [path.name for path in removed])
     for path in _children(state / "standings"):
         if path.stem not in kept | planned and str(path.resolve()) not in accepted:
             path.unlink(missing_ok=True)
     for path in (*_children(state / "rejected"), *_children(state / "shadow")):
         if path.name.partition(".")[0] not in kept:
             path.unlink(missing_ok=True)
+    forget_payloads(ledger, now or datetime.now(UTC))
+
+
+def keep_longer(ledger: Ledger, run_id: str) -> None:
+    """Keep the snapshot of this run beyond the last ten: tiers of a review date are asked about for years."""
+    with ledger.writing() as connection:
+        connection.execute(update(t.snapshot).where(t.snapshot.c.run_id == run_id).values(period_end=1))
+
+
+def forget_payloads(ledger: Ledger, now: datetime) -> int:
+    """Empty the payloads of writes that were settled more than 90 days ago; returns how many. The audit tells it."""
+    before = (now - PAYLOADS).isoformat(timespec="milliseconds")
+    i = t.intent
+    old = and_(i.c.state.in_(SETTLED), i.c.changed_at < before, i.c.wanted != GONE)
+    with ledger.reading() as connection:
+        count = connection.scalar(select(func.count()).select_from(i).where(old)) or 0
+    if count:
+        with ledger.writing() as connection:
+            connection.execute(update(i).where(old).values(wanted=GONE, pre_image=GONE))
+            record_event(connection, "payloads_removed", {"before": before, "intents": count})
+    return count
+
+
+def _note_removed(ledger: Ledger, runs: list[str]) -> None:
+    if runs:
+        with ledger.writing() as connection:
+            gone = t.snapshot.c.run_id.in_(runs) & t.snapshot.c.removed_at.is_(None)
+            connection.execute(update(t.snapshot).where(gone).values(removed_at=instant()))
 
 
 def _children(folder: Path) -> list[Path]:

@@ -265,6 +265,7 @@ snapshot = Table(
     Column("as_of", Text, nullable=False),
     Column("kind", Text, nullable=False),  # full, increment
     Column("sealed_at", Text, nullable=False),
+    Column("period_end", Integer, nullable=False, server_default="0"),  # of a review date: kept for longer
     Column("removed_at", Text),  # by retention
     sqlite_strict=True,
 )

@@ -73,6 +73,7 @@ def _create_snapshots() -> None:
         sa.Column("as_of", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("sealed_at", sa.Text, nullable=False),
+        sa.Column("period_end", sa.Integer, nullable=False, server_default="0"),
         sa.Column("removed_at", sa.Text),
         sqlite_strict=True,
     )
