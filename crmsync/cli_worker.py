@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crmsync.health import Health
     from crmsync.settings import Settings
     from crmsync.tasks import BeltWork
-    from crmsync.worker import Pulse
+    from crmsync.worker import Clock, Pulse
 
 
 def add_worker(app: typer.Typer) -> None:
@@ -33,14 +33,14 @@ def worker(
     """Run what is due by the schedule, until it is told to stop (SIGTERM); serves health and metrics on loopback."""
     from crmsync import reports
     from crmsync.tasks import BeltWork
-    from crmsync.worker import Pulse, Worker
+    from crmsync.worker import Pulse, WallClock, Worker
 
     settings, work, pulse = _settings(config), BeltWork(config), Pulse()
     if once:
         ended = Worker(work, pulse=pulse).once()
         ends_with(_worst([one.exit_code for one in ended]), reports.worker_report(ended, json))
     work.check()  # a mistake in a file ends a worker that starts; one that runs goes on when it is mended
-    with _pages(work, settings, pulse):
+    with answering(work, settings, pulse, WallClock()):
         Worker(work, pulse=pulse).forever()
 
 
@@ -65,23 +65,23 @@ def health(
 def _health(config: Path | None) -> Health:
     from crmsync.health import Health, address_of_worker, health_of_worker
     from crmsync.tasks import BeltWork
+    from crmsync.worker import WallClock
 
     address = address_of_worker(_settings(config).state_dir)
     if address is not None:
         return health_of_worker(address)
-    return Health(True, tuple(_overdue(BeltWork(config))))
+    return Health(True, tuple(_overdue(BeltWork(config), WallClock())))
 
 
-def _overdue(work: BeltWork) -> list[str]:
+def _overdue(work: BeltWork, clock: Clock) -> list[str]:
     from crmsync.health import overdue
-    from crmsync.worker import WallClock
 
     with work.ledger(exclusive=False) as ledger:
-        return overdue(ledger, work.duties(), WallClock().now())
+        return overdue(ledger, work.duties(), clock.now())
 
 
 @contextlib.contextmanager
-def _pages(work: BeltWork, settings: Settings, pulse: Pulse) -> Iterator[None]:
+def answering(work: BeltWork, settings: Settings, pulse: Pulse, clock: Clock) -> Iterator[None]:
     """Serve what is said about this worker, unless that is switched off."""
     import time
 
@@ -96,7 +96,7 @@ def _pages(work: BeltWork, settings: Settings, pulse: Pulse) -> Iterator[None]:
         return said(200, "ok") if alive else said(503, "the loop of the worker has stopped turning, or a run hangs")
 
     def readyz() -> Answer:
-        reasons = [pulse.fault] if pulse.fault else _overdue(work)
+        reasons = [pulse.fault] if pulse.fault else _overdue(work, clock)
         return said(503, *reasons) if reasons else said(200, "ready")
 
     def metrics() -> bytes:

@@ -179,6 +179,7 @@ class Worker:
         finally:
             ledger.slot = self.pulse.running_since = None
             self.pulse.beat()
+            structlog.contextvars.unbind_contextvars("run_id")  # what is told from here on belongs to no run
         end = self._end(ledger, slot, done)
         book.end_slot(ledger, slot.schedule, slot.period, end)
         log.info("slot_ended", schedule=slot.schedule, period=slot.period, state=end.state, exit_code=done.exit_code)
