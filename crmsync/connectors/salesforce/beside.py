@@ -111,12 +111,13 @@ class RecordsBeside:
         if key is None:
             return read_records(self.org, self.fields, record_ids, fields)
         found: dict[str, Values] = {}
+        same = str if key.case_sensitive else str.casefold  # ABC and abc are one key, unless the field says otherwise
         for block in self._blocks(key, record_ids, fields):
             for row in block:
-                found[row[key.name] or ""] = {
+                found[same(row[key.name] or "")] = {
                     name: self.fields.canonical(name, row[self.fields.field(name).name]) for name in fields
                 }
-        return {one: found[one] for one in record_ids if one in found}
+        return {one: found[same(one)] for one in record_ids if same(one) in found}
 
     def _blocks(self, key: Field, keys: Sequence[str], names: Sequence[str]) -> Iterator[list[dict[str, str | None]]]:
         sobject = self.fields.sobject
@@ -153,7 +154,7 @@ class RecordsBeside:
         except Refused as refusal:
             code = refusal.code or f"HTTP_{refusal.status}"
             return [Written(write.record_id, "failed", code, refusal.words) for write in writes]
-        except (Transient, ValueError) as fault:
+        except (Transient, ValueError, RecursionError) as fault:
             return [Written(write.record_id, "unknown", "NO_ANSWER", str(fault)) for write in writes]
 
     def _record(self, write: Write, key: Field | None) -> str:
@@ -215,5 +216,6 @@ def _judged(writes: Sequence[Write], answer: Any) -> list[Written]:
 def _outcome(write: Write, one: Mapping[str, Any]) -> Written:
     if one.get("success") is True:
         return Written(write.record_id, "applied")
-    first = next((error for error in one.get("errors") or () if isinstance(error, dict)), {})
+    errors = one.get("errors")
+    first = next((error for error in errors if isinstance(error, dict)), {}) if isinstance(errors, list) else {}
     return Written(write.record_id, "failed", str(first.get("statusCode") or "FAILED"), str(first.get("message") or ""))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from crmsync.errors import DataError
 UPLOAD_MAX_BYTES = 100 * 1000 * 1000
 CREATED = 201
 SPOOL_BYTES = 8 << 20
+RECORD_ID = re.compile(r"[A-Za-z0-9]{18}")
 LISTED_PAGES = 20  # of a thousand jobs each
 STATES = {
     "Open": "open",
@@ -35,7 +37,8 @@ STATES = {
     "Failed": "failed",
     "Aborted": "aborted",
 }
-ID_COLUMN, SF_ID, SF_ERROR = "Id", "sf__Id", "sf__Error"
+ID_COLUMN, SF_ID, SF_ERROR, SF_CREATED = "Id", "sf__Id", "sf__Error", "sf__Created"
+SAID = {"applied": (SF_ID, SF_CREATED), "failed": (SF_ID, SF_ERROR), "unprocessed": ()}
 RESULTS = (("successfulResults", "applied"), ("failedResults", "failed"), ("unprocessedrecords", "unprocessed"))
 
 
@@ -87,11 +90,13 @@ def _write_csv(file: IO[bytes], fields: WrittenFields, writes: Sequence[Write], 
     file.write(_line([key or ID_COLUMN, *spelled]))
     seen: set[str] = set()
     named = (lambda one: one) if key else long_id
+    case_matters = key is None or fields.field(key).case_sensitive
     for write in sorted(writes, key=lambda one: named(one.record_id)):
         record_id = named(write.record_id)
-        if record_id in seen:
+        known_as = record_id if case_matters else record_id.casefold()
+        if known_as in seen:
             raise DataError(f"{fields.sobject.name} {record_id} stands twice in one bulk job")
-        seen.add(record_id)
+        seen.add(known_as)
         file.write(_line([record_id, *(_cell(write, name, fields) for name in columns)]))
     return file.tell()
 
@@ -145,10 +150,15 @@ def job_state(org: Org, job_id: str) -> JobState:
         raise DataError(f"bulk job {job_id} is in a state that is not known: {str(job)[:200]}")
     return JobState(
         state,  # type: ignore[arg-type]
-        int(job.get("numberRecordsProcessed") or 0),
-        int(job.get("numberRecordsFailed") or 0),
-        job.get("errorMessage"),
+        _count(job.get("numberRecordsProcessed")),
+        _count(job.get("numberRecordsFailed")),
+        None if job.get("errorMessage") is None else str(job["errorMessage"]),
     )
+
+
+def _count(value: Any) -> int:
+    """A number of rows; what is none is not told, and the results are then compared with what was sent alone."""
+    return int(value) if isinstance(value, int | str) and str(value).isdecimal() else 0
 
 
 def open_jobs(org: Org) -> list[OpenJob]:
@@ -156,11 +166,11 @@ def open_jobs(org: Org) -> list[OpenJob]:
     me, found = user_id(org), list[OpenJob]()
     page = org.get("jobs/ingest", {"jobType": "V2Ingest"})
     for _ in range(LISTED_PAGES):
-        if not isinstance(page, dict):
+        if not isinstance(page, dict) or not isinstance(page.get("records"), list):
             raise DataError("Salesforce listed its bulk jobs in a form that is not known")
-        for job in page.get("records") or ():
+        for job in page["records"]:
             if isinstance(job, dict) and job.get("state") == "Open" and _is_ours(job, me):
-                found.append(OpenJob(str(job["id"]), str(job.get("object")), str(job.get("createdDate"))))
+                found.append(OpenJob(str(job.get("id")), str(job.get("object")), str(job.get("createdDate"))))
         if not page.get("nextRecordsUrl"):
             break
         page = org.query_more(str(page["nextRecordsUrl"]))
@@ -171,9 +181,12 @@ def user_id(org: Org) -> str:
     """The id of the user that we log in as. Errors: DataError when the org does not tell."""
     answer = org.call(lambda _: org.session.get(f"{org.base_url}/services/oauth2/userinfo"))
     try:
-        return long_id(str(answer.json()["user_id"]))
-    except (ValueError, TypeError, KeyError):
-        raise DataError(f"{org.base_url} does not tell who is logged in") from None
+        user_id = long_id(str(answer.json()["user_id"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        user_id = ""
+    if not RECORD_ID.fullmatch(user_id):
+        raise DataError(f"{org.base_url} does not tell who is logged in (no user_id in its userinfo)")
+    return user_id
 
 
 def _is_ours(job: dict[str, Any], own_id: str) -> bool:
@@ -231,7 +244,7 @@ def _outcomes(path: Path, outcome: str, key: str | None) -> Iterator[Written]:
         rows = csv.reader(_whole_lines(file), strict=True)
         with contextlib.suppress(csv.Error):
             header = next(rows, [])
-            if (key or (ID_COLUMN if outcome == "unprocessed" else SF_ID)) not in header:
+            if not {key or ID_COLUMN, *SAID[outcome]} <= set(header) or not all(header):
                 return
             for row in rows:
                 if len(row) == len(header):
@@ -247,7 +260,7 @@ def _whole_lines(file: IO[str]) -> Iterator[str]:
 
 def _written(row: dict[str, str], outcome: str, key: str | None) -> Written | None:
     record_id = row.get(key) if key else long_id(row.get(SF_ID) or row.get(ID_COLUMN) or "")
-    if not record_id:
+    if not record_id or (key is None and not RECORD_ID.fullmatch(record_id)):
         return None
     if outcome == "applied":
         return Written(record_id, "applied")

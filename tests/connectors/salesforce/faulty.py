@@ -35,14 +35,14 @@ class Faulty:
         """How often each fault struck."""
         return [one["fired"] for one in Client(self.org).get("//__sandbox/faults").json()]
 
-    def connector(self) -> SalesforceConnector:
-        """One that does not really sleep."""
+    def connector(self, **more: str) -> SalesforceConnector:
+        """One that does not really sleep; `more`: further settings."""
         given = {
             "instance_url": self.org.instance_url,
             "client_id": self.org.client_id,
             "client_secret": self.org.client_secret,
             "username": self.org.username,
-        }
+        } | more
         retries = Retries(attempts=4, budget_s=10_000, sleep=lambda _: None)
         return SalesforceConnector(
             SalesforceSettings.model_validate(given), read_mapping(self.map), self.folder / "state", "UTC", retries

@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from crmsync.connectors.base import Write, Written
+from crmsync.connectors.base import Into, Write, Written
 from crmsync.connectors.salesforce import fetching, result_pages
 from crmsync.connectors.salesforce.connector import SalesforceConnector
 from crmsync.errors import AccessError, ConfigError, DataError
 from crmsync.snapshots import Staging
 from tests.connectors.salesforce.faulty import Faulty
-from tests.connectors.salesforce.wire import MAP, Opened, Wire, account, csv_page, ok, open_connector, page
+from tests.connectors.salesforce.wire import MAP, Opened, Wire, account, entry, ok, open_connector, page
 from tests.sandbox.orgs import Client
 
 pytestmark = pytest.mark.xdist_group("error-table")
@@ -142,11 +142,30 @@ def test_9_the_same_record_by_its_short_and_long_id_is_a_repeat(wire: Wire, open
         opened.connector.extract(["partners"], opened.staging)
 
 
-def test_10_external_ids_differ_by_case_only_where_the_field_says_so(faulty: Faulty) -> None:
-    standing = faulty.connector().describe.object("Partner_Standing__c").field("Standing_Key__c")
-    assert standing is not None
-    assert standing.unique_key
-    assert standing.case_sensitive, "record ids are part of the key, and they differ by case"
+STANDINGS = Into("Partner_Standing__c", "Standing_Key__c")
+
+
+def test_10_keys_that_differ_by_case_are_two_records(faulty: Faulty, accounts: list[str]) -> None:
+    """Record ids are part of the key, and they differ by case: the field that we deploy says that case matters."""
+    target = faulty.connector().into(STANDINGS)
+    assert target.fields.key is not None
+    assert target.fields.key.case_sensitive
+    first = {"Account__c": accounts[0], "Category__c": "reseller"}
+    writes = [Write(key, first | {"Movement__c": word}, {}) for key, word in (("0aB|x", "up"), ("0Ab|x", "down"))]
+    assert {one.state for one in target.write_several(writes)} == {"applied"}
+    found = target.read(["0aB|x", "0Ab|x", "0ab|x"], ["Movement__c"])
+    assert found == {"0aB|x": {"Movement__c": "up"}, "0Ab|x": {"Movement__c": "down"}}
+
+
+def test_10_keys_that_differ_by_case_are_one_record_in_a_field_that_ignores_it(wire: Wire, opened: Opened) -> None:
+    key = entry("Key__c", externalId=True, unique=True, caseSensitive=False)
+    wire.describe("Standing__c", [entry("Id", "id"), key, entry("Tier__c")])
+    record = {"Id": "a01000000000001AAA", "Key__c": "abc|x", "Tier__c": "Gold"}
+    wire.page("Standing__c", page([record]))
+    target = opened.connector.into(Into("Standing__c", "Key__c"))
+    assert target.read(["ABC|x"], ["Tier__c"]) == {"ABC|x": {"Tier__c": "Gold"}}
+    with pytest.raises(DataError, match=r"abc\|x stands twice in one bulk job"):
+        target.upload_job("750000000000001AAA", [Write(one, {"Tier__c": "x"}, {}) for one in ("ABC|x", "abc|x")])
 
 
 def test_11_a_record_that_was_merged_meanwhile_fails_alone(faulty: Faulty, accounts: list[str]) -> None:
@@ -183,13 +202,20 @@ def test_14_a_hidden_field_stops_the_read_before_it_begins(wire: Wire, tmp_path:
     assert not wire.made("GET", ".*COUNT.*")
 
 
-def test_15_results_are_fetched_with_the_version_of_their_job(wire: Wire, opened: Opened) -> None:
-    wire.counts("Account", 2_100)
-    lines = "".join(f'"001{number:012d}AAA","P",""\n' for number in range(2_100))
-    wire.job(2_100, csv_page('"Id","Name","Partner_Since__c"\n' + lines, 2_100))
-    opened.connector.extract(["partners"], opened.staging)
-    versions = {call.path.split("/")[3] for call in wire.calls if "/jobs/query" in call.path}
-    assert versions == {"v67.0"}
+@pytest.mark.usefixtures("by_bulk")
+@pytest.mark.parametrize(("wanted", "used"), [("60.0", "60.0"), ("99.0", "68.0")])
+def test_15_results_are_fetched_with_the_version_of_their_job(
+    faulty: Faulty, accounts: list[str], wanted: str, used: str
+) -> None:
+    faulty.fault(*({"path": path, "do": {"page_size": 3}} for path in (PAGES, RESULTS)))
+    connector = faulty.connector(api_version=wanted)
+    staging = Staging(faulty.folder / "read")
+    connector.extract(["partners"], staging)
+    assert sorted(pq.read_table(staging.path("partners")).column("partner_id").to_pylist()) == accounts
+    assert connector.org.version == used
+    other = connector.org.post("jobs/query", {"operation": "query", "query": "SELECT Id FROM Account"})
+    results = f"//services/data/v61.0/jobs/query/{other['id']}/results"
+    assert Client(faulty.org).get(results).status_code == 409, "the org does not answer to another version"
 
 
 @pytest.mark.parametrize(("zone", "day"), [("UTC", 28), ("America/Los_Angeles", 28), ("Asia/Tokyo", 29)])
