@@ -1,7 +1,7 @@
 """What past runs left, and for how long it is kept.
 
 Snapshots: those of the last ten runs and of the last sixty review dates. Accepted standings, tiers, outcomes and the
-audit: for good. What was sent to a record and what stood there before (an intent's payload): 90 days after it was settled.
+audit: for good. What was sent to a record and what stood there before (its payload): 90 days after it was settled.
 """
 
 from __future__ import annotations
