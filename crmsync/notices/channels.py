@@ -118,9 +118,17 @@ def _channels(name: str, secret: Any) -> tuple[Channel, ...]:
     if secret is None:
         return ()
     apprise = _apprise()
-    # Credentials go where the settings say and nowhere else; nothing of a notice is kept on disk.
+    # Credentials go where the settings say and nowhere else; nothing of a notice is kept on disk; no pictures of
+    # others are shown.
     asset = apprise.AppriseAsset(
-        app_id="crmsync", app_desc="crmsync", app_url="", http_redirects=False, storage_mode="memory", async_mode=False
+        app_id="crmsync",
+        app_desc="crmsync",
+        app_url="",
+        http_redirects=False,
+        storage_mode="memory",
+        async_mode=False,
+        image_url_mask="",
+        image_url_logo="",
     )
     found: list[Channel] = []
     seen: dict[str, int] = {}

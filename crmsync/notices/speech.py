@@ -28,13 +28,15 @@ LONGEST_SUBJECT = 200
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 """Breaks of lines, controls, and characters that turn or hide text."""
 
-CALLS_ALL = re.compile(r"@(?=everyone|here|channel|all\b)", re.IGNORECASE)
+CALLS = re.compile(r"@(?=everyone|here|channel|all\b)|<(?=[@!#&])|\](?=\()", re.IGNORECASE)
+"""What calls a whole channel (`@everyone`, `<!channel>`) or hides an address behind a word (`[word](address)`): not
+every chat escapes them."""
 
 
 def harmless(text: str, longest: int = LONGEST_VALUE) -> str:
-    """One line of text without control characters, cut to its length; words that call a whole channel are broken."""
+    """One line of text without control characters, cut to its length; what chats would act on is broken."""
     flat = " ".join(UNSEEN.sub(" ", text).split())
-    flat = CALLS_ALL.sub("@\u2060", flat)
+    flat = CALLS.sub(lambda found: f"{found[0]}\u2060", flat)
     return flat if len(flat) <= longest else flat[: longest - 1].rstrip() + "…"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from crmsync.configuration_notices import COLUMNS, DIGESTS, EVENTS, KEYS, WAYS, read_notices
+from crmsync.notices.channels import _apprise
 from crmsync.notices.outbox import STATES
 from crmsync.notices.speech import WORDS
 from crmsync.notices.variables import TEAM_ONLY, texts, variables_of
@@ -64,3 +65,10 @@ def test_the_example_and_the_commented_lines_of_the_sample_are_settings(page: st
     examples.append("\n".join(line[1:] for line in lines if line.startswith("#  ")))
     for example in examples:
         assert read_notices(parse_yaml(example, "example"), project / "config", "UTC") is not None
+
+
+def test_every_kind_of_address_in_the_docs_is_known(page: str) -> None:
+    kinds = set(re.findall(r"\b([a-z]+)://", page)) - {"https"}
+    assert {"mailtos", "slack", "json"} < kinds
+    known = _apprise().manager_plugins.NotificationManager().schemas()
+    assert kinds <= set(known)

@@ -24,7 +24,10 @@ from tests.notices.facts import ANNA, OWEN, TODAY, channels, drafting, rules
 from tests.notices.test_events import LEADS, PROGRAM, move
 from tests.writeback.facts import missing, standing
 
-NASTY = "<b>Öl</b> & <!channel> @everyone <https://evil.example|click>\r\nBcc: all@evil.example\u2028\u202e"
+NASTY = (
+    "<b>Öl</b> & <!channel> @everyone <@1> [click](https://evil.example) <https://evil.example|click>"
+    "\r\nBcc: all@evil.example\u2028\u202e"
+)
 
 
 def drafted(templates: Templates, *events: Event, name: str = "Nordlicht GmbH", locale: str = "de") -> list[Notice]:
@@ -87,8 +90,27 @@ def test_slack_gets_its_three_signs_escaped_once() -> None:
     posted = json.dumps(json.loads(responses.calls[0].request.body or b"{}"), ensure_ascii=False)
     assert "<!channel>" not in posted
     assert "<https" not in posted
-    assert "&lt;!channel&gt;" in posted
+    assert "&lt;\u2060!channel&gt;" in posted
     assert "&amp;lt;" not in posted
+
+
+CHATS = {
+    "workflows://host.example:443/WORKFLOWID1234/SIGNATURE12345/": 202,  # Teams
+    "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js": 200,
+    "mmosts://mattermost.example/abcdefghijklmnopqrstuvwx": 200,
+}
+
+
+@pytest.mark.parametrize("url", CHATS)
+@responses.activate
+def test_no_chat_gets_a_link_behind_a_word_a_call_to_everybody_or_a_picture_of_others(url: str) -> None:
+    responses.add(responses.POST, re.compile("https://.*"), body="ok", status=CHATS[url])
+    place = channels(sales_ops=url).sales_ops[0]
+    assert send_chat(place, Outgoing("k", harmless(NASTY), harmless(NASTY))).ending == Ending.SENT
+    (call,) = responses.calls
+    posted = json.dumps(json.loads(call.request.body or b"{}"), ensure_ascii=False)
+    assert not re.search(r"\]\(|@everyone|<@1>|<!channel>", posted)
+    assert "github" not in posted
 
 
 # --- what a partner must never read
