@@ -64,6 +64,18 @@ def tier_of(org: Org, key: str) -> str | None:
     return tier
 
 
+def create(org: Org, sobject: str, values: dict[str, str]) -> None:
+    """Make a record by plain REST."""
+    url = f"{org.instance_url}/services/data/v66.0/sobjects/{sobject}"
+    requests.post(url, json=values, headers=_headers(org), timeout=30).raise_for_status()
+
+
+def count(org: Org, soql: str) -> int:
+    """What `SELECT count()` finds by plain REST."""
+    found: int = _answer(org, soql)["totalSize"]
+    return found
+
+
 def texts(record: dict[str, Any], fields: tuple[str, ...] = WRITTEN) -> dict[str, str]:
     """Values of JSON or CSV as one text each: numbers without a needless point, multi-select values in order; what
     is not there is empty."""
@@ -79,12 +91,17 @@ def _text(name: str, value: Any) -> str:
 
 
 def _records(org: Org, soql: str) -> list[dict[str, Any]]:
-    answer = requests.get(
-        f"{org.instance_url}/services/data/v66.0/query",
-        params={"q": soql},
-        headers={"Authorization": f"Bearer {org.access_token}"},
-        timeout=30,
-    )
-    answer.raise_for_status()
-    records: list[dict[str, Any]] = answer.json()["records"]
+    records: list[dict[str, Any]] = _answer(org, soql)["records"]
     return records
+
+
+def _answer(org: Org, soql: str) -> dict[str, Any]:
+    url = f"{org.instance_url}/services/data/v66.0/query"
+    answer = requests.get(url, params={"q": soql}, headers=_headers(org), timeout=30)
+    answer.raise_for_status()
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def _headers(org: Org) -> dict[str, str]:
+    return {"Authorization": f"Bearer {org.access_token}"}
