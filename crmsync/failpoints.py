@@ -33,7 +33,6 @@ NAMES = (
     "settled",
     "orphans_ended",
     "verify_read",
-    "last_errors_written",
     "standings_accepted",
 )
 """Every failpoint there is; a test asserts that each is reached."""

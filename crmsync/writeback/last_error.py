@@ -12,7 +12,6 @@ import structlog
 
 from crmsync.connectors.base import Into, ManyObjects, Target, Write, WritesSeveral, Written
 from crmsync.errors import CrmsyncError, StoreError
-from crmsync.failpoints import hit
 from crmsync.ledger.field_states import held_values, keep_value
 from crmsync.ledger.intents import Intent, intents_of
 from crmsync.ledger.ledger import Ledger
@@ -85,7 +84,6 @@ def _write(plan: Plan, field: str, wanted: Mapping[str, str | None], target: Tar
             if written.state != "applied":
                 refused.add(written.record_id)
                 log.info("last_error_refused", record=written.record_id, code=written.code, reason=written.message)
-        hit("last_errors_written")
     # An account that is gone has nothing left to be told; what was refused is tried again by the next run.
     with ledger.writing() as connection:
         for record, text in wanted.items():

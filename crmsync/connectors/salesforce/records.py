@@ -33,20 +33,27 @@ def read_records(org: Org, fields: WrittenFields, ids: Sequence[str], names: Seq
     spelled = [fields.field(name).name for name in names]
     wanted = dict.fromkeys(long_id(one) for one in ids)
     for some in _chunks(list(wanted), RETRIEVE_IDS):
-        for record in _retrieve(org, fields.sobject.name, some, spelled):
-            values = {name: fields.canonical(name, _value(record, name)) for name in spelled}
-            found[long_id(str(record["Id"]))] = values
+        for record_id, record in _retrieve(org, fields.sobject.name, some, spelled):
+            found[record_id] = {name: fields.canonical(name, _value(record, name)) for name in spelled}
     return {one: found[long_id(one)] for one in ids if long_id(one) in found}
 
 
-def _retrieve(org: Org, sobject: str, ids: Sequence[str], names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+def _retrieve(
+    org: Org, sobject: str, ids: Sequence[str], names: Sequence[str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The records that are there, with their ids; the answer has an entry for each id, null for one that is gone."""
     body = {"ids": list(ids), "fields": ["Id", *names]}
-    answer = org.post(f"composite/sobjects/{sobject}", body) or []  # the transport gives an empty list as None
-    if not isinstance(answer, list):
-        raise DataError(f"{sobject}: reading {len(ids)} records by id gave no list")
-    for record in answer:
-        if isinstance(record, dict) and record.get("Id"):
-            yield record
+    answer = org.post(f"composite/sobjects/{sobject}", body)
+    if not isinstance(answer, list) or len(answer) != len(ids):
+        raise DataError(f"{sobject}: reading {len(ids)} records by id did not give an entry for each")
+    for asked, record in zip(ids, answer, strict=True):
+        if record is None:
+            continue
+        if not isinstance(record, dict) or any(name not in record for name in ("Id", *names)):
+            raise DataError(f"{sobject} {asked}: the answer lacks fields that were asked for")
+        if long_id(str(record["Id"])) != asked:
+            raise DataError(f"{sobject} {asked}: the answer tells of {str(record['Id'])[:40]!r} instead")
+        yield asked, record
 
 
 def _value(record: Mapping[str, Any], name: str) -> str | None:

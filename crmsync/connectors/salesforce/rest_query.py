@@ -17,7 +17,7 @@ def count_rows(org: Org, soql: str) -> int:
     """The server's own count of a `SELECT COUNT()`."""
     answer = org.query(soql)
     total = answer.get("totalSize") if isinstance(answer, dict) else None
-    if not isinstance(total, int):
+    if not isinstance(total, int) or isinstance(total, bool):
         raise DataError(f"Salesforce did not answer `{soql[:120]}` with a count")
     return total
 

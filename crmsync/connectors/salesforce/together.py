@@ -49,7 +49,8 @@ def _batch(org: Org, queries: Sequence[str]) -> list[Answered]:
     ]
     answer = org.post("composite", {"allOrNone": False, "compositeRequest": parts})
     given = answer.get("compositeResponse") if isinstance(answer, dict) else None
-    by_reference = {part.get("referenceId"): part for part in given or () if isinstance(part, dict)}
+    parts_given = [part for part in given if isinstance(part, dict)] if isinstance(given, list) else []
+    by_reference = {str(part.get("referenceId")): part for part in parts_given}
     return [_answered(by_reference.get(f"q{place}")) for place in range(len(queries))]
 
 

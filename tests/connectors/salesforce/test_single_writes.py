@@ -254,7 +254,8 @@ def test_values_are_read_back_in_canonical_form(wire: Wire, opened: Opened) -> N
 
 
 def test_records_are_read_2000_at_a_time(wire: Wire, opened: Opened) -> None:
-    wire.on("POST", f"{DATA}/composite/sobjects/Account", ok([]))
+    nothing = [ok([None] * count) for count in (2_000, 2_000, 1)]
+    wire.on("POST", f"{DATA}/composite/sobjects/Account", *nothing)
     opened.connector.read([f"001{number:012d}AAA" for number in range(4_001)], ["Tier__c"])
     sizes = [len(json.loads(call.body)["ids"]) for call in wire.made("POST", ".*composite.*")]
     assert sizes == [2000, 2000, 1]
