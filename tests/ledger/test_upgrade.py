@@ -1,0 +1,55 @@
+"""A ledger of an older version is brought up to date with its rows, on both databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+
+import crmsync.ledger.store as common
+from crmsync.ledger.audit import record_event
+from crmsync.ledger.chain import verify_chain
+from crmsync.ledger.intents import open_intents
+from crmsync.ledger.ledger import Ledger, store_of
+from crmsync.ledger.status import status
+from crmsync.ledger.store import transaction
+from tests.databases import PostgresqlServer
+
+OLD_RUN = (
+    "INSERT INTO run (run_id, sequence, kind, state, started_at, stats) "
+    "VALUES ('r1', 1, 'run', 'done', '2026-01-01T00:00:00.000+00:00', '{}')"
+)
+OLD_INTENT = (
+    "INSERT INTO intent (intent_id, run_id, digest, sequence, record_id, partner_id, wanted, pre_image, token, state, "
+    "attempts, created_at, changed_at) VALUES ('i1', 'r1', 'd1', 1, '001', 'P1', '{}', '{}', 't1', 'parked', 1, '', '')"
+)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("version", ["0001", "0002"])
+def test_an_older_ledger_keeps_its_rows(
+    kind: str, version: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = None
+    if kind == "postgresql":
+        server: PostgresqlServer = request.getfixturevalue("postgresql")
+        url = server.empty()
+    store = store_of(tmp_path, url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(common.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with transaction(store, writes=True) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+        connection.execute(text(OLD_RUN))
+        connection.execute(text(OLD_INTENT))
+    store.close()
+    with Ledger.open(tmp_path, url=url) as ledger:
+        assert [run.run_id for run in status(ledger).runs] == ["r1"]
+        assert [one.intent_id for one in open_intents(ledger, "parked")] == ["i1"]
+        with ledger.writing() as connection:
+            record_event(connection, "run_started", {})
+        assert not verify_chain(ledger).faults
