@@ -34,7 +34,7 @@ def _label(number: int) -> str:
 def resources(org: Org, call: Call) -> Answer:
     """`/services/data/vX`: name and path of each resource."""
     del org
-    names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs", "tooling", "metadata")
+    names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs", "search", "tooling", "metadata")
     return Answer({name: f"{call.root}/{name}" for name in names} | {"identity": "/services/oauth2/userinfo"})
 
 

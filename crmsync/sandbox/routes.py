@@ -24,6 +24,7 @@ from crmsync.sandbox import (
     rest,
     side_doors,
     soap_partner,
+    sosl,
     tooling,
     trees,
 )
@@ -130,6 +131,7 @@ _TABLE: tuple[tuple[Any, ...], ...] = (
     ("GET", f"{_DATA}/queryAll", rest.query_all),
     ("GET", f"{_DATA}/query/{{locator}}", rest.query_more),
     ("GET", f"{_DATA}/queryAll/{{locator}}", rest.query_more),
+    ("GET", f"{_DATA}/search", sosl.search),
     ("GET", f"{_DATA}/sobjects", discovery.global_describe),
     ("GET", f"{_DATA}/sobjects/{{object}}", discovery.object_basics),
     ("POST", f"{_DATA}/sobjects/{{object}}", rest.create_record, True),
