@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -19,7 +21,15 @@ pytestmark = pytest.mark.xdist_group("deploy-org")
 
 TASKS = "SELECT What.Name, OwnerId, Subject, Description, Risiko__c FROM Task WHERE Subject LIKE '%is now%'"
 SINKS = "    risk_task: {key: Risiko__c}\n    notice_task: {key: Risiko__c}\n"
+READING = "reading: {full_every: 14 days}\n"
 NOTICES = "notices:\n  owner: {by: task, events: [promoted, demoted]}\n"
+
+
+def held(folder: Path) -> dict[str, Any]:
+    """What the newest snapshot says of how it was read."""
+    newest = max((folder / "state" / "snapshots").glob("*/snapshot.json"), key=lambda one: one.stat().st_mtime_ns)
+    content: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))["held"]
+    return content
 
 
 def test_a_demotion_becomes_one_task_however_often_it_is_told(
@@ -29,7 +39,7 @@ def test_a_demotion_becomes_one_task_however_often_it_is_told(
     before, _, _ = MAP.partition("  sinks:")
     (config / "connectors/salesforce.yaml").write_text(f"{before}  sinks:\n{SINKS}", encoding="utf-8")
     crmsync_yaml = (config / "crmsync.yaml").read_text(encoding="utf-8")
-    (config / "crmsync.yaml").write_text(f"{crmsync_yaml}{NOTICES}", encoding="utf-8")
+    (config / "crmsync.yaml").write_text(f"{crmsync_yaml}{READING}{NOTICES}", encoding="utf-8")
     with running("--data", str(write_files(tmp_path / "org", dict(DATA))), "--least-privilege") as org:
         monkeypatch.setenv("CRMSYNC_SALESFORCE__INSTANCE_URL", org.org.instance_url)
         log_in(org, "admin@crmsync.example", monkeypatch)
@@ -37,11 +47,13 @@ def test_a_demotion_becomes_one_task_however_often_it_is_told(
         assert applied.code == 0, applied.err + applied.out
         log_in(org, org.org.username, monkeypatch)
         assert crmsync("check", *given).code == 0
-        assert crmsync("run", *given, "--as-of", "2026-07-01").code == 0
+        assert crmsync("run", *given, "--as-of", "2026-07-08").code == 0
         assert org.rows(TASKS) == []
 
         later = crmsync("run", *given, "--as-of", "2026-07-21", "--json")  # the old deal has left the window
         assert (later.code, later.json["notices"]["sent"]) == (0, 1), later.err + later.out
+        assert held(tmp_path)["whole_on"] == "2026-07-08"
+        assert "opportunities" in held(tmp_path)["increments"], "windows move with the calendar though no deal changed"
         (task,) = org.rows(TASKS)
         assert (task["What"]["Name"], task["Subject"]) == ("Nordlicht GmbH", "Nordlicht GmbH is now Basic (was Gold)")
         assert task["Description"].startswith("Nordlicht GmbH (")
