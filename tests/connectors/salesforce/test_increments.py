@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from crmsync.snapshots import Snapshot, Staging
 from tests.sandbox.orgs import Client
 
 pytestmark = pytest.mark.xdist_group("increments")
+EXAMPLES = int(os.environ.get("SOAK_INCREMENTS", "4"))  # make soak
 COMMAND = ["--sample", "40", "--seed", "7", "--today", "2026-06-30"]
 ROLES = """
       - {object: OpportunityPartner, opportunity: OpportunityId, partner_id: AccountToId, role: Role, share: "0.25"}
@@ -127,7 +129,8 @@ ROUNDS = st.lists(
 )
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(60 if EXAMPLES < 10 else 20 * EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rounds=ROUNDS, overlap_s=st.sampled_from([0.0, 600.0]))
 def test_increments_equal_a_whole_read(
     world: World, ids: dict[str, list[str]], rounds: list[list[tuple[str, int, int]]], overlap_s: float
