@@ -40,6 +40,7 @@ from crmsync.previewing import preview_of
 from crmsync.programs.program import Program
 from crmsync.retention import forget_old, keep_longer
 from crmsync.reverting import Reverted, draft_revert, note_reverted
+from crmsync.run_records import leave_run_record
 from crmsync.stages import StageClock, StageFigures
 from crmsync.telling_opened import kept_snapshot, opened_teller, tell_failed
 from crmsync.watching import rejections, review_since, watched
@@ -443,6 +444,9 @@ def _record_end(this: _Run, exit_code: int) -> None:
     forget_checkpoints(ledger, this.run_id)
     _record_calls(this, result.calls)
     ledger.end_run(this.run_id, result.exit_code, LEDGER_STATES.get(result.state, "done"), _stats(result))
+    if result.outcomes is not None and result.outcomes.written and result.plan is not None:
+        changes, movers = len(result.plan.changes), len(result.plan.movers)
+        leave_run_record(this.belt, this.run_id, result.assessed.as_of, result.state, changes, movers)
     told = anchor(ledger, "log")
     log.info("run_recorded", anchor=str(told))  # who keeps the log can prove that the ledger was not written anew
     back_up(ledger, this.run_id)

@@ -36,6 +36,7 @@ SPINE = frozenset(
         "adopting",
         "proving",
         "reverting",
+        "run_records",
         "belt",
         "checkpoints",
         "deploying",

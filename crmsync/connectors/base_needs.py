@@ -75,4 +75,5 @@ class Dictionary:
     key: Said
     badges: Said
     plan_record: Mapping[str, Said] = field(default_factory=dict)
+    run_record: Mapping[str, Said] = field(default_factory=dict)
     objects: Mapping[str, str] = field(default_factory=dict)  # standings, … -> what a record of it says

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from crmsync.connectors.mapping_places import Place, custom_place, path_place
 from crmsync.connectors.mapping_plan import PlanRecordMap, read_plan_record
+from crmsync.connectors.mapping_run import RunRecordMap, read_run_record
 from crmsync.connectors.mapping_sinks import NOT_OURS, ChildMap, SinkMap, read_sinks
 from crmsync.strict_yaml import Node
 
@@ -57,6 +58,7 @@ class WriteMap:
     sinks: SinkMap = field(default_factory=SinkMap)
     plan_record: PlanRecordMap | None = None
     last_error: Place | None = None
+    run_record: RunRecordMap | None = None
 
     @property
     def all_fields(self) -> tuple[Place, ...]:
@@ -69,7 +71,7 @@ def read_writes(node: Node) -> WriteMap:
     """The `writes:` of a field map. Errors: ConfigError with file and line."""
     parts = node.mapping(
         required=("object", "token", "fields"),
-        optional=("people", "partner_safe", "standings", "history", "sinks", "plan_record", "last_error"),
+        optional=("people", "partner_safe", "standings", "history", "sinks", "plan_record", "last_error", "run_record"),
     )
     account = path_place(parts["object"], "an object", single=True)
     token = custom_place(parts["token"], "a field", NOT_OURS)
@@ -84,6 +86,7 @@ def read_writes(node: Node) -> WriteMap:
         read_sinks(parts["sinks"]) if "sinks" in parts else SinkMap(),
         read_plan_record(parts["plan_record"]) if "plan_record" in parts else None,
         _one_more(parts["last_error"], "last_error", taken) if "last_error" in parts else None,
+        read_run_record(parts["run_record"]) if "run_record" in parts else None,
     )  # fmt: skip
     _refuse_shared_objects(written, parts)
     return written
@@ -134,7 +137,9 @@ def _refuse_shared_objects(written: WriteMap, parts: Mapping[str, Node]) -> None
             before = seen[child.object.text.lower()]
             raise parts[name].mapping()["object"].fail(f"`{child.object.text}` is already the object of {before}")
         seen[child.object.text.lower()] = f"`{name}`"
-    plan = written.plan_record
-    if plan is not None and plan.object.text.lower() in seen:
-        before = seen[plan.object.text.lower()]
-        raise parts["plan_record"].mapping()["object"].fail(f"`{plan.object.text}` is already the object of {before}")
+    for name, record in (("plan_record", written.plan_record), ("run_record", written.run_record)):
+        if record is not None and record.object.text.lower() in seen:
+            before = seen[record.object.text.lower()]
+            raise parts[name].mapping()["object"].fail(f"`{record.object.text}` is already the object of {before}")
+        if record is not None:
+            seen[record.object.text.lower()] = f"`{name}`"

@@ -111,6 +111,7 @@ OBJECT_HELP: Mapping[str, str] = {
     "history": "One change of a partner's tier in one category. Computed; do not edit.",
     "overrides": "An exception from the rules of the partner program: from a day to a day, with a reason.",
     "plan_record": "A plan of changes that waits for a decision of sales operations. Only the decision is yours.",
+    "run_record": "One run of crmsync that has written here, with the anchor of its audit. For auditors; do not edit.",
 }
 
 PLAN_HELP: Mapping[str, str] = {
@@ -129,6 +130,15 @@ DECISIONS = ("Waiting", "Approved", "Declined")
 PLAN_STATES = ("Waiting", "Applied", "Not applied", "Declined", "Superseded")
 PLAN_LIST_LENGTH = 30_000
 """Characters for the guards and the movers of a plan."""
+
+RUN_HELP: Mapping[str, str] = {
+    "anchor": "Number and hash of the newest event of the audit when the run ended; `crmsync audit verify` takes it.",
+    "as_of": "The day that the run was computed for.",
+    "state": "How the run ended: applied, or partial where records are left open.",
+    "changes": "How many accounts its plan changed.",
+    "movers": "How many changes of a tier its plan held.",
+}
+ANCHOR_LENGTH = 100
 
 MOVEMENT_LENGTH = 40
 VERSION_LENGTH = 40
@@ -165,6 +175,7 @@ def dictionary_of(programs: Sequence[Program]) -> Dictionary:
         key=Said(Shape.KEY, "Names this record, so that it is written once only. For support.", KEY_LENGTH, 100),
         badges=Said(Shape.CHOICES, BADGES_HELP, restricted=False),
         plan_record=_plan_record(),
+        run_record=_run_record(),
         objects=OBJECT_HELP,
     )
 
@@ -263,6 +274,17 @@ def _plan_record() -> dict[str, Said]:
         "changes": Said(Shape.NUMBER, said["changes"], whole=9),
         "as_of": Said(Shape.DATE, said["as_of"]),
         "run_id": _text(said["run_id"], RUN_ID_LENGTH),
+    }
+
+
+def _run_record() -> dict[str, Said]:
+    said = RUN_HELP
+    return {
+        "anchor": _text(said["anchor"], ANCHOR_LENGTH),
+        "as_of": Said(Shape.DATE, said["as_of"]),
+        "state": _text(said["state"], NAME_LENGTH),
+        "changes": Said(Shape.NUMBER, said["changes"], whole=9),
+        "movers": Said(Shape.NUMBER, said["movers"], whole=9),
     }
 
 

@@ -13,7 +13,7 @@ from crmsync.connectors.salesforce.checks.findings import Finding, cannot, look,
 from crmsync.connectors.salesforce.describe import Describe, Field, SObject
 from crmsync.connectors.salesforce.metadata.components import Body
 from crmsync.connectors.salesforce.metadata.fields import FieldNeed, compare_field
-from crmsync.connectors.salesforce.metadata.needs import OVERRIDES, PLAN_RECORD, Needs, needs_of
+from crmsync.connectors.salesforce.metadata.needs import OVERRIDES, RECORDS, Needs, needs_of
 
 ASSIGN = "`crmsync deploy apply --assign USERNAME` makes what is missing and grants it to the run user"
 EDIT = "give the run user the permission set Crmsync_Run: `crmsync deploy apply --assign USERNAME`"
@@ -38,8 +38,8 @@ def check_writes(mapping: SalesforceMapping, dictionary: Dictionary, describe: D
     for one in needs.objects:
         if one.role != OVERRIDES and describe.find(one.name) is None:  # exceptions are a table, and told there
             what = "the object does not exist, or is hidden from this login"
-            # Without a plan record a run goes on, and a blocked plan is approved by the command alone.
-            finding = look if one.role == PLAN_RECORD else cannot
+            # Without them a run goes on: a blocked plan is approved by the command, the anchor stands in the log.
+            finding = look if one.role in RECORDS else cannot
             yield finding(one.name, what, ASSIGN, mapping.file, one.line)
     for need in needs.fields:
         sobject = describe.find(need.records)

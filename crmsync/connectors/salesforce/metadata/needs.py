@@ -15,6 +15,9 @@ from crmsync.errors import ConfigError
 
 OVERRIDES = "overrides"
 PLAN_RECORD = "plan_record"
+RUN_RECORD = "run_record"
+RECORDS = (PLAN_RECORD, RUN_RECORD)
+"""Records of their own that runs make, and people see."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def needs_of(mapping: SalesforceMapping, dictionary: Dictionary) -> Needs:
         *_sink_fields(writes, dictionary),
         *_override_fields(mapping, writes, dictionary),
         *_plan_fields(writes, dictionary),
+        *_run_fields(writes, dictionary),
     )
     return Needs(writes.object.text, objects, tuple(_once(mapping, fields)), tuple(_sinks(writes)))
 
@@ -93,6 +97,9 @@ def _objects(mapping: SalesforceMapping, writes: WriteMap, dictionary: Dictionar
     plan = writes.plan_record
     if plan is not None:
         yield ObjectNeed(plan.object.text, PLAN_RECORD, plan.object.line, dictionary.objects[PLAN_RECORD], detail=False)
+    run = writes.run_record
+    if run is not None:
+        yield ObjectNeed(run.object.text, RUN_RECORD, run.object.line, dictionary.objects[RUN_RECORD], detail=False)
 
 
 def _account_fields(writes: WriteMap, dictionary: Dictionary) -> Iterator[FieldNeed]:
@@ -135,6 +142,13 @@ def _plan_fields(writes: WriteMap, dictionary: Dictionary) -> Iterator[FieldNeed
     for key, place in plan.fields.items():
         said = dictionary.plan_record[key]
         yield FieldNeed(plan.object.text, place.text, said, place.line, decided=key == DECISION)
+
+
+def _run_fields(writes: WriteMap, dictionary: Dictionary) -> Iterator[FieldNeed]:
+    run = writes.run_record
+    if run is not None:
+        yield _need(run.object.text, run.key, dictionary.key)
+        yield from (_need(run.object.text, place, dictionary.run_record[key]) for key, place in run.fields.items())
 
 
 def _sinks(writes: WriteMap) -> Iterator[SinkNeed]:

@@ -12,7 +12,7 @@ from typing import Any
 from crmsync.connectors.salesforce.metadata.catalog import Catalog, Entry, Missing
 from crmsync.connectors.salesforce.metadata.components import PERMISSION_SET, PREFIX, Body, Component, described
 from crmsync.connectors.salesforce.metadata.fields import FieldNeed
-from crmsync.connectors.salesforce.metadata.needs import PLAN_RECORD, Needs, SinkNeed
+from crmsync.connectors.salesforce.metadata.needs import PLAN_RECORD, RECORDS, RUN_RECORD, Needs, SinkNeed
 
 RUN, SALES_OPS, VIEW = f"{PREFIX}Run", f"{PREFIX}Sales_Ops", f"{PREFIX}View"
 
@@ -118,7 +118,7 @@ def _run(needs: Needs, catalog: Catalog, read: Iterable[Entry]) -> Granted:
     account = catalog.object_name(needs.account)
     granted.object(account, edit=True, every=True)
     for one in needs.objects:
-        if one.detail or one.role == PLAN_RECORD:
+        if one.detail or one.role in RECORDS:
             granted.object(catalog.object_name(one.name), create=True, edit=True, every=True)
     for need, entry in _entries(needs, catalog):
         granted.field(entry, edit=need.written)
@@ -159,7 +159,7 @@ def _people(needs: Needs, catalog: Catalog, *, overrides: bool) -> Granted:
     granted = Granted()
     granted.object(catalog.object_name(needs.account), edit=True)
     for one in needs.objects:
-        mine = overrides and not one.detail
+        mine = overrides and not one.detail and one.role != RUN_RECORD
         granted.object(catalog.object_name(one.name), create=mine and one.role != PLAN_RECORD, edit=mine)
     kept = {one.name.lower() for one in needs.objects if not one.detail}
     for need, entry in _entries(needs, catalog):
