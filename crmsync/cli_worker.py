@@ -40,6 +40,7 @@ def worker(
         ended = Worker(work, pulse=pulse).once()
         ends_with(_worst([one.exit_code for one in ended]), reports.worker_report(ended, json))
     work.check()  # a mistake in a file ends a worker that starts; one that runs goes on when it is mended
+    work.ledger(exclusive=False).close()  # so does a ledger that cannot be used; a new one is made
     with answering(work, settings, pulse, WallClock()):
         Worker(work, pulse=pulse).forever()
 

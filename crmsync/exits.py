@@ -24,7 +24,7 @@ BLOCKED = 8
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = stopping.TERMINATED
 
-_STORE_FAULTS = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO})
+STORE_FAULTS = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO})
 _HINT = "run it again as `CRMSYNC_LOG_LEVEL=debug crmsync … 2> crmsync.log` and send that file"
 
 
@@ -64,7 +64,7 @@ def _run(app: Typer) -> int:
         _tell(str(error), type(error).__name__, error.exit_code)
         return error.exit_code
     except OSError as error:
-        code = STORE if error.errno in _STORE_FAULTS else 1
+        code = STORE if error.errno in STORE_FAULTS else 1
         _tell(f"{error.strerror or error}: {error.filename or 'no file named'}", "StoreError", code)
         return code
     except Exception as error:  # the one edge of the process: nothing may end in a traceback

@@ -20,7 +20,7 @@ import structlog
 from crmsync.configuration_schedule import Schedule
 from crmsync.due import Choice, Duties, anything_due, choice_of, note_due
 from crmsync.errors import AlreadyRunning, CrmsyncError, Deferred
-from crmsync.exits import BLOCKED, DONE, FAILED, PARKED, PLAN_WAITS
+from crmsync.exits import BLOCKED, DONE, FAILED, PARKED, PLAN_WAITS, STORE, STORE_FAULTS
 from crmsync.ledger import slots as book
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.slots import SlotEnd, SlotRow
@@ -193,6 +193,9 @@ class Worker:
             log.error("slot_failed", kind=type(error).__name__, told=str(error))
             return Done(error.exit_code, told=str(error), until=getattr(error, "until", None))
         except Exception as error:  # a worker outlives what nobody thought of
+            if isinstance(error, OSError) and error.errno in STORE_FAULTS:
+                log.error("slot_failed", kind="StoreError", told=str(error))
+                return Done(STORE, told=str(error))
             log.error("slot_broke", kind=type(error).__name__, told=str(error))
             log.debug("slot_broke", exc_info=error)
             return Done(FAILED, told=f"unexpected {type(error).__name__}: {error}")

@@ -35,7 +35,7 @@ from crmsync.worker import Pulse, Worker
 from tests.belt.conftest import Folder
 from tests.worker.facts import MONDAY, SetClock, states
 
-STAGES = ("settle", "extract", "assess", "draft", "apply", "record")
+STAGES = ("settle", "extract", "assess", "draft", "apply", "verify", "record")
 SCHEDULE = 'schedule: [{do: sync, cron: "0 5 * * *"}, {do: full, cron: "0 4 * * SUN"}]\n'
 WARM = 0.2  # of all runs; libraries fill their caches in these
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -145,6 +146,14 @@ def test_a_fault_nobody_thought_of_ends_one_run_and_not_the_worker(worker: Worke
         1,
         "unexpected ZeroDivisionError: division by zero",
     )
+
+
+def test_a_full_disk_is_told_as_one(worker: Worker, work: MarkedWork):
+    def fill(_slot: SlotRow) -> Done:
+        raise OSError(errno.ENOSPC, "No space left on device", "parquet")
+
+    work.end = fill
+    assert [(one.state, one.exit_code) for one in worker.once()] == [("failed", 6)]
 
 
 @pytest.mark.parametrize(("tries", "least", "most"), [(1, 30, 60), (2, 60, 120), (6, 960, 1920), (30, 1800, 3600)])
