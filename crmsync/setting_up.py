@@ -244,9 +244,11 @@ def _configuration(answers: Answers, program: Path, discovery: Discovery | None)
         "",
         f"write_to: {'files' if answers.org == 'files' else 'salesforce'}",
         "",
-        "# A plan is blocked until somebody approves it when more partners change tier than the larger of these two.",
+        "# A plan is blocked until somebody approves it when more partners move than the larger of the two, or when",
+        "# data lack. These are the defaults; docs/guards.md names them all.",
         "guards:",
         "  tier_changes: {at_least: 10, share: 5%}",
+        "  demotions: {at_least: 5, share: 2%}",
     ]
     return "\n".join(lines) + "\n"
 

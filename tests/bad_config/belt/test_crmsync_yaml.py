@@ -53,6 +53,14 @@ MISTAKES = [
     ("share: 5%", "share: 500%", "`500%` is not a share of all partners; write 5%"),
     ("share: 5%", "share: five", "`five` is not a number"),
     ("tier_changes:", "tier_change:", "unknown key `tier_change`; did you mean `tier_changes`?"),
+    ("  demotions:", "  canary: on\n  demotions:", "`on` is no canary; write off, or {share: 1%"),
+    ("  demotions:", "  canary: {at_least: 9, at_most: 3}\n  demotions:", "`9` to `3` accounts; at_least is 1 or more"),
+    ("  demotions:", "  period_end: yes\n  demotions:", "`yes` is not known here; write approve"),
+    ("  demotions:", "  demotion_lag: twice\n  demotions:", "`twice` is not yes or no"),
+    ("  demotions:", "  small_program: -1\n  demotions:", "`-1` partners; a guard counts from 0"),
+    ("  demotions:", "  trends: {row: 2%}\n  demotions:", "unknown key `row`; did you mean `rows`?"),
+    ("  demotions:", "  trends: {rows: 3}\n  demotions:", "`3` is not a share of what was there before; write 5%"),
+    ("  demotions:", "  trends: {tables: {rates: 200%}}\n  demotions:", "`200%` is not a share of the rows before"),
     ("guards:", "guards: &g", "an anchor `&g` is not accepted"),
 ]
 
