@@ -123,11 +123,10 @@ class Teller:
         if snapshot is not None:
             lapsing = lapsing_certificates(snapshot, as_of, max(leads))
             lasting += e.certificate_events(lapsing, as_of, leads)
-        all_moves = list(e.tier_events(program, moves, held, frozenset()))
-        self._let_go(standings, [*all_moves, *lasting], with_certificates=snapshot is not None)
-        unwritten = unwritten_partners(ledger)
+        true_now = [*e.tier_events(program, moves, held), *lasting]
+        self._let_go(standings, true_now, with_certificates=snapshot is not None)
         conflicts = [e.conflict_event(one) for one in open_conflicts(ledger)]
-        return [*(one for one in all_moves if one.partner_id not in unwritten), *lasting, *conflicts]
+        return [*e.written_only(true_now, unwritten_partners(ledger)), *conflicts]
 
     def _partners(self, events: Iterable[Event]) -> set[str]:
         return {event.partner_id for event in events if event.partner_id is not None}

@@ -61,21 +61,21 @@ NEW = "entered"
 # --- tiers
 
 
-def tier_events(
-    program: Program,
-    moves: Iterable[TierMove],
-    standings: Mapping[tuple[str, str], Standing],
-    unwritten: frozenset[str],
-) -> Iterator[Event]:
-    """Promotions and demotions, each once its account is written (`unwritten`: partners whose account is not).
+def written_only(events: Iterable[Event], unwritten: frozenset[str]) -> Iterator[Event]:
+    """Without what speaks of a tier that the account does not hold yet. `unwritten`: partners of such accounts."""
+    return (event for event in events if event.standing is None or event.partner_id not in unwritten)
 
-    `moves`: oldest first; of several in a category the newest is told, if the partner still holds what it led to.
-    """
+
+def tier_events(
+    program: Program, moves: Iterable[TierMove], standings: Mapping[tuple[str, str], Standing]
+) -> Iterator[Event]:
+    """Promotions and demotions. `moves`: oldest first; of several in a category the newest is told, if the partner
+    still holds what it led to."""
     newest = {(move.partner_id, move.category): move for move in moves}
     for (partner, category), move in newest.items():
         row = standings.get((partner, category))
         held = row.get("granted_tier") if row else None
-        if partner in unwritten or row is None or held != move.to_tier or move.movement == NEW:
+        if row is None or held != move.to_tier or move.movement == NEW:
             continue
         name = _direction(program, move)
         if name is not None:

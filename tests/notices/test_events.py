@@ -19,6 +19,7 @@ from crmsync.notices.events import (
     lead_of,
     override_events,
     tier_events,
+    written_only,
 )
 from tests.writeback.facts import a_program, standing
 
@@ -31,9 +32,9 @@ def move(from_tier: str | None, to_tier: str | None, movement: str = "promoted",
     return TierMove(partner, "all", TODAY, from_tier, to_tier, movement)
 
 
-def told(moves: list[TierMove], rows: list[dict[str, Any]], unwritten: frozenset[str] = frozenset()) -> list[Event]:
+def told(moves: list[TierMove], rows: list[dict[str, Any]]) -> list[Event]:
     held = {(row["partner_id"], row["category"]): row for row in rows}
-    return list(tier_events(PROGRAM, moves, held, unwritten))
+    return list(tier_events(PROGRAM, moves, held))
 
 
 @pytest.mark.parametrize(
@@ -55,10 +56,18 @@ def test_who_is_assessed_for_the_first_time_has_not_changed() -> None:
     assert told([move(None, "gold", "entered")], [standing("A", "gold")]) == []
 
 
-def test_nobody_is_told_before_the_account_is_written() -> None:
-    moves, rows = [move("silver", "gold")], [standing("A", "gold")]
-    assert told(moves, rows, frozenset({"A"})) == []
-    assert len(told(moves, rows)) == 1
+def test_nobody_is_told_of_a_tier_before_the_account_is_written() -> None:
+    soon = TODAY + timedelta(days=20)
+    row = standing("A", "gold", grace_until=soon, overrides=[{"kind": "floor", "ends_on": soon.isoformat()}])
+    of_tiers = [
+        *told([move("silver", "gold")], [row]),
+        *falling_events(PROGRAM, [row], TODAY, LEADS),
+        *override_events(PROGRAM, [row], TODAY, LEADS),
+    ]
+    assert [event.name for event in of_tiers] == ["promoted", "grace", "will_fall", "override_ending"]
+    of_people = list(certificate_events([Lapsing("A", "c1", "Sales", soon)], TODAY, LEADS))
+    assert list(written_only([*of_tiers, *of_people], frozenset({"A"}))) == of_people
+    assert list(written_only(of_tiers, frozenset({"B"}))) == of_tiers
 
 
 def test_of_several_changes_the_newest_is_told_and_only_if_it_still_holds() -> None:

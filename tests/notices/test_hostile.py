@@ -37,9 +37,7 @@ def drafted(templates: Templates, *events: Event, name: str = "Nordlicht GmbH", 
 
 
 def promoted(**given: Any) -> Event:
-    (event,) = tier_events(
-        PROGRAM, [move("silver", "gold")], {("A", "all"): standing("A", "gold", **given)}, frozenset()
-    )
+    (event,) = tier_events(PROGRAM, [move("silver", "gold")], {("A", "all"): standing("A", "gold", **given)})
     return event
 
 
@@ -139,7 +137,7 @@ def test_no_internal_word_reason_person_or_other_partner_reaches_a_partner(
     )  # fmt: skip
     in_grace = {**row, "grace_until": TODAY + timedelta(days=days)}
     events = [
-        *tier_events(PROGRAM, [move("silver", granted, said)], {("A", "all"): row}, frozenset()),
+        *tier_events(PROGRAM, [move("silver", granted, said)], {("A", "all"): row}),
         *falling_events(PROGRAM, [row, in_grace], TODAY, LEADS),
         *certificate_events([Lapsing("A", PERSON, "Sales", TODAY + timedelta(days=days))], TODAY, LEADS),
     ]
