@@ -337,7 +337,7 @@ def tried(wire: Wire, connector: SalesforceConnector, case: Case) -> Iterator[tu
             assert len(str(told)) > 20, changed
             assert "Traceback" not in str(told)
         assert time.monotonic() - began < LONGEST_S, changed
-        yield changed[2], told  # type: ignore[misc]
+        yield changed[2], told
 
 
 @pytest.mark.parametrize("name", READS)
