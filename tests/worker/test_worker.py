@@ -27,8 +27,8 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> MarkedWork:
-    return MarkedWork(tmp_path / "state")
+def work(state: Path) -> MarkedWork:
+    return MarkedWork(state)
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_a_worker_that_is_new_does_not_look_at_yesterday(worker: Worker, work: M
     assert states(work.state) == {"2026-06-01T05:00": "done"}
 
 
-def test_a_schedule_with_no_slot_on_its_first_day_still_catches_up_later(tmp_path: Path, clock: SetClock):
-    work = MarkedWork(tmp_path / "state", (Schedule("m", "full", "0 4 15 * *"),))
+def test_a_schedule_with_no_slot_on_its_first_day_still_catches_up_later(state: Path, clock: SetClock):
+    work = MarkedWork(state, (Schedule("m", "full", "0 4 15 * *"),))
     assert Worker(work, clock).once() == []
     clock.at += timedelta(days=20)
     assert [one.slot.period for one in Worker(work, clock).once()] == ["2026-06-15T04:00"]
@@ -68,8 +68,8 @@ def test_a_schedule_with_no_slot_on_its_first_day_still_catches_up_later(tmp_pat
         ("none", []),
     ],
 )
-def test_after_four_days_away(tmp_path: Path, clock: SetClock, catch_up: str, run: list[str]):
-    work = MarkedWork(tmp_path / "state", (Schedule("sync", "sync", "0 5 * * *", catch_up),))
+def test_after_four_days_away(state: Path, clock: SetClock, catch_up: str, run: list[str]):
+    work = MarkedWork(state, (Schedule("sync", "sync", "0 5 * * *", catch_up),))
     clock.at = MONDAY.replace(hour=5)
     Worker(work, clock).once()
     work.runs.clear()
@@ -81,10 +81,10 @@ def test_after_four_days_away(tmp_path: Path, clock: SetClock, catch_up: str, ru
     )
 
 
-def test_the_day_of_a_run_is_that_of_its_slot_however_late(tmp_path: Path, clock: SetClock):
+def test_the_day_of_a_run_is_that_of_its_slot_however_late(state: Path, clock: SetClock):
     days = []
     work = MarkedWork(
-        tmp_path / "state",
+        state,
         (Schedule("sync", "sync", "30 23 * * *"),),
         ZoneInfo("America/New_York"),
         end=lambda slot: days.append(slot.day) or Done(0),  # type: ignore[func-returns-value]
@@ -96,16 +96,14 @@ def test_the_day_of_a_run_is_that_of_its_slot_however_late(tmp_path: Path, clock
     assert days == [datetime(2026, 6, 1).date()]
 
 
-def test_schedules_run_in_the_order_of_their_time(tmp_path: Path, clock: SetClock):
-    work = MarkedWork(tmp_path / "state", (DAILY, Schedule("early", "full", "0 4 * * *")))
+def test_schedules_run_in_the_order_of_their_time(state: Path, clock: SetClock):
+    work = MarkedWork(state, (DAILY, Schedule("early", "full", "0 4 * * *")))
     Worker(work, clock).once()
     assert [name for name, _ in work.runs] == ["early", "sync"]
 
 
-def test_review_slots_are_there_on_review_dates_only(tmp_path: Path, clock: SetClock):
-    work = MarkedWork(
-        tmp_path / "state", (Schedule("review", "review", "0 6 * * *"),), review_days=lambda day: day.day == 3
-    )
+def test_review_slots_are_there_on_review_dates_only(state: Path, clock: SetClock):
+    work = MarkedWork(state, (Schedule("review", "review", "0 6 * * *"),), review_days=lambda day: day.day == 3)
     for _ in range(5):
         Worker(work, clock).once()
         clock.at += timedelta(days=1)
@@ -184,8 +182,8 @@ def test_the_next_slot_takes_the_place_of_one_that_failed(worker: Worker, work: 
     assert states(work.state) == {"2026-06-01T05:00": "skipped", "2026-06-02T05:00": "failed"}
 
 
-def test_a_failed_slot_is_not_tried_without_end(tmp_path: Path, clock: SetClock):
-    work = MarkedWork(tmp_path / "state", (Schedule("m", "sync", "0 5 1 * *"),), end=lambda _slot: Done(1))
+def test_a_failed_slot_is_not_tried_without_end(state: Path, clock: SetClock):
+    work = MarkedWork(state, (Schedule("m", "sync", "0 5 1 * *"),), end=lambda _slot: Done(1))
     for _ in range(40):
         Worker(work, clock).once()
         clock.at += timedelta(hours=2)
@@ -193,8 +191,8 @@ def test_a_failed_slot_is_not_tried_without_end(tmp_path: Path, clock: SetClock)
     assert states(work.state, "m") == {"2026-06-01T05:00": "failed"}
 
 
-def test_what_all_catches_up_with_is_not_overtaken(tmp_path: Path, clock: SetClock):
-    work = MarkedWork(tmp_path / "state", (Schedule("sync", "sync", "0 5 * * *", "all"),), end=lambda _slot: Done(1))
+def test_what_all_catches_up_with_is_not_overtaken(state: Path, clock: SetClock):
+    work = MarkedWork(state, (Schedule("sync", "sync", "0 5 * * *", "all"),), end=lambda _slot: Done(1))
     Worker(work, clock).once()
     clock.at += timedelta(days=1)
     work.end = lambda _slot: Done(0)
