@@ -92,6 +92,7 @@ soak: $(READY)  ## the engine against the slow oracle, and Spark against DuckDB,
 	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-200} $(BIN)/python -m pytest tests/engines/test_equal.py
 	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-1000} $(BIN)/python -m pytest -s tests/writeback/test_guard_scenarios.py
 	@SOAK_NOTICE_KILLS=$${SOAK_NOTICE_KILLS:-1000} $(BIN)/python -m pytest tests/notices/test_sending.py -k however_often
+	@SOAK_KILLS=$${SOAK_KILLS:-10000} $(BIN)/python -m pytest -n 0 tests/writeback/test_kill.py
 	@SOAK_INCREMENTS=$${SOAK_INCREMENTS:-200} $(BIN)/python -m pytest tests/connectors/salesforce/test_increments.py -k equal
 	@SOAK_EDITS=$${SOAK_EDITS:-10000} $(BIN)/python -m pytest tests/writeback/test_random_edits.py
 

@@ -19,6 +19,7 @@ from bench.belt import Measured, measure_belt
 from bench.children import figures_of
 from bench.growth import FAILED, GROWTH, growth_tables
 from bench.machine import load_line, machine_line, versions_line
+from bench.safety import safety_tables
 from bench.salesforce import salesforce_tables
 from bench.tables import Cell, Table
 
@@ -62,7 +63,13 @@ def part_tables(_sizes: Sequence[int]) -> Iterator[Table]:
 
 
 PARTS: Mapping[str, Callable[[Sequence[int]], Iterator[Table]]] = MappingProxyType(
-    {"belt": belt_tables, "parts": part_tables, "assess": growth_tables, "salesforce": salesforce_tables}
+    {
+        "belt": belt_tables,
+        "parts": part_tables,
+        "assess": growth_tables,
+        "salesforce": salesforce_tables,
+        "safety": safety_tables,
+    }
 )
 
 

@@ -47,8 +47,8 @@ def measure_belt(size: Size) -> Measured:
     arguments = ["--data", str(company_folder(size)), "--today", AS_OF.isoformat()]
     with tempfile.TemporaryDirectory(prefix="crmsync-bench-") as scratch, start_org(arguments) as org:
         folder = Path(scratch)
-        config = _config(folder)
-        environment = _environment(folder, org)
+        config = belt_config(folder)
+        environment = environment_of(folder, org)
         first = _run(config, environment, org)
         second = _run(config, environment, org)
         return Measured(first, second, high_water_mb(org.process.pid))
@@ -75,7 +75,7 @@ def company_folder(size: Size) -> Path:
     return folder
 
 
-def _config(folder: Path) -> Path:
+def belt_config(folder: Path) -> Path:
     """The shipped programs and field maps under the configuration of the measurement."""
     config = folder / "config"
     shutil.copytree(CONFIG, config)
@@ -83,7 +83,8 @@ def _config(folder: Path) -> Path:
     return config
 
 
-def _environment(folder: Path, org: Org) -> dict[str, str]:
+def environment_of(folder: Path, org: Org) -> dict[str, str]:
+    """The environment of a run over that org, with its state below `folder`."""
     own = {
         "CRMSYNC_STATE_DIR": str(folder / "state"),
         "CRMSYNC_SALESFORCE__INSTANCE_URL": org.instance_url,

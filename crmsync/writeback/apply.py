@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from crmsync.configuration_writing import USUAL, WriteLimits
 from crmsync.connectors.base import Progress, Target, Write, no_progress
 from crmsync.errors import Conflict, UnsafePlan
 from crmsync.failpoints import hit
@@ -26,7 +27,7 @@ from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, Sink
 from crmsync.writeback.outbox import calls_planned, end_orphans, send, settle_open_intents
 from crmsync.writeback.plan import Plan
-from crmsync.writeback.sending import USUAL, Pace, Sending, WriteLimits, by_object
+from crmsync.writeback.sending import Pace, Sending, by_object
 from crmsync.writeback.settling import not_as_written
 
 __all__ = ["Outcomes", "Problem", "accept_plan", "apply_plan", "check_open", "settle_open_intents", "token_of"]

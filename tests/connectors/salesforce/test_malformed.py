@@ -266,7 +266,7 @@ WRITES: dict[str, Case] = {
             ]
         ),
         lambda it: it.into(BESIDE).write_several([Write("a", {"Tier__c": "x"}, {}), Write("b", {"Tier__c": "x"}, {})]),
-    ),  # type: ignore[attr-defined]
+    ),
     "job": Case("POST", f"{DATA}/jobs/ingest", ok({"id": JOB, "state": "Open"}), lambda it: it.create_job()),
     "upload": Case(
         "PUT",
@@ -337,7 +337,7 @@ def tried(wire: Wire, connector: SalesforceConnector, case: Case) -> Iterator[tu
             assert len(str(told)) > 20, changed
             assert "Traceback" not in str(told)
         assert time.monotonic() - began < LONGEST_S, changed
-        yield changed[2], told
+        yield changed[2], told  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", READS)

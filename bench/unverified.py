@@ -1,0 +1,35 @@
+"""`crmsync` without the reads that make writing safe: for measuring what they cost, never for use.
+
+Left out are the comparison before bulk jobs and calls for several records, and the reading back of what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crmsync import pipeline
+from crmsync.cli import main
+from crmsync.connectors.base import Target
+from crmsync.ledger.intents import Intent
+from crmsync.ledger.ledger import Ledger
+from crmsync.writeback import canary, jobs, singles
+from crmsync.writeback.apply import Outcomes
+from crmsync.writeback.plan import Plan
+from crmsync.writeback.sending import Sending
+
+
+def sent_blindly(sending: Sending, intents: Sequence[Intent]) -> list[Intent]:  # noqa: ARG001
+    """All of them, whatever the records hold now."""
+    return list(intents)
+
+
+def believed(plan: Plan, target: Target, ledger: Ledger, before: Outcomes) -> Outcomes:  # noqa: ARG001
+    """What the CRM has answered."""
+    return before
+
+
+if __name__ == "__main__":
+    singles.unchanged = jobs.unchanged = sent_blindly
+    canary.not_as_written = lambda sending, intents: []  # noqa: ARG005
+    pipeline.verify_plan = believed
+    main()
