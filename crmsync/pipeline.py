@@ -18,7 +18,7 @@ import structlog
 from crmsync.adopting import Adopted, adopt_records, check_known, check_plan_known, standings_of_crm
 from crmsync.belt import Belt, Calls, opened, program_of, programs_of
 from crmsync.checkpoints import NOTHING, Kept, keep_extract, keep_plan, keep_program, keep_standings, taken_up
-from crmsync.errors import CrmsyncError, Rejected
+from crmsync.errors import CrmsyncError, Deferred, Rejected
 from crmsync.exits import BLOCKED, DONE, INTERRUPTED, PARKED, PLAN_WAITS, TERMINATED
 from crmsync.extract import Extracted, extract
 from crmsync.lagging import lagged
@@ -439,7 +439,7 @@ def _record_end(this: _Run, exit_code: int) -> None:
         ledger.end_run(this.run_id, *this.told_end)
         return
     if result is None:
-        ledger.end_run(this.run_id, exit_code, "failed")
+        ledger.end_run(this.run_id, exit_code, "deferred" if exit_code == Deferred.exit_code else "failed")
         return
     forget_checkpoints(ledger, this.run_id)
     _record_calls(this, result.calls)
