@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, insert, select
 from crmsync.errors import ConfigError, StoreError
 from crmsync.failpoints import hit
 from crmsync.ledger import tables as t
+from crmsync.ledger.audit import record_event
 from crmsync.ledger.canon import canonical, instant
 from crmsync.ledger.ledger import Ledger
 
@@ -96,7 +97,9 @@ def accept_standings(
     }
     with ledger.writing() as connection:
         connection.execute(insert(t.standings).values(row))
-        _record_tiers(connection, run_id, as_of, steps)
+        tiers = _record_tiers(connection, run_id, as_of, steps)
+        told = {"run_id": run_id, "as_of": row["as_of"], "sha256": row["sha256"], "tiers": tiers_digest(tiers)}
+        record_event(connection, "standings_accepted", {**told, "changed": len(tiers)})
     hit("standings_accepted")
 
 
@@ -133,8 +136,19 @@ def _sha256(path: Path) -> str:
         raise StoreError(f"{path}: the standings cannot be read ({error})") from error
 
 
-def _record_tiers(connection: Connection, run_id: str, as_of: date, steps: Iterable[TierStep]) -> None:
-    """Append one row per partner and category whose granted tier differs from the last recorded one."""
+TIER = ("program", "partner_id", "category", "as_of", "from_tier", "to_tier", "movement")
+
+
+def tiers_digest(rows: Iterable[Mapping[str, object]]) -> str:
+    """What the audit keeps of the tiers that were recorded together, in their order."""
+    text = canonical([[row[name] for name in TIER] for row in rows])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _record_tiers(
+    connection: Connection, run_id: str, as_of: date, steps: Iterable[TierStep]
+) -> list[dict[str, object]]:
+    """Append one row per partner and category whose granted tier differs from the last recorded one; returns them."""
     known = _last_tiers(connection)
     rows = [
         {**vars(step), "as_of": as_of.isoformat(), "run_id": run_id}
@@ -143,6 +157,7 @@ def _record_tiers(connection: Connection, run_id: str, as_of: date, steps: Itera
     ]
     if rows:
         connection.execute(insert(t.tier_history), rows)
+    return rows
 
 
 def _last_tiers(connection: Connection) -> dict[tuple[str, str, str], str]:

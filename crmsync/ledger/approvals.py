@@ -73,6 +73,8 @@ def record_plan(ledger: Ledger, plan: PlanRow, guards: Sequence[GuardRow]) -> No
         connection.execute(upsert(t.plan).values(row).on_conflict_do_update(index_elements=KEY, set_=row))
         if verdicts:
             connection.execute(upsert(t.guard_result).on_conflict_do_nothing(), verdicts)
+        told = {"digest": plan.digest, "run_id": plan.run_id, "changes": plan.changes, "movers": plan.movers}
+        record_event(connection, "plan_drafted", {**told, "blocked": plan.blocked})
 
 
 KEY = ["digest", "run_id"]

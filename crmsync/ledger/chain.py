@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, select, text
 
 from crmsync.ledger import tables as t
+from crmsync.ledger.agreement import disagreements
 from crmsync.ledger.audit import FIRST
 from crmsync.ledger.canon import instant
 from crmsync.ledger.ledger import Ledger
@@ -84,6 +85,7 @@ def verify_chain(ledger: Ledger, told: tuple[str, ...] = ()) -> Verified:
         events, previous, faults_of_chain = _walked(connection, wanted)
         faults += faults_of_chain
         faults += _triggers(connection)
+        faults += [] if faults_of_chain else disagreements(connection)
     late = [f"{place} is of event {at}, but the audit ends with {events}" for at in wanted if at > events
             for _, place in wanted[at]]  # fmt: skip
     head = Anchor(events, previous) if events else None

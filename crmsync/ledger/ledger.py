@@ -168,7 +168,7 @@ class Ledger:
         with self.writing() as connection:
             connection.execute(update(t.run).where(t.run.c.run_id == run_id).values(**ended))
             told = {"run_id": run_id, "state": state, "exit_code": exit_code, "stats": dict(stats or {})}
-            record_event(connection, "run_ended", told)
+            record_event(connection, "run_ended", {**told, "made_of": made_of(connection, run_id)})
 
     def record_config(self, digest: str, text: str) -> None:
         """Keep the text of a configuration or program the first time it is used."""
@@ -188,6 +188,16 @@ class Ledger:
 def _facts(facts: RunFacts) -> dict[str, str]:
     known = {name: value for name, value in vars(facts).items() if value is not None}
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in known.items()}
+
+
+MADE_OF = ("as_of", "snapshot_digest", "program_digest", "files_digest", "config_digest", "plan_digest")
+
+
+def made_of(connection: Connection, run_id: str) -> dict[str, str | None]:
+    """The digests of what a run was made of, as they stand in its row."""
+    columns = [t.run.c[name] for name in MADE_OF]
+    row = connection.execute(select(*columns).where(t.run.c.run_id == run_id)).one_or_none()
+    return {} if row is None else dict(zip(MADE_OF, row, strict=True))
 
 
 def _meta(connection: Connection, key: str) -> str | None:
