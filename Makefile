@@ -95,6 +95,9 @@ soak: $(READY)  ## the engine against the slow oracle, and Spark against DuckDB,
 	@SOAK_KILLS=$${SOAK_KILLS:-10000} $(BIN)/python -m pytest -n 0 tests/writeback/test_kill.py
 	@SOAK_INCREMENTS=$${SOAK_INCREMENTS:-200} $(BIN)/python -m pytest tests/connectors/salesforce/test_increments.py -k equal
 	@SOAK_EDITS=$${SOAK_EDITS:-10000} $(BIN)/python -m pytest tests/writeback/test_random_edits.py
+	@SOAK_ZONES=all $(BIN)/python -m pytest -n 0 tests/worker/test_zones.py
+	@SOAK_RACES=$${SOAK_RACES:-1000} $(BIN)/python -m pytest -n 0 tests/worker/test_races.py
+	@SOAK_DAEMON=$${SOAK_DAEMON:-5000} $(BIN)/python -m pytest -n 0 -s tests/worker/test_soak.py
 
 # what is listed is what a user installs: the product and what it needs, nothing of the tests
 sbom: $(READY) $(AUDIT_READY)  ## dist/crmsync.cdx.json: every package of the product with version and licence (CycloneDX)

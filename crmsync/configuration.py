@@ -140,6 +140,8 @@ def load_configuration(folder: Path) -> Configuration:
 
 def _check_whole(configuration: Configuration, keys: Mapping[str, Node]) -> None:
     """What only the whole file can tell: an org of files has no Salesforce, and every table of files has a folder."""
+    if configuration.notices is None and any(schedule.do == "notices" for schedule in configuration.schedules):
+        raise keys["schedule"].fail("`do: notices` has nothing to send, because `notices:` is not there")
     for name, source in configuration.tables.items():
         entry = keys["tables"].mapping()[name]
         if source.connector == "salesforce" and configuration.org == "files":

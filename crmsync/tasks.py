@@ -15,7 +15,7 @@ from crmsync.configuration import Configuration, config_folder, load_configurati
 from crmsync.configuration_schedule import Schedule
 from crmsync.due import Duties
 from crmsync.errors import CrmsyncError, UnsafePlan
-from crmsync.exits import BLOCKED
+from crmsync.exits import BLOCKED, DONE, PARKED
 from crmsync.ledger import slots as book
 from crmsync.ledger.accepted import newest_standings
 from crmsync.ledger.approvals import approval_of
@@ -131,7 +131,8 @@ def _notices(belt: Belt, _day: date) -> Done:
     from crmsync.notified import send_now
 
     sent = send_now(belt).sent
-    return Done(0, told=f"{sent.sent} notices sent, {sent.later} wait")
+    failed = f", {sent.refused} refused, {sent.unknown} without an answer" if sent.refused or sent.unknown else ""
+    return Done(PARKED if failed else DONE, told=f"{sent.sent} notices sent, {sent.later} wait{failed}")
 
 
 TASKS: Mapping[str, Callable[[Belt, date], Done]] = {

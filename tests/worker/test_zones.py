@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
+import pytest
+
 from crmsync.configuration_schedule import Schedule
 from crmsync.schedule import slots_between
 
@@ -54,6 +56,7 @@ def distinct_zones() -> dict[tuple[object, ...], ZoneInfo]:
     return found
 
 
+@pytest.mark.timeout(600)
 def test_one_slot_per_date_in_every_zone_however_the_looks_fall():
     chance = random.Random(2035)
     zones = distinct_zones()
