@@ -14,10 +14,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from bench.audit import audit_tables
 from bench.base import Size, partner_base
 from bench.belt import Measured, measure_belt
 from bench.children import figures_of
 from bench.growth import FAILED, GROWTH, growth_tables
+from bench.guards import guard_tables
 from bench.machine import load_line, machine_line, versions_line
 from bench.safety import safety_tables
 from bench.salesforce import salesforce_tables
@@ -69,6 +71,8 @@ PARTS: Mapping[str, Callable[[Sequence[int]], Iterator[Table]]] = MappingProxyTy
         "assess": growth_tables,
         "salesforce": salesforce_tables,
         "safety": safety_tables,
+        "guards": guard_tables,
+        "audit": audit_tables,
     }
 )
 

@@ -177,16 +177,19 @@ RACER = (
     "import sys, time; from pathlib import Path; from crmsync.errors import AlreadyRunning;"
     "from crmsync.ledger.ledger import Ledger\n"
     "print('ready', flush=True); sys.stdin.readline()\n"
-    "try: held = Ledger.open(Path(sys.argv[1])); print('held', flush=True); sys.stdin.readline()\n"
+    "try:\n"
+    "    held = Ledger.open(Path(sys.argv[1]), url=sys.argv[2] or None)\n"
+    "    print('held', flush=True); sys.stdin.readline()\n"
     "except AlreadyRunning: print('refused', flush=True)"
 )
 
 
-def test_of_many_starts_at_once_exactly_one_runs(tmp_path: Path):
-    """On an empty state folder too, where the ledger has yet to be made."""
-    racers = [
-        subprocess.Popen([sys.executable, "-c", RACER, str(tmp_path)], stdin=-1, stdout=-1, text=True) for _ in range(5)
-    ]
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_of_many_starts_at_once_exactly_one_runs(kind: str, tmp_path: Path, request: pytest.FixtureRequest):
+    """In an empty place too, where the ledger has yet to be made."""
+    url = request.getfixturevalue("postgresql").empty() if kind == "postgresql" else ""
+    call = [sys.executable, "-c", RACER, str(tmp_path), url]
+    racers = [subprocess.Popen(call, stdin=-1, stdout=-1, text=True) for _ in range(5)]
     try:
         assert [said(racer) for racer in racers] == ["ready"] * 5
         for racer in racers:
