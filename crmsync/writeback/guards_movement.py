@@ -57,22 +57,20 @@ def moves_of(rows: Iterable[Row], previous: Iterable[Row] | None, ranks: Ranks) 
     Shape: rows with partner_id, category, granted_tier, movement and (where a tier was renamed since) previous_tier.
     """
     now = {(row["partner_id"], row["category"]): row for row in rows}
+    everybody = {partner for partner, _ in now}
     if previous is None:
-        return Moves(len({partner for partner, _ in now}))
-    before = {(row["partner_id"], row["category"]): row["granted_tier"] for row in previous}
-    known = {partner for partner, _ in before}
+        return Moves(len(everybody))
+    known: set[str] = set()
     count = _Count(ranks)
-    for (partner, category), tier in before.items():
+    for before in previous:
+        partner, category, tier = before["partner_id"], before["category"], before["granted_tier"]
+        known.add(partner)
         if tier:
-            row = now.get((partner, category))
-            count.step(partner, category, tier, row)
-    count.changed |= {
-        partner
-        for (partner, category), row in now.items()
-        if row["granted_tier"] and partner in known and not before.get((partner, category))
-    }
-    everybody = len(known | {partner for partner, _ in now})
-    return Moves(everybody, len(count.changed), len(count.demoted), count.of(count.top), count.of(count.removed))
+            count.step(partner, category, tier, now.pop((partner, category), None))
+    # what is left had no tier before
+    count.changed |= {partner for (partner, _), row in now.items() if row["granted_tier"] and partner in known}
+    partners = len(known | everybody)
+    return Moves(partners, len(count.changed), len(count.demoted), count.of(count.top), count.of(count.removed))
 
 
 def falls_between(rows: Iterable[Row], previous: Iterable[Row], ranks: Ranks) -> frozenset[str]:
@@ -96,24 +94,30 @@ class _Count:
         self.demoted: set[str] = set()
         self.top: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         self.removed: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        self.highest: dict[str, str | None] = {}  # of a category, as it comes
 
     def step(self, partner: str, category: str, tier: str, row: Row | None) -> None:
         """One standing that had a tier before."""
-        key = category.partition("/")[0]
-        ladder = self.ranks.get(key, {})
-        if tier not in ladder and row is not None and row.get("previous_tier") in ladder:
-            tier = row["previous_tier"]  # the tier has another name in this version
+        if category not in self.highest:
+            self.highest[category] = _highest(self._ladder(category))
         granted = row["granted_tier"] if row is not None else None
-        lost = tier == _highest(ladder) and granted != tier
-        for counted, happened in ((self.top, lost), (self.removed, granted is None)):
-            if counted is self.removed or tier == _highest(ladder):
-                counted[category][0] += happened
-                counted[category][1] += 1
+        if granted != tier and row is not None and tier not in self._ladder(category):
+            tier = row.get("previous_tier") or tier  # it may have another name in this version
+        self.removed[category][1] += 1
+        if tier == self.highest[category]:
+            self.top[category][1] += 1
         if granted == tier:
             return
+        self.removed[category][0] += granted is None
+        if tier == self.highest[category]:
+            self.top[category][0] += 1
         self.changed.add(partner)
+        ladder = self._ladder(category)
         if granted is None or tier not in ladder or ladder.get(granted, -1) < ladder[tier]:
             self.demoted.add(partner)
+
+    def _ladder(self, category: str) -> Mapping[str, int]:
+        return self.ranks.get(category.partition("/")[0], {})
 
     @staticmethod
     def of(counted: Mapping[str, list[int]]) -> dict[str, tuple[int, int]]:
