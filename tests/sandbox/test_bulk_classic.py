@@ -101,6 +101,7 @@ def test_instants_of_json_are_milliseconds(org: Client) -> None:
 
 
 def test_a_client_that_speaks_xml_gets_xml(org: Client) -> None:
+    ended(org, opened(org, operation="insert"), json.dumps([{"Name": "X"}]))
     text = (
         f'<jobInfo xmlns="{NAMESPACE[1:-1]}"><operation>query</operation><object>Account</object>'
         "<contentType>CSV</contentType></jobInfo>"
@@ -108,13 +109,13 @@ def test_a_client_that_speaks_xml_gets_xml(org: Client) -> None:
     made = org.call("POST", JOB, data=text, headers=XML)
     assert (made.status_code, made.headers["content-type"]) == (201, "application/xml")
     job = f"{JOB}/{XmlTree.fromstring(made.text).findtext(f'{NAMESPACE}id')}"
-    batch = org.call("POST", f"{job}/batch", data="SELECT Name FROM Account WHERE Name = 'T'",
+    batch = org.call("POST", f"{job}/batch", data="SELECT Name FROM Account WHERE Name = 'X'",
                      headers={"Content-Type": "text/csv"})  # fmt: skip
     path = f"{job}/batch/{XmlTree.fromstring(batch.text).findtext(f'{NAMESPACE}id')}"
     listed = XmlTree.fromstring(org.get(f"{job}/batch").text)
     assert [one.text for one in listed.iter(f"{NAMESPACE}state")] == ["Completed"]
     (result,) = XmlTree.fromstring(org.get(f"{path}/result").text)
-    assert cells(org.get(f"{path}/result/{result.text}").content) == [{"Name": "T"}]
+    assert cells(org.get(f"{path}/result/{result.text}").content) == [{"Name": "X"}]
 
 
 @pytest.mark.parametrize(

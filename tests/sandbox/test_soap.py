@@ -348,6 +348,7 @@ def test_objects_are_described_and_changes_told_over_the_partner_api(org: Client
     assert value(result, "urlDetail").endswith("/{ID}")
     unknown = records(org, "<describeSObject><sObjectType>Nope</sObjectType></describeSObject>")
     assert value(unknown, "exceptionCode") == "INVALID_SOBJECT_TYPE"
+    org.create("Account", Name="Changed")
     span = "<startDate>2026-06-30T00:00:00Z</startDate><endDate>2030-01-01T00:00:00Z</endDate>"
     span = f"<sObjectType>Account</sObjectType>{span}"
     assert values(records(org, f"<getUpdated>{span}</getUpdated>"), "ids")
