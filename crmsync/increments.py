@@ -15,7 +15,7 @@ from crmsync.errors import DataError
 from crmsync.levelling.movement_dates import between, returning_between
 from crmsync.levelling.rules import anniversary_columns, movements_of
 from crmsync.programs.program import Program
-from crmsync.snapshots import MANIFEST, Snapshot, open_snapshot
+from crmsync.snapshots import Snapshot, open_snapshot, sealed_under
 from crmsync.tables import ColumnType
 
 ONE_DAY = timedelta(days=1)
@@ -91,7 +91,7 @@ def _anniversaries(program: Program, newest: Snapshot, after: date, last: date) 
 
 
 def _newest(snapshots: Path) -> Snapshot | None:
-    sealed = sorted(snapshots.glob(f"*/{MANIFEST}"), key=lambda one: (one.stat().st_mtime_ns, one.parent.name))
+    sealed = sealed_under(snapshots)
     try:
         return open_snapshot(sealed[-1].parent) if sealed else None
     except DataError:

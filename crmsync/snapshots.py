@@ -299,6 +299,12 @@ def _table_file(folder: Path, name: str, entry: Mapping[str, Any]) -> TableFile:
     )
 
 
+def sealed_under(root: Path) -> list[Path]:
+    """The manifests of the sealed snapshots, oldest first. One that was killed before it came to its place is none."""
+    found = [one for one in root.glob(f"*/{MANIFEST}") if one.parent.suffix not in _UNSEALED]
+    return sorted(found, key=lambda one: (one.stat().st_mtime_ns, one.parent.name))
+
+
 def retain_snapshots(root: Path, *, keep: int = KEPT, always: Collection[str] = ()) -> tuple[Path, ...]:
     """Remove the older snapshots under `root`, and stagings that a killed run left more than a day ago.
 
@@ -308,7 +314,7 @@ def retain_snapshots(root: Path, *, keep: int = KEPT, always: Collection[str] = 
     if not root.is_dir():
         return ()
     try:
-        sealed = sorted(root.glob(f"*/{MANIFEST}"), key=lambda one: (one.stat().st_mtime_ns, one.parent.name))
+        sealed = sealed_under(root)
         old = [one.parent for one in sealed[: max(len(sealed) - keep, 0)] if one.parent.name not in always]
         for one in sealed[:-HELD_KEPT]:
             shutil.rmtree(one.parent / HELD, ignore_errors=True)  # only the next read builds on it

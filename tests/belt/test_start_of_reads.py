@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from crmsync import increments
+from crmsync import increments, snapshots
 from crmsync.configuration import load_configuration, packaged_folder
 from crmsync.increments import start_of
 from crmsync.snapshots import Staging, TableFile, write_table
@@ -49,6 +49,27 @@ def test_a_later_one_starts_from_the_newest_sealed_snapshot(tmp_path: Path) -> N
     assert start.since is not None
     assert start.since.folder.name == "run-2026-06-03"
     assert start.whole_on == DAY
+
+
+def test_a_read_that_was_killed_before_its_seal_is_not_started_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a kill leaves: all files of the snapshot, and no manifest; or the manifest, and not yet in its place."""
+    sealed(tmp_path, DAY, [], joined=DAY)
+    for killed_in in ("_write_durably", "_move"):
+        with monkeypatch.context() as patched:
+            patched.setattr(snapshots, killed_in, _killed)
+            with pytest.raises(KeyboardInterrupt):
+                sealed(tmp_path, DAY + timedelta(1), ["partners"], joined=DAY)
+        left = [one.name for one in tmp_path.iterdir() if one.name.endswith(".staging")]
+        assert left
+        start = start_of(belt(), tmp_path, DAY + timedelta(2))
+        assert start.since is not None
+        assert (start.since.folder.name, start.whole_on) == (f"run-{DAY.isoformat()}", DAY)
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(("days", "whole"), [(0, False), (6, False), (7, True), (-1, True)])
