@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from crmsync.connectors.mapping import ChildMap
+from crmsync.connectors.mapping_plan import PlanRecordMap
 from crmsync.connectors.mapping_writes import children_of
 from crmsync.connectors.salesforce.discover.choosing import Line
 from crmsync.connectors.salesforce.discover.facts import OrgFacts
@@ -126,6 +127,18 @@ def _writes(proposal: Proposal) -> Iterator[str]:
         yield ""
         yield f"  {name}:" + _beside(f"  {name}:", f"{_SPOTS[name]}; made by `crmsync deploy`")
         yield from _child(child)
+    if default.plan_record is not None:
+        yield ""
+        said = "a blocked plan waits here for sales operations to decide; made by `crmsync deploy`"
+        yield "  plan_record:" + _beside("  plan_record:", said)
+        yield from _plan_record(default.plan_record)
+
+
+def _plan_record(plan: PlanRecordMap) -> Iterator[str]:
+    yield f"    object: {plan.object.text}"
+    yield f"    key: {plan.key.text}"
+    yield "    fields:"
+    yield from (f"      {key}: {place.text}" for key, place in plan.fields.items())
 
 
 def _child(child: ChildMap) -> Iterator[str]:
