@@ -20,6 +20,8 @@ from crmsync.notices.outbox import Notice
 from crmsync.notices.people import People
 from crmsync.notices.speech import harmless
 from crmsync.notices.templates import Templates
+from crmsync.notices.variables import INTERNAL as INTERNAL_NAMES
+from crmsync.notices.variables import TEAM_ONLY, texts, variables_of
 from tests.notices.facts import ANNA, OWEN, TODAY, channels, drafting, rules
 from tests.notices.test_events import LEADS, PROGRAM, move
 from tests.writeback.facts import missing, standing
@@ -112,6 +114,13 @@ def test_no_chat_gets_a_link_behind_a_word_a_call_to_everybody_or_a_picture_of_o
 
 
 # --- what a partner must never read
+
+
+def test_no_text_for_partners_may_name_what_only_the_team_may_know() -> None:
+    for event, kind in texts():
+        if kind == "partner":
+            assert not variables_of(event, kind) & {*TEAM_ONLY[event], *INTERNAL_NAMES}, event
+
 
 PERSON, OTHER, REASON = "Carla Ferrari", "Südwind AG", "strategic account of the board"
 INTERNAL = re.compile(
