@@ -35,6 +35,33 @@ def layout(org: Org, call: Call) -> Answer:
     return Answer(_layout(sobject))
 
 
+def compact_layouts(org: Org, call: Call) -> Answer:
+    """`/sobjects/{object}/describe/compactLayouts`: none of the org's own, so every record type has the system's."""
+    sobject = sobject_of(org, call)
+    path = f"{call.root}/sobjects/{sobject.name}/describe/compactLayouts"
+    mapped = [
+        {"available": True, "compactLayoutId": None, "compactLayoutName": "SYSTEM", "recordTypeId": kind["Id"],
+         "recordTypeName": kind["Name"], "urls": {"compactLayout": f"{path}/{kind['Id']}"}}
+        for kind in _kinds(org, sobject)
+    ]  # fmt: skip
+    return Answer({
+        "compactLayouts": [], "defaultCompactLayoutId": None, "recordTypeCompactLayoutMappings": mapped,
+        "urls": {"primary": f"{path}/primary"},
+    })  # fmt: skip
+
+
+def approval_layouts(org: Org, call: Call) -> Answer:
+    """`/sobjects/{object}/describe/approvalLayouts`: the org has no approval processes."""
+    sobject_of(org, call)
+    return Answer({"approvalLayouts": []})
+
+
+def quick_actions(org: Org, call: Call) -> Answer:
+    """`/sobjects/{object}/quickActions`: the org has none."""
+    sobject_of(org, call)
+    return Answer([])
+
+
 def picklist_values(org: Org, call: Call) -> Answer:
     """`/ui-api/object-info/{object}/picklist-values/{id}`: every picklist with the values of a record type."""
     sobject = sobject_of(org, call)

@@ -260,3 +260,11 @@ def test_unknown_paths_and_methods_are_refused_as_json(org: Client) -> None:
 def test_json_is_indented_only_on_request(org: Client) -> None:
     assert b"\n" not in org.get("/limits").content
     assert b'\n  "' in org.get("/limits", headers={"X-PrettyPrint": "1"}).content
+
+
+def test_addresses_of_a_describe_answer_lead_somewhere(org: Client) -> None:
+    urls = org.get("/sobjects/Account/describe").json()["urls"]
+    for name in ("sobject", "describe", "layouts", "compactLayouts", "approvalLayouts", "listviews", "quickActions"):
+        assert org.get("/" + urls[name]).status_code == 200, name
+    mapped = org.get("/sobjects/Account/describe/compactLayouts").json()["recordTypeCompactLayoutMappings"]
+    assert mapped[0]["compactLayoutName"] == "SYSTEM"
