@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -10,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from crmsync.belt import program_of
 from crmsync.configuration import config_folder, load_configuration
 from crmsync.errors import ConfigError
 from crmsync.ledger import tables as t
@@ -20,7 +22,10 @@ from crmsync.ledger.intents import Intent, intents_of, open_intents
 from crmsync.ledger.lease import Lease, break_lease
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.status import RunRow, Status, has_ledger, recent_runs, status
+from crmsync.ledger.texts import restore_files
 from crmsync.logs import configure_logs
+from crmsync.offline import only_program
+from crmsync.programs.loading import load_programs
 from crmsync.settings import Settings, load_settings
 from crmsync.snapshots import open_snapshot
 
@@ -112,14 +117,16 @@ def explain_run(
     with _ledger(settings) as ledger:
         row = _run(ledger, run)
         snapshot = open_snapshot(settings.state_dir / "snapshots" / row.run_id)
-        configuration = load_configuration(config_folder(settings.config_dir))
         assert row.as_of is not None
         as_of = date.fromisoformat(row.as_of)
         columns = {name: table.columns for name, table in snapshot.tables.items()}
-        program = program_of(configuration, columns, as_of)
         previous = _previous(ledger, as_of)
-        explanation = explain(program, snapshot, as_of, partner, category, previous, why_not)
-        changed = _program_digest(ledger, row.run_id) != program.digest
+        with _programs_then(ledger, settings, row.run_id) as path:
+            programs = load_programs(path, columns=columns)
+            program = only_program(path, programs, as_of)
+            others = [other for other in programs if other.key != program.key]
+            explanation = explain(program, snapshot, as_of, partner, category, previous, why_not, others)
+            changed = _digests(ledger, row.run_id)[0] != program.digest
         return ExplainedRun(
             row, explanation, _intent(ledger, row, partner), tuple(tier_history(ledger, partner)), changed
         )
@@ -163,9 +170,23 @@ def _previous(ledger: Ledger, as_of: date) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _program_digest(ledger: Ledger, run_id: str) -> str | None:
+@contextmanager
+def _programs_then(ledger: Ledger, settings: Settings, run_id: str) -> Iterator[Path]:
+    """The program files as that run had them, for as long as the block lasts; the present ones where none were kept."""
+    files = _digests(ledger, run_id)[1]
+    if files is None:
+        yield load_configuration(config_folder(settings.config_dir)).program
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield restore_files(ledger, files, Path(folder))
+
+
+def _digests(ledger: Ledger, run_id: str) -> tuple[str | None, str | None]:
+    """Of the program and of the files that a run was made of."""
+    query = select(t.run.c.program_digest, t.run.c.files_digest).where(t.run.c.run_id == run_id)
     with ledger.reading() as connection:
-        return connection.scalar(select(t.run.c.program_digest).where(t.run.c.run_id == run_id))
+        row = connection.execute(query).one()
+    return row.program_digest, row.files_digest
 
 
 def _intent(ledger: Ledger, run: RunRow, partner: str) -> Intent | None:

@@ -114,3 +114,13 @@ def test_the_history_of_a_partner_names_runs_tiers_decisions_and_writes(crmsync:
     unknown = crmsync("history", "P99")
     assert unknown.code == 4
     assert "no partner and no record of that id" in unknown.err
+
+
+def test_a_run_is_explained_by_the_program_that_it_had(crmsync: Crmsync, wide: Folder) -> None:
+    wide.deals({"P1": 2000})
+    first = run(crmsync, JUNE)
+    wide.change("programs/resellers.yaml", "revenue: 1000", "revenue: 1999")
+    shown = crmsync("explain", "P1", "--run", first, "--config", "config").out
+    assert "1,000" in shown
+    assert "1,999" not in shown
+    assert "was changed since" not in shown
