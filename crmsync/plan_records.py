@@ -16,7 +16,7 @@ from crmsync.belt import Belt
 from crmsync.connectors.base import Into, KnowsPeople, ManyObjects, Target, Write
 from crmsync.connectors.mapping_plan import PlanRecordMap
 from crmsync.connectors.salesforce.metadata.permissions import SALES_OPS
-from crmsync.errors import AccessError, CrmsyncError, DataError
+from crmsync.errors import AccessError, CrmsyncError, DataError, Deferred, Retriable
 from crmsync.ledger.approvals import PlanRow, blocked_plans, record_approval, set_plan_state
 from crmsync.writeback.plan import Plan
 from crmsync.writeback.plan_record import (
@@ -60,6 +60,8 @@ class PlanRecords:
         held = self._read([plan.digest]).get(plan.digest)
         what = f"{self.place.object.text} {plan.digest[:12]}"
         if held is not None:
+            if held.get(self._field("state")) == NOT_APPLIED:  # the same plan once more: somebody may decide anew
+                self._write(plan.digest, {"state": WAITING, "decision": WAITING})
             return f"it waits in the CRM on {what}"
         self._write(plan.digest, plan_values(plan))
         return f"in the CRM: a user with {SALES_OPS} sets the decision of {what} to Approved"
@@ -182,7 +184,8 @@ def _decided(belt: Belt, records: PlanRecords, plan: PlanRow, decision: Decision
     name = f"plan {plan.digest[:12]}"
     if decision.decision == DECLINED:
         set_plan_state(belt.ledger, plan.digest, plan.run_id, "declined")
-        records.answer(plan.digest, answered(DECLINED, "Declined; it is not written."))
+        if decision.state == WAITING:
+            records.answer(plan.digest, answered(DECLINED, "Declined; it is not written."))
         return Ruling(said=f"{name} was declined in the CRM and is not written")
     ours = decision.person is not None and decision.person.ours
     if decision.decision != APPROVED or (ours and decision.state != WAITING):  # what we answered stands
@@ -207,6 +210,8 @@ def carried_out(belt: Belt, ruling: Ruling, apply: Callable[[str], object]) -> s
         return ruling.said
     try:
         apply(ruling.opened)
+    except (Retriable, Deferred):
+        raise  # the approval stands, and the next run goes on with this plan
     except CrmsyncError as error:
         _answer(belt, ruling.opened, answered(NOT_APPLIED, f"Approved, but not written: {error}"))
         log.warning("approved_plan_not_applied", digest=ruling.opened, error=str(error))

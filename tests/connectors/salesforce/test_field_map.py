@@ -45,6 +45,7 @@ writes:
     key: Key__c
     fields: {category: Category__c, granted_tier: Tier__c}
   history: {object: Change__c, partner: Account__c, key: Key__c, fields: {to_tier: Tier__c}}
+  plan_record: {object: Plan__c, key: Digest__c, fields: {decision: Decision__c, state: State__c}}
 """
 
 
@@ -136,6 +137,11 @@ def test_a_good_map_is_read_whole(tmp_path: Path) -> None:
         ("category: Category__c", "categories: Category__c", 32, "unknown key `categories`; did you mean `category`"),
         ("object: Change__c", "object: standing__c", 33, "`standing__c` is already the object of `standings`"),
         ("to_tier: Tier__c", "tier: Tier__c", 33, "unknown key `tier`; did you mean `to_tier`"),
+        ("object: Plan__c", "object: Change__c", 34, "`Change__c` is already the object of `history`"),
+        ("object: Plan__c", "object: Task", 34, "`Task` is a standard object, and plan records"),
+        ("decision: Decision__c", "answer: Decision__c", 34, "`decision:` is missing"),
+        ("state: State__c", "state: digest__c", 34, "`digest__c` is already written by `key`"),
+        ("state: State__c", "states: State__c", 34, "unknown key `states`; did you mean `state`"),
     ],
 )
 def test_one_wrong_token_is_named_with_its_line(
