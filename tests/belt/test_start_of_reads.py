@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,16 +12,30 @@ import pyarrow as pa
 import pytest
 
 from crmsync import increments, snapshots
-from crmsync.configuration import load_configuration, packaged_folder
+from crmsync.belt import programs_of
+from crmsync.configuration import Configuration, load_configuration, packaged_folder
 from crmsync.increments import start_of
+from crmsync.programs.program import Program
 from crmsync.snapshots import Staging, TableFile, write_table
 from crmsync.tables import ColumnType
 
 DAY = date(2026, 6, 2)
 
 
+@pytest.fixture(autouse=True)
+def _programs_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(increments, "programs_of", lambda _: packaged()[1])
+
+
+@cache
+def packaged() -> tuple[Configuration, list[Program]]:
+    """The shipped configuration and its programs."""
+    configuration = load_configuration(packaged_folder())
+    return configuration, programs_of(configuration)
+
+
 def belt(digest: str = "one") -> Any:
-    return SimpleNamespace(configuration=load_configuration(packaged_folder()), config_digest=digest)
+    return SimpleNamespace(configuration=packaged()[0], config_digest=digest)
 
 
 def sealed(root: Path, on: date, increments: list[str], digest: str = "one", joined: date | None = None) -> None:
