@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from crmsync.cli_options import Config, Json
-from crmsync.exits import DONE, ends_with
+from crmsync.exits import DONE, PARKED, ends_with
 
 notices = typer.Typer(
     help="Shows what people are told, lets it go, and sends what waits.",
@@ -72,9 +72,9 @@ def approve(
 
 @notices.command()
 def send(config: Config = None, json: Json = False) -> None:
-    """Send now what may go: approved, after the quiet hours, summaries of the week. No run is needed."""
+    """Send now what may go: approved, after the quiet hours, weekly summaries; ends with 3 where one did not go out."""
     from crmsync import notified, pipeline, reports
 
     with pipeline.opened(config) as belt:
         told = notified.send_now(belt)
-    ends_with(DONE, reports.told_report(told, json))
+    ends_with(DONE if told.sent.clean else PARKED, reports.told_report(told, json))

@@ -58,6 +58,11 @@ class Sent:
     later: int = 0
     open: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def clean(self) -> bool:
+        """Whether everything that was tried went out."""
+        return not (self.refused or self.unknown or self.not_sent)
+
 
 def settle_lost(sending: Sending) -> list[Notice]:
     """Find what was leaving when a process died. Returns those of which nobody can say whether they left."""
