@@ -21,7 +21,7 @@ from crmsync.errors import Rejected
 from crmsync.snapshots import RejectedPartner, Staging, TableFile, main_date_of
 from crmsync.tables import ARROW_TYPES, ColumnType
 
-GROUP_ROWS = 49_152
+GROUP_ROWS = 32_768
 PARTNERS, CURRENT_VALUES = "partners", "current_values"
 WITHOUT_DIRECT = frozenset({PARTNERS, "overrides"})  # an override of nobody is a mistake, not a direct deal
 
@@ -52,23 +52,29 @@ def make_table(plan: TablePlan, reads: Mapping[str, PartRead], staging: Staging,
         named = stack.enter_context(NamedElsewhere(plan, files, scratch)) if len(files) > 1 else None
         out = stack.enter_context(_Parquet(plan, staging))
         done.rejected += named.rejected if named else []
-        waiting = stack.enter_context(contextlib.closing(ahead(lambda: batches(records.held.path, None, repeating), 1)))
-        for batch in waiting:
-            _take(plan, dict(zip(batch.schema.names, batch.columns, strict=True)), done, out, named)
+        blocks = (
+            dict(zip(batch.schema.names, batch.columns, strict=True))
+            for batch in batches(records.held.path, None, repeating)
+        )
+        typed = ahead(lambda: (_taken(plan, block, done, named) for block in blocks), 1)
+        for rows, current in stack.enter_context(contextlib.closing(typed)):
+            out.rows(rows)
+            if current is not None:
+                out.current(current)
     _add(plan, staging, done)
     return done
 
 
-def _take(
-    plan: TablePlan, block: Mapping[str, pa.Array], done: TableRead, files: _Parquet, named: NamedElsewhere | None
-) -> None:
+def _taken(
+    plan: TablePlan, block: Mapping[str, pa.Array], done: TableRead, named: NamedElsewhere | None
+) -> tuple[pa.Table, pa.Table | None]:
+    """The rows of a block for the table, and for the current values where those are asked for."""
     columns = [*plan.columns, *_credit_columns(plan)]
     typed = _completed(typed_block(block, columns, plan.time_zone, plan.object), plan.constant)
     done.rejected += typed.rejected
     if typed.left_out is not None and plan.table.name == PARTNERS:
         done.rejected_partners |= _rejected_partners(plan, block, typed)
-    if plan.current:
-        files.current(_current_values(plan, block, typed.kept, typed.rows))
+    current = _current_values(plan, block, typed.kept, typed.rows) if plan.current else None
     if plan.credited:
         ids = block[ID] if typed.kept is None else block[ID].filter(typed.kept)
         rows, repeats, nobody = credited_rows(plan, typed.rows, ids, named)
@@ -78,7 +84,7 @@ def _take(
         nobody = typed.rows.num_rows - rows.num_rows
     done.direct += nobody
     done.rows += rows.num_rows
-    files.rows(rows)
+    return rows, current
 
 
 def _completed(typed: Block, constant: Mapping[str, str]) -> Block:
