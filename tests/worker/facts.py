@@ -44,13 +44,14 @@ class MarkedWork:
     end: Callable[[SlotRow], Done] = lambda _slot: Done(0, "a-run")
     runs: list[tuple[str, str]] = field(default_factory=list)
     approved: list[str] = field(default_factory=list)
+    url: str | None = None
     review_days: Callable[..., bool] = lambda _day: True
 
     def duties(self) -> Duties:
         return Duties(self.schedules, self.zone, self.review_days)
 
     def ledger(self, *, exclusive: bool) -> Ledger:
-        return Ledger.open(self.state, exclusive=exclusive)
+        return Ledger.open(self.state, exclusive=exclusive, url=self.url)
 
     def run(self, ledger: Ledger, slot: SlotRow, schedule: Schedule, approved: str | None) -> Done:
         assert ledger.slot == (slot.schedule, slot.period)

@@ -119,7 +119,7 @@ def main(root: str, runs: str, seed: str) -> None:
                 _ask(address, seen)
             if chance.random() < 0.5:
                 _approve(state, seen)
-            usage.append((_resident_kb(), len(os.listdir("/proc/self/fd"))))
+            usage.append((_own_kb(), len(os.listdir("/proc/self/fd"))))
             clock.at += timedelta(days=1) if chance.random() < 0.95 else timedelta(hours=chance.randint(-30, 80))
     print(json.dumps(_summary(state, seen, usage)))
 
@@ -174,8 +174,10 @@ def _count_runs(ledger: Ledger) -> int:
         return int(connection.exec_driver_sql("SELECT count(*) FROM run").scalar() or 0)
 
 
-def _resident_kb() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * (os.sysconf("SC_PAGE_SIZE") // 1024)
+def _own_kb() -> int:
+    """Resident memory that is this process's own; pages of libraries come and go with the machine's load."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("RssAnon:")).split()[1])
 
 
 def _summary(state: Path, seen: Counter[str], usage: list[tuple[int, int]]) -> dict[str, object]:
@@ -187,7 +189,7 @@ def _summary(state: Path, seen: Counter[str], usage: list[tuple[int, int]]) -> d
         chain = verify_chain(ledger)
     slots = Counter(states(state).values())
     return {
-        "seen": dict(sorted(seen.items())), "days": len(usage), "resident_kb": [middle, end], "chain": chain.faults,
+        "seen": dict(sorted(seen.items())), "days": len(usage), "own_kb": [middle, end], "chain": chain.faults,
         "growth": round(end / middle - 1, 4), "descriptors": [usage[warm][1], usage[-1][1]], "events": chain.events,
         "slots": dict(slots), "left": sorted(path.name for path in state.glob("**/*.tmp*"))[:5],
         "state_mb": round(sum(path.stat().st_size for path in state.rglob("*") if path.is_file()) / 1e6, 1),

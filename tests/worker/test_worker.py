@@ -18,6 +18,7 @@ from crmsync.ledger.ledger import Ledger, RunFacts
 from crmsync.ledger.slots import SlotRow
 from crmsync.tasks import TASKS
 from crmsync.worker import MOST_TRIES, Done, Worker, pause_after
+from tests.databases import Place
 from tests.worker.facts import DAILY, MONDAY, MarkedWork, SetClock, states
 
 
@@ -227,6 +228,20 @@ def test_nothing_is_claimed_while_another_process_runs(worker: Worker, work: Mar
         worker.once()
     assert work.runs == []
     assert len(worker.once()) == 1
+
+
+def test_on_both_databases_a_slot_is_run_by_one_worker(place: Place):
+    clock, first, second = SetClock(), MarkedWork(place.state, url=place.url), MarkedWork(place.state, url=place.url)
+
+    def meet(_slot: SlotRow) -> Done:
+        with pytest.raises(AlreadyRunning):
+            Worker(second, clock).once()
+        return Done(0)
+
+    first.end = meet
+    assert [one.state for one in Worker(first, clock).once()] == ["done"]
+    assert Worker(second, clock).once() == []
+    assert (len(first.runs), len(second.runs)) == (1, 0)
 
 
 def test_a_worker_goes_on_where_the_ledger_is_busy_or_broken(work: MarkedWork, clock: SetClock):
