@@ -6,6 +6,8 @@ import pytest
 
 from tests.belt.conftest import Crmsync, Ended, Folder
 
+pytestmark = pytest.mark.timeout(180)  # several runs each
+
 DAYS = ("2026-11-22", "2026-11-23", "2026-11-24", "2026-11-25")
 
 
@@ -93,13 +95,27 @@ def without(column: str) -> list[str]:
     return [",".join(cell for n, cell in enumerate(row.split(",")) if n != at) for row in rows]
 
 
-@pytest.mark.parametrize("lacking", ["table", "rows", "partner_id", "is_won", "amount", "closed_on", "values", "cells"])
-def test_missing_input_blanks_nothing_and_lets_nobody_fall(crmsync: Crmsync, folder: Folder, lacking: str) -> None:
+NAMED = {"rows": "no_table_emptied", "cells": "rejected_rows"}
+
+
+def test_missing_input_blanks_nothing_and_lets_nobody_fall(crmsync: Crmsync, folder: Folder) -> None:
     """Each of these would make every number zero."""
     folder.change("crmsync.yaml", "at_least: 2", "at_least: 9")  # no guard of movement would stop two partners
     folder.deals({"P1": 6000, "P2": 6000})
     assert run(crmsync, DAYS[0]).code == 0
     before = folder.written
+    for lacking in ("rows", "partner_id", "is_won", "amount", "closed_on", "values", "cells", "table"):
+        lose(folder, lacking)
+        ended = run(crmsync, DAYS[1])
+        if ended.out:
+            assert ended.code == 8, f"{lacking}: {ended.out}"
+            assert NAMED.get(lacking, "no_column_emptied") in tripped(ended), lacking
+        else:  # refused before anything was computed
+            assert ended.code in (1, 4), f"{lacking}: {ended.err}"
+        assert folder.written == before, lacking
+
+
+def lose(folder: Folder, lacking: str) -> None:
     if lacking == "table":
         (folder.data / "opportunities.csv").unlink()
     elif lacking == "rows":
@@ -110,11 +126,28 @@ def test_missing_input_blanks_nothing_and_lets_nobody_fall(crmsync: Crmsync, fol
         deals(folder, FULL, "O-1,P1,true,true,6000,2026-05-99", "O-2,P2,true,true,6000,2026-05-01")
     else:
         deals(folder, *without(lacking))
-    ended = run(crmsync, DAYS[1])
-    if ended.out:
-        assert ended.code == 8, ended.out
-        expected = {"rows": "no_table_emptied", "cells": "rejected_rows"}.get(lacking, "no_column_emptied")
-        assert expected in tripped(ended)
-    else:  # refused before anything was computed
-        assert ended.code in (1, 4), ended.err
-    assert folder.written == before
+
+
+# --- review dates
+
+
+def test_the_first_run_on_or_after_a_review_date_asks_a_person_and_goes_by_a_canary(
+    crmsync: Crmsync, folder: Folder
+) -> None:
+    folder.change("crmsync.yaml", "guards: {", "guards: {period_end: approve, canary: {at_least: 1}, ")
+    folder.change("programs/resellers.yaml", "ladders:", "movement: {demote: {on: yearly}}\nladders:")
+    folder.deals({"P1": 6000, "P2": 6000})
+    assert run(crmsync, "2026-12-29").code == 0
+    folder.deals({"P1": 6000, "P2": 1500})
+    before = run(crmsync, "2026-12-31")
+    assert before.code == 0
+    assert guard(before, "period_end")["value"] == "no review date"
+    review = run(crmsync, "2027-01-02")
+    assert (review.code, tripped(review)) == (8, ["period_end"])
+    assert str(guard(review, "period_end")["value"]).startswith("2027-01-01 is a review date")
+    assert review.json["plan"]["canary"] == 1  # of several accounts
+    digest = review.json["plan"]["digest"]
+    assert crmsync("approve", digest, "--by", "Ada").code == 0
+    assert crmsync("apply", digest).code == 0
+    after = run(crmsync, "2027-01-02")
+    assert (after.code, tripped(after)) == (0, [])

@@ -156,6 +156,7 @@ def scene(org: Client, config: Path, crmsync: Crmsync, monkeypatch: pytest.Monke
     return Scene(org, config, crmsync, monkeypatch)
 
 
+@pytest.mark.timeout(240)
 def test_sales_operations_open_a_blocked_plan_in_the_crm_and_nobody_else_does(scene: Scene) -> None:
     digest = check_that_it_is_laid(scene)
     check_that_managers_do_not_decide(scene, digest)
