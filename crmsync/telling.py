@@ -28,6 +28,7 @@ from crmsync.notices.digests import digests_of
 from crmsync.notices.drafting import Drafting, draft_notices
 from crmsync.notices.events import Event
 from crmsync.notices.facts import (
+    attributes_of,
     label_of,
     lapsing_certificates,
     newest_link,
@@ -47,7 +48,6 @@ from crmsync.programs.program import Program
 from crmsync.settings import Settings
 from crmsync.snapshots import Snapshot
 from crmsync.writeback.fields import FieldMap
-from crmsync.writeback.inputs import partner_facts
 from crmsync.writeback.plan import Plan
 
 log = structlog.get_logger()
@@ -98,9 +98,7 @@ class Teller:
             self._drafting(run_id, as_of, link, label_of(program)),
             program=program,
             intents=written_by(self.ledger, self._partners(found)),
-            attributes={key: facts.attributes for key, facts in partner_facts(snapshot, program).items()}
-            if snapshot is not None
-            else {},
+            attributes=attributes_of(snapshot, program, self._partners(found)) if snapshot is not None else {},
         )
         drafting = drafting if people is None else replace(drafting, people=people)
         new = self._add(drafting, found, link)

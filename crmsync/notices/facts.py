@@ -19,7 +19,7 @@ from crmsync.notices.events import Lapsing, TierMove
 from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
 from crmsync.writeback.inputs import standing_rows
-from crmsync.writeback.wording import Standing
+from crmsync.writeback.wording import Attributes, Standing, columns_asked
 
 SINCE = "notices_since"
 """The last change of tier before notices were on, in the ledger's meta table: what is older is not told."""
@@ -56,6 +56,20 @@ def rows_of(standings: pa.Table, program: str) -> list[Standing]:
     mine = standings.filter(pc.equal(standings.column("program"), program))
     ahead = mine.select([name for name in AHEAD if name in mine.column_names]).to_pylist()
     return [{**row, **later} for row, later in zip(standing_rows(mine, program), ahead, strict=True)]
+
+
+def attributes_of(snapshot: Snapshot, program: Program, partners: Iterable[str]) -> dict[str, Attributes]:
+    """Of these partners the columns that thresholds of the program ask for, as text."""
+    file, wanted = snapshot.tables.get("partners"), sorted(set(partners))
+    if file is None or not wanted:
+        return {}
+    asked = sorted(column for column in columns_asked(program) if column in file.columns)
+    of_them = pc.field("partner_id").isin(pa.array(wanted, pa.string()))
+    rows = pq.read_table(file.path, columns=["partner_id", *asked], filters=of_them).to_pylist()
+    return {
+        row["partner_id"]: {column: None if row[column] is None else str(row[column]) for column in asked}
+        for row in rows
+    }  # fmt: skip
 
 
 # --- changes of tier
@@ -123,13 +137,17 @@ def lapsing_certificates(snapshot: Snapshot, as_of: date, days: int) -> Iterator
     needed = ("partner_id", "person_id", "credential", "expires_on")
     if file is None or not set(needed) <= set(file.columns):
         return
-    table = pq.read_table(file.path, columns=list(needed))
-    ends = table.column("expires_on")
-    table = table.filter(pc.fill_null(pc.greater_equal(ends, pa.scalar(as_of, pa.date32())), True))
+    until = as_of + timedelta(days=days + 1)
+    ends = pc.field("expires_on")
+    near = pq.read_table(file.path, columns=["person_id"], filters=(ends >= as_of) & (ends <= until))
+    if not near.num_rows:
+        return
+    # of these persons all that ends later, too: few of many
+    theirs = pc.field("person_id").isin(near.column("person_id").cast(pa.string()).combine_chunks().unique())
+    table = pq.read_table(file.path, columns=list(needed), filters=theirs & ((ends >= as_of) | ends.is_null()))
     forever = pa.scalar(date.max, pa.date32())
     table = table.set_column(3, "expires_on", pc.fill_null(table.column("expires_on"), forever))
     last = table.group_by(list(needed[:3])).aggregate([("expires_on", "max")])
-    until = as_of + timedelta(days=days + 1)
     near = last.filter(pc.less_equal(last.column("expires_on_max"), pa.scalar(until, pa.date32())))
     back = timedelta(days=0 if file.expires_on_is_last_day else 1)
     for row in near.to_pylist():
