@@ -94,6 +94,7 @@ soak: $(READY)  ## the engine against the slow oracle, and Spark against DuckDB,
 	@SOAK_NOTICE_KILLS=$${SOAK_NOTICE_KILLS:-1000} $(BIN)/python -m pytest tests/notices/test_sending.py -k however_often
 	@SOAK_KILLS=$${SOAK_KILLS:-10000} $(BIN)/python -m pytest -n 0 tests/writeback/test_kill.py
 	@SOAK_INCREMENTS=$${SOAK_INCREMENTS:-200} $(BIN)/python -m pytest tests/connectors/salesforce/test_increments.py -k equal
+	@SOAK_FLIPS=$${SOAK_FLIPS:-10000} $(BIN)/python -m pytest --timeout 1800 tests/ledger/test_chain.py -k flipped
 	@SOAK_MACHINE=$${SOAK_MACHINE:-500} $(BIN)/python -m pytest tests/writeback/test_machine.py
 	@SOAK_EDITS=$${SOAK_EDITS:-10000} $(BIN)/python -m pytest tests/writeback/test_random_edits.py
 	@SOAK_ZONES=all $(BIN)/python -m pytest -n 0 tests/worker/test_zones.py

@@ -1,7 +1,11 @@
-"""Verifying the audit: every changed, missing or added event is found, and triggers and anchors are looked at."""
+"""Verifying the audit: every changed, missing or added event is found, and triggers and anchors are looked at.
+
+`SOAK_FLIPS` (make soak) says how many bytes are flipped.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 
@@ -14,7 +18,7 @@ from crmsync.ledger.ledger import Ledger
 from tests.databases import Place
 
 EVENTS = 60
-FLIPS = 400
+FLIPS = int(os.environ.get("SOAK_FLIPS", "120"))
 COLUMNS = ("at", "actor", "event", "content", "previous_hash", "hash")
 OPENED = {
     "sqlite": ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete"),
