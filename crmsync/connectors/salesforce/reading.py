@@ -84,6 +84,7 @@ def _taken(
         nobody = typed.rows.num_rows - rows.num_rows
     done.direct += nobody
     done.rows += rows.num_rows
+    pa.default_memory_pool().release_unused()  # what this thread has done with
     return rows, current
 
 
