@@ -89,6 +89,7 @@ def test_a_good_map_is_read_whole(tmp_path: Path) -> None:
     [
         ("granted_tier: Tier__c", "granted_tier: Rating", 25, "`Rating` is a standard field"),
         ("token: Token__c", "token: Name", 24, "`Name` is a standard field"),
+        ("token: Token__c", "token: Token__c\n  last_error: Token__c", 25, "`Token__c` is already written by `token`"),
         ("Europe/Berlin", "Europe/Berln", 1, "`Europe/Berln` is not a time zone"),
         ("time_zone", "timezone", 1, "unknown key `timezone`; did you mean `time_zone`"),
         ("tables:", "table:", 2, "unknown key `table`; did you mean `tables`"),
