@@ -39,6 +39,7 @@ class Approved:
 
     notices: tuple[Notice, ...]
     person: str
+    config: Path | None = None  # the configuration folder that was asked for
 
 
 def list_notices(config: Path | None, states: Sequence[str]) -> list[Notice]:
@@ -99,7 +100,7 @@ def approve_notices(
                     f"{one.reference}: is {one.state}; only held, unknown and failed notices are approved"
                 )
         approve(ledger, chosen, person)
-    return Approved(tuple(chosen), person)
+    return Approved(tuple(chosen), person, config)
 
 
 def send_now(belt: Belt) -> Told:

@@ -29,7 +29,7 @@ def digests_of(
     """Each summary that is due, with the notices in it. A weekly one has the week as its period, so there is one."""
     ordered = sorted(collected, key=_whose)
     for _, group in groupby(ordered, key=_whose):
-        some = list(group)
+        some = sorted(group, key=lambda one: (one.partner_id or "", one.event, one.notice_key))
         audience = rules.audiences.get(some[0].audience)
         if audience is None:
             continue  # nobody asks for it now; it waits until somebody does, or is no longer so

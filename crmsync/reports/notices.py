@@ -66,8 +66,8 @@ def notices_approved_report(approved: Approved, as_json: bool) -> str:
         return json_text({"approved": [one.notice_key for one in approved.notices], "person": approved.person})
     if not approved.notices:
         return "no notice is held"
-    count = len(approved.notices)
-    return f"{count} notices approved by {safe_text(approved.person)}; now: {command('notices', 'send')}"
+    following = command("notices", "send", config=approved.config)
+    return f"{len(approved.notices)} notices approved by {safe_text(approved.person)}; now: {following}"
 
 
 def told_report(told: Told, as_json: bool) -> str:
