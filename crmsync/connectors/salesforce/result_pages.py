@@ -64,6 +64,8 @@ class Job:
         return self.org.retries.call(lambda: self._download(path, params))
 
     def _download(self, path: Path, params: Mapping[str, str]) -> Page:
+        if self.stopped.is_set():
+            raise _given_up(path)
         with contextlib.closing(self.org.download(self.results, params)) as answer:
             said = answer.headers.get("Sforce-NumberOfRecords")
             rows = whole(said, f"{self.sobject}: a page without Sforce-NumberOfRecords")
@@ -169,10 +171,14 @@ def save_body(
                 if time.monotonic() > deadline:
                     raise Transient(f"{path.name}: the download took longer than {deadline_s:.0f} seconds")
                 if stopped is not None and stopped.is_set():
-                    raise DataError(f"{path.name}: the download was given up, because the read has ended")
+                    raise _given_up(path)
     except requests.RequestException as error:
         raise Transient(f"{path.name}: the download was cut ({type(error).__name__})") from None
     return last
+
+
+def _given_up(path: Path) -> DataError:
+    return DataError(f"{path.name}: the download was given up, because the read has ended")
 
 
 def whole(value: Any, complaint: str) -> int:
