@@ -195,7 +195,7 @@ def _cost(result: Result) -> list[str]:
 def _next_step(result: Result) -> list[str]:
     plan, config = result.plan, result.config
     if result.state == "blocked" and plan:
-        open_it = command("approve", plan.digest[:12])
+        open_it = command("approve", plan.digest[:12], "--by", "NAME")
         laid = [safe_text(f"or {result.laid}")] if result.laid else []
         then = f"then: {command('apply', plan.digest[:12], config=config)}"
         return ["", *_guards(plan), f"open it: {open_it}", then, *laid]

@@ -123,7 +123,7 @@ def check_open(
 
 def _tripped(plan: Plan) -> str:
     said = [f"{g.guard}: {g.value}, limit {g.limit}; {g.way_out}" for g in plan.guards if g.tripped]
-    return ". ".join([*said, f"To open it: crmsync approve {plan.digest[:12]}"])
+    return ". ".join([*said, f"To open it: crmsync approve {plan.digest[:12]} --by NAME"])
 
 
 def apply_plan(
