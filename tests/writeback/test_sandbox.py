@@ -108,7 +108,7 @@ class Rehearsal:
             env={**os.environ, "PYTHONPATH": str(PROJECT), **({ENVIRONMENT: death} if death else {})},
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=150,
             check=False,
         )
 
