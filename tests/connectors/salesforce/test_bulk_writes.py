@@ -249,7 +249,7 @@ def test_every_listed_record_has_its_outcome(wire: Wire, opened: Opened) -> None
 
 
 def test_a_cut_list_gives_its_whole_rows_only(wire: Wire, opened: Opened) -> None:
-    results(wire, f'"sf__Id","sf__Created"\n"{ONE}","false"\n"{TWO}","fal')
+    results(wire, f'"sf__Id","sf__Created","Id"\n"{ONE}","false","{ONE}"\n"{TWO}","fal')
     assert list(opened.connector.job_results(JOB)) == [Written(ONE, "applied")]
 
 
@@ -260,7 +260,7 @@ def test_a_list_that_is_gone_names_nobody(wire: Wire, opened: Opened) -> None:
 
 def test_a_list_is_fetched_again_after_a_fault(wire: Wire, opened: Opened) -> None:
     results(wire)
-    good = (200, {"Content-Type": "text/csv"}, f'"sf__Id","sf__Created"\n"{ONE}","false"\n')
+    good = (200, {"Content-Type": "text/csv"}, f'"sf__Id","sf__Created","Id"\n"{ONE}","false","{ONE}"\n')
     wire.on("GET", f"{INGEST}/{JOB}/successfulResults/", html(503), html(200), good)
     assert list(opened.connector.job_results(JOB)) == [Written(ONE, "applied")]
 
@@ -275,7 +275,11 @@ def test_a_list_that_cannot_be_read_names_nobody(wire: Wire, opened: Opened, tor
 
 def test_a_list_cut_at_any_byte_never_names_a_wrong_record(wire: Wire, opened: Opened) -> None:
     out = io.StringIO()
-    rows = [["sf__Id", "sf__Created", "Name"], [ONE, "false", 'a "quote"\nand line'], [TWO, "false", "Ünal, Inc"]]
+    rows = [
+        ["sf__Id", "sf__Created", "Id", "Name"],
+        [ONE, "false", ONE, 'a "quote"\nand line'],
+        [TWO, "false", TWO, "Ünal, Inc"],
+    ]
     csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
     whole = out.getvalue().encode()
     results(wire)
