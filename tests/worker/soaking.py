@@ -63,15 +63,15 @@ def missing(folder: Folder) -> Iterator[None]:
         yield
 
 
-def failing_stage(error: BaseException) -> Fault:
-    """A stage of the run raises this when it begins."""
+def failing_stage(kind: type[BaseException], *said: object) -> Fault:
+    """A stage of the run raises this when it begins: a new one each time, since a fault keeps the frames it came by."""
 
     def fault(_folder: Folder, chance: random.Random) -> AbstractContextManager[object]:
         at, whole = chance.choice(STAGES), StageClock.stage
 
         def stage(clock: StageClock, name: str) -> AbstractContextManager[None]:
             if name == at:
-                raise error
+                raise kind(*said)
             return whole(clock, name)
 
         return mock.patch.object(StageClock, "stage", stage)
@@ -91,8 +91,8 @@ FAULTS: dict[str, Fault] = {
     "mistake in crmsync.yaml": lambda folder, _: damaged(folder, "crmsync.yaml", "org: fils\n"),
     "mistake in the program": lambda folder, _: damaged(folder, "programs/resellers.yaml", "program: x\nmetrics: 3\n"),
     "ledger held": lambda folder, _: Ledger.open(folder.config.parent / "state"),
-    "told to stop": failing_stage(SystemExit(143)),
-    "a bug": failing_stage(ZeroDivisionError("division by zero")),
+    "told to stop": failing_stage(SystemExit, 143),
+    "a bug": failing_stage(ZeroDivisionError, "division by zero"),
     "disk full": no_room,
 }
 
