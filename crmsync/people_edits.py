@@ -21,8 +21,9 @@ from crmsync.ledger.conflicts import (
     close_written,
     last_written,
     open_conflicts,
-    record_all_told,
     record_conflicts,
+    record_told,
+    untold_conflicts,
 )
 from crmsync.ledger.ledger import Ledger
 from crmsync.snapshots import Staging, TableFile, write_table
@@ -63,7 +64,7 @@ def settle_edits(ledger: Ledger, plan: Plan, *, told: bool) -> None:
     if restored:
         close_written(ledger, plan.digest, plan.run_id, restored)
     if told and plan.hand_edits:
-        record_all_told(ledger)
+        record_told(ledger, [row.conflict_id for row in untold_conflicts(ledger)])
 
 
 def _row(plan: Plan, edit: HandEdit) -> ConflictRow:

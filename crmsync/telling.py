@@ -19,6 +19,7 @@ from crmsync.configuration_notices import MAIL, OPERATOR, OWNER, PARTNER, SALES_
 from crmsync.connectors.mapping_sinks import NOTICE_TASK
 from crmsync.errors import ConfigError
 from crmsync.ledger.chain import anchor
+from crmsync.ledger.conflicts import record_told, untold_conflicts
 from crmsync.ledger.ledger import Ledger
 from crmsync.logs import shown
 from crmsync.notices import events as e
@@ -32,8 +33,6 @@ from crmsync.notices.facts import (
     label_of,
     lapsing_certificates,
     newest_link,
-    open_conflicts,
-    record_conflicts_told,
     rows_of_partners,
     rows_that_end,
     tier_moves,
@@ -102,7 +101,7 @@ class Teller:
         )
         drafting = drafting if people is None else replace(drafting, people=people)
         new = self._add(drafting, found, link)
-        record_conflicts_told(self.ledger, [event.period for event in found if event.name == e.CONFLICT])
+        record_told(self.ledger, [event.period for event in found if event.name == e.CONFLICT])
         sent = self._send(run_id, label_of(program), link)
         return Told(new, sent, dict(people.unknown) if people is not None else {})
 
@@ -123,7 +122,7 @@ class Teller:
             lasting += e.certificate_events(lapsing, as_of, leads)
         true_now = [*e.tier_events(program, moves, held), *lasting]
         self._let_go(standings, true_now, with_certificates=snapshot is not None)
-        conflicts = [e.conflict_event(one) for one in open_conflicts(ledger)]
+        conflicts = [e.conflict_event(one) for one in untold_conflicts(ledger)]
         return [*e.written_only(true_now, unwritten_partners(ledger)), *conflicts]
 
     def _partners(self, events: Iterable[Event]) -> set[str]:

@@ -105,8 +105,16 @@ def _close(connection: Connection, conflicts: Iterable[str], state: str) -> None
             record_event(connection, "conflict_resolved", {"conflict_id": conflict_id, "state": state})
 
 
-def record_all_told(ledger: Ledger) -> None:
-    """Note that people saw every open conflict: on the terminal of the run and in `crmsync status`."""
-    told = update(t.conflict).where(t.conflict.c.state == "open").values(state="told", changed_at=instant())
+def untold_conflicts(ledger: Ledger) -> list[ConflictRow]:
+    """Conflicts that nobody was told of yet, oldest first."""
+    return _rows(ledger, t.conflict.c.state == "open")
+
+
+def record_told(ledger: Ledger, conflicts: Sequence[str]) -> None:
+    """Note that people know of these conflicts (by id); one that is closed meanwhile stays closed."""
+    if not conflicts:
+        return
     with ledger.writing() as connection:
-        connection.execute(told)
+        for start in range(0, len(conflicts), CHUNK):
+            some = t.conflict.c.conflict_id.in_(conflicts[start : start + CHUNK]) & (t.conflict.c.state == "open")
+            connection.execute(update(t.conflict).where(some).values(state="told", changed_at=instant()))

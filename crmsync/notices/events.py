@@ -12,6 +12,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Any
 
+from crmsync.ledger.conflicts import ConflictRow
 from crmsync.programs.program import Program
 from crmsync.writeback.fields import day
 from crmsync.writeback.tasks import DECIDES
@@ -250,10 +251,10 @@ def certificate_events(lapsing: Iterable[Lapsing], as_of: date, leads: Sequence[
 # --- runs
 
 
-def conflict_event(conflict: Mapping[str, Any]) -> Event:
-    """A person's edit of a computed field. `conflict`: a row of the ledger's table of that name."""
-    facts = {key: conflict[key] or "" for key in ("object", "record_id", "field", "ours", "found", "policy")}
-    return Event(CONFLICT, str(conflict["conflict_id"]), conflict["partner_id"], facts)
+def conflict_event(conflict: ConflictRow) -> Event:
+    """A person's edit of a computed field."""
+    facts = {key: getattr(conflict, key) or "" for key in ("object", "record_id", "field", "ours", "found", "policy")}
+    return Event(CONFLICT, conflict.conflict_id, conflict.partner_id, facts)
 
 
 def guard_event(plan: str, changes: int, movers: int, guards: Iterable[Mapping[str, Any]]) -> Event:

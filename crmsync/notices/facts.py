@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from crmsync.ledger import tables as t
-from crmsync.ledger.canon import instant
 from crmsync.ledger.chain import head_of
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.upsert import upsert
@@ -153,26 +152,6 @@ def lapsing_certificates(snapshot: Snapshot, as_of: date, days: int) -> Iterator
     for row in near.to_pylist():
         if row["partner_id"] and row["credential"]:
             yield Lapsing(row["partner_id"], row["person_id"] or "", row["credential"], row["expires_on_max"] - back)
-
-
-# --- people's edits
-
-
-def open_conflicts(ledger: Ledger) -> list[dict[str, object]]:
-    """Edits by hand that nobody was told of yet."""
-    query = select(t.conflict).where(t.conflict.c.state == "open").order_by(t.conflict.c.found_at)
-    with ledger.reading() as connection:
-        return [dict(row._mapping) for row in connection.execute(query)]
-
-
-def record_conflicts_told(ledger: Ledger, conflicts: Sequence[str]) -> None:
-    """Note that the notices of these edits are in the outbox."""
-    if conflicts:
-        with ledger.writing() as connection:
-            for start in range(0, len(conflicts), CHUNK):
-                some = t.conflict.c.conflict_id.in_(conflicts[start : start + CHUNK])
-                told = update(t.conflict).where(some, t.conflict.c.state == "open")
-                connection.execute(told.values(state="told", changed_at=instant()))
 
 
 def newest_link(ledger: Ledger) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import insert, select, update
 from crmsync.ledger import tables as t
 from crmsync.ledger.audit import record_event
 from crmsync.ledger.chain import verify_chain
+from crmsync.ledger.conflicts import record_told, untold_conflicts
 from crmsync.ledger.intents import Intent, Settled, record_intents, record_outcomes
 from crmsync.ledger.ledger import Ledger
 from crmsync.notices.drafting import draft_notices
@@ -19,8 +20,6 @@ from crmsync.notices.events import Lapsing, conflict_event, falling_events, guar
 from crmsync.notices.facts import (
     lapsing_certificates,
     newest_link,
-    open_conflicts,
-    record_conflicts_told,
     rows_that_end,
     tier_moves,
     unwritten_partners,
@@ -147,16 +146,16 @@ def test_an_edit_by_hand_is_told_once(place: Place, templates: Templates) -> Non
     with place.open() as ledger:
         with ledger.writing() as connection:
             connection.execute(insert(t.conflict).values(row))
-        (found,) = open_conflicts(ledger)
+        (found,) = untold_conflicts(ledger)
         (notice,) = draft_notices(drafting(templates, rules("owner")), [conflict_event(found)], lambda _: set())
         assert (notice.recipient, notice.subject) == (OWEN.recipient, "Edited by hand: Tier__c of Nordlicht GmbH")
         assert "was `Gold` when crmsync wrote it last, and somebody made it `Silver`" in notice.body
-        record_conflicts_told(ledger, ["c1"])
-        assert open_conflicts(ledger) == []
+        record_told(ledger, ["c1"])
+        assert untold_conflicts(ledger) == []
         with ledger.writing() as connection:
             assert connection.scalar(select(t.conflict.c.state)) == "told"
             connection.execute(update(t.conflict).values(state="restored"))
-        record_conflicts_told(ledger, ["c1"])
+        record_told(ledger, ["c1"])
         with ledger.reading() as connection:
             assert connection.scalar(select(t.conflict.c.state)) == "restored"
 
