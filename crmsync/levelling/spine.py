@@ -144,9 +144,16 @@ class Day:
         """The standings without gap, risk, metrics and benefits."""
         self.measure(light=True)
         filled, query = self._filled(light=True), light_query(self.levelling.program)
+        gone = _vanished(self.levelling, None, self.before.reviewed) if self.before.stands else None
         kept = Kept()
+        merged: Merged | None = None
         for found in rows_in_turn(self.levelling, self.names, [query], light=True):
-            kept.add(in_order(found.pop(), filled="movement"))
+            rows = in_order(found.pop(), filled="movement")
+            if merged is None:  # they have the same columns as the others here
+                merged = Merged(None if gone is None else gone.select(rows.column_names).cast(rows.schema))
+            kept.add(merged.with_those_before(rows))
+        for rows in merged.rest() if merged is not None else ():
+            kept.add(rows)
         return Parts(kept, filled.whole)
 
     def whole(self, keep_measures: bool = False) -> Parts:
@@ -196,8 +203,8 @@ def compute_standings(
     return parts if losses is None else parts.then(told_of(levelling, losses).into)
 
 
-def _vanished(levelling: Levelling, names: Measures, reviewed: bool) -> pa.Table:
-    """The last rows of partners that are no longer there."""
+def _vanished(levelling: Levelling, names: Measures | None, reviewed: bool) -> pa.Table:
+    """The last rows of partners that are no longer there. `names` None: without their metrics."""
     first = next(iter(levelling.program.categories))  # every value is null, whatever the category
-    metrics = metrics_struct(with_alias(names, "m").at(category=first))
+    metrics = sql.null(sql.TEXT) if names is None else metrics_struct(with_alias(names, "m").at(category=first))
     return in_order(levelling.engine.read(vanished_query(levelling.program, levelling.days, metrics, reviewed)))
