@@ -25,15 +25,16 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def org(certificates: Certificates) -> Iterator[Org]:
-    """A sandbox process with a sample company, which says that it lives at PUBLIC_URL."""
+    """A sandbox process with a sample company, which says that it lives at PUBLIC_URL; each module has its own, since
+    a second ledger would be refused by an org that another one has written to."""
     arguments = ["--sample", str(PARTNERS), "--seed", "7", "--public-url", PUBLIC_URL]
     with start_org([*arguments, "--jwt-public-key", str(certificates.client.certificate)]) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tunnel(org: Org, certificates: Certificates) -> Iterator[str]:
     """The address of the proxy in front of the org."""
     port = urlsplit(org.instance_url).port
