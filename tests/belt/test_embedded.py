@@ -68,7 +68,7 @@ def reset(org: Org) -> None:
     urllib.request.urlopen(request).close()
 
 
-SLOW_WRITES = ({"method": "PATCH", "do": {"delay_ms": 50}},)
+SLOW_WRITES = ({"method": "PATCH", "do": {"delay_ms": 250}},)
 
 
 def use_faults(org: Org, faults: Sequence[Mapping[str, Any]]) -> None:
