@@ -29,6 +29,11 @@ if IN_CI:  # examples are drawn from constants of the modules that happen to be 
     providers._get_local_constants = lambda: providers._local_constants
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test goes first, so that no worker waits for it at the end."""
+    items.sort(key=lambda item: "test_kill.py" not in item.nodeid)
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     """The root of the repository."""

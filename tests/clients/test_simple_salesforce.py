@@ -65,7 +65,7 @@ def test_wrong_soql_is_refused_with_the_words_of_salesforce(salesforce: Salesfor
         salesforce.query("SELECT Partner_Teir__c FROM Account")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def standings(org: Org, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """crmsync has run against the org once; the state folder it kept."""
     folder = tmp_path_factory.mktemp("written")
