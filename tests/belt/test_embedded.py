@@ -201,7 +201,13 @@ def started(own: Path, tmp_path: Path, **environment: str) -> subprocess.Popen[s
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=_heeds_ctrl_c,
     )
+
+
+def _heeds_ctrl_c() -> None:
+    """Where the tests themselves run in the background, their children would ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("failpoint", ["intents_recorded:1", "one_written:5", "standings_accepted:1"])
