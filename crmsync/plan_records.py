@@ -14,7 +14,7 @@ import structlog
 
 from crmsync.belt import Belt
 from crmsync.connectors.base import Into, KnowsPeople, ManyObjects, Target, Write
-from crmsync.connectors.mapping_plan import PlanRecordMap
+from crmsync.connectors.mapping_records import RecordMap
 from crmsync.connectors.salesforce.metadata.permissions import SALES_OPS
 from crmsync.errors import AccessError, CrmsyncError, DataError, Deferred, Retriable
 from crmsync.ledger.approvals import PlanRow, blocked_plans, record_approval, set_plan_state
@@ -50,7 +50,7 @@ class Ruling:
 class PlanRecords:
     """The plan records of one org."""
 
-    def __init__(self, place: PlanRecordMap, target: Target, people: KnowsPeople) -> None:
+    def __init__(self, place: RecordMap, target: Target, people: KnowsPeople) -> None:
         self.place = place
         self.target = target
         self.people = people

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from crmsync.connectors.mapping_places import Place, custom_place, path_place
-from crmsync.connectors.mapping_plan import PlanRecordMap, read_plan_record
-from crmsync.connectors.mapping_run import RunRecordMap, read_run_record
+from crmsync.connectors.mapping_records import RecordMap, read_plan_record, read_run_record
 from crmsync.connectors.mapping_sinks import NOT_OURS, ChildMap, SinkMap, read_sinks
 from crmsync.strict_yaml import Node
 
@@ -56,9 +55,9 @@ class WriteMap:
     standings: ChildMap | None = None
     history: ChildMap | None = None
     sinks: SinkMap = field(default_factory=SinkMap)
-    plan_record: PlanRecordMap | None = None
+    plan_record: RecordMap | None = None
     last_error: Place | None = None
-    run_record: RunRecordMap | None = None
+    run_record: RecordMap | None = None
 
     @property
     def all_fields(self) -> tuple[Place, ...]:

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Literal
 
 from crmsync.configuration_conflicts import Conflicts
@@ -92,7 +93,7 @@ class Judging:
     as_of: date
     partners: Mapping[str, Sequence[Standing]]
 
-    @property
+    @cached_property
     def keys(self) -> dict[str, str]:
         """Field of the CRM -> key of what is computed for it."""
         return {name: key for key, name in self.fields.fields.items()}

@@ -70,12 +70,12 @@ def accounts() -> dict[str, str]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    folder = tmp_path / "config"
-    files = {"crmsync.yaml": CONFIG, "programs/channel.yaml": PROGRAM, "connectors/salesforce.yaml": MAP}
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-    return folder
+    files: dict[str, str | bytes] = {
+        "crmsync.yaml": CONFIG,
+        "programs/channel.yaml": PROGRAM,
+        "connectors/salesforce.yaml": MAP,
+    }
+    return write_files(tmp_path / "config", files)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,10 +101,11 @@ def running(*arguments: str) -> Iterator[Client]:
         yield Client(org)
 
 
-def write_files(folder: Path, files: dict[str, str | bytes]) -> Path:
-    """A data folder with these files."""
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """A folder with these files, of data or of a configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     return folder
 

@@ -13,7 +13,7 @@ import pytest
 
 from crmsync.connectors.base import Person, Write, Written
 from crmsync.connectors.mapping_places import Place
-from crmsync.connectors.mapping_plan import PlanRecordMap
+from crmsync.connectors.mapping_records import RecordMap
 from crmsync.errors import Conflict, Retriable
 from crmsync.ledger.approvals import PlanRow, approval_of, record_plan, set_plan_state, state_of_plan
 from crmsync.ledger.ledger import Ledger
@@ -67,7 +67,7 @@ def records() -> Records:
 @pytest.fixture
 def belt(records: Records, new_state: NewState) -> Any:
     fields = MappingProxyType({key: Place(name, 1) for key, name in FIELDS.items()})
-    place = PlanRecordMap(Place("Plan__c", 1), Place("K", 1), fields)
+    place = RecordMap(Place("Plan__c", 1), Place("K", 1), fields)
     with Ledger.open(new_state()) as ledger:
         yield SimpleNamespace(
             ledger=ledger, target=records, configuration=SimpleNamespace(org="salesforce"),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from crmsync.connectors.mapping import ChildMap
-from crmsync.connectors.mapping_plan import PlanRecordMap
+from crmsync.connectors.mapping_records import RecordMap
 from crmsync.connectors.mapping_writes import children_of
 from crmsync.connectors.salesforce.discover.choosing import Line
 from crmsync.connectors.salesforce.discover.facts import OrgFacts
@@ -134,7 +134,7 @@ def _writes(proposal: Proposal) -> Iterator[str]:
         yield from _plan_record(default.plan_record)
 
 
-def _plan_record(plan: PlanRecordMap) -> Iterator[str]:
+def _plan_record(plan: RecordMap) -> Iterator[str]:
     yield f"    object: {plan.object.text}"
     yield f"    key: {plan.key.text}"
     yield "    fields:"

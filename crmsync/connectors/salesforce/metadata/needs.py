@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from crmsync.connectors.base_needs import Dictionary, Said
 from crmsync.connectors.mapping import ChildMap, Place, SalesforceMapping, WriteMap
-from crmsync.connectors.mapping_plan import DECISION
+from crmsync.connectors.mapping_records import DECISION
 from crmsync.connectors.mapping_writes import children_of
 from crmsync.connectors.salesforce.metadata.components import OBJECT, Body, Component, described, plural_of, words_of
 from crmsync.connectors.salesforce.metadata.fields import ACTIVITY, FieldNeed

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crmsync.connectors.mapping import WriteMap
-from crmsync.connectors.mapping_plan import PlanRecordMap
+from crmsync.connectors.mapping_records import RecordMap
 from crmsync.connectors.salesforce.metadata.components import LIST_VIEW, PREFIX, Body, Component
 
 PLAN_COLUMNS = ("summary", "movers", "changes", "as_of", "state", "decision")
@@ -67,7 +67,7 @@ def list_views(writes: WriteMap, account: str) -> Iterator[Component]:
             yield Component(LIST_VIEW, f"{account}.{PREFIX}{view.name}", _body(view, writes))
 
 
-def plan_views(plan: PlanRecordMap, object_name: str) -> Iterator[Component]:
+def plan_views(plan: RecordMap, object_name: str) -> Iterator[Component]:
     """The plans that wait for a decision. `object_name`: in the org's spelling."""
     if "state" not in plan.fields:
         return
