@@ -68,5 +68,6 @@ def run_made_of(ledger: Ledger, wanted: str) -> MadeOf:
     for one in runs:
         if wanted in (LAST, one.run_id):
             return one
-    named = ", ".join(one.run_id for one in runs[:5]) or "none yet"
-    raise ConfigError(f"{wanted}: no accepted run of that id; the newest are {named}")
+    named = ", ".join(one.run_id for one in runs[:5])
+    newest = f"the newest are {named}" if named else "none was accepted yet, `crmsync run` makes the first"
+    raise ConfigError(f"{wanted}: no accepted run of that id; {newest}")
