@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	  rm -rf $(VENV) && $(PYTHON) -m venv --without-pip $(VENV) && \
 	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --constraint constraints.txt pip; } || { \
 	  rm -rf $(VENV); echo "$(PYTHON) has neither ensurepip nor pip; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt "pip>=25.1" hatchling editables
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt "pip>=25.1" hatchling editables "setuptools>=77"
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --group dev --editable .
 	@touch $(READY)
 
