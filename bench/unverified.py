@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crmsync import pipeline
+from crmsync import run_steps
 from crmsync.cli import main
 from crmsync.connectors.base import Target
 from crmsync.ledger.intents import Intent
@@ -31,5 +31,5 @@ def believed(plan: Plan, target: Target, ledger: Ledger, before: Outcomes) -> Ou
 if __name__ == "__main__":
     singles.unchanged = vars(jobs)["unchanged"] = sent_blindly
     vars(canary)["not_as_written"] = lambda sending, intents: []  # noqa: ARG005
-    vars(pipeline)["verify_plan"] = believed
+    vars(run_steps)["verify_plan"] = believed
     main()

@@ -28,7 +28,7 @@ from crmsync.worker import Done
 
 if TYPE_CHECKING:
     from crmsync.belt import Belt, Files
-    from crmsync.pipeline import Result
+    from crmsync.results import Result
 
 Signature = frozenset[tuple[str, int, int]]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import crmsync.pipeline as pipeline
+import crmsync.run_steps as run_steps
 from crmsync.failpoints import ENVIRONMENT
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.phases import interrupted_run
@@ -42,7 +42,7 @@ def test_a_killed_run_goes_on_with_its_snapshot_standings_and_plan(
     run_id = killed(tmp_path, at)
     later = [] if at == "plan_saved" else ["draft_plan"]  # a kill between saving a plan and keeping it drafts it again
     for stage in ("extract", "assess_programs", *later):
-        monkeypatch.setattr(pipeline, stage, never)
+        monkeypatch.setattr(run_steps, stage, never)
     started = time.process_time()
     found = crmsync(*RUN, "--json")
     assert time.process_time() - started < 2
@@ -66,14 +66,14 @@ def test_what_does_not_fit_any_more_is_made_anew(
     change: str, crmsync: Crmsync, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.deals({"P1": 2000})
-    real = pipeline.apply_plan
+    real = run_steps.apply_plan
 
     def stopped(*_: object, **__: object) -> None:
         raise SystemExit(143)
 
-    monkeypatch.setattr(pipeline, "apply_plan", stopped)
+    monkeypatch.setattr(run_steps, "apply_plan", stopped)
     assert crmsync(*RUN).code == 143
-    monkeypatch.setattr(pipeline, "apply_plan", real)
+    monkeypatch.setattr(run_steps, "apply_plan", real)
     with Ledger.open(tmp_path / "state") as ledger:
         run_id = status(ledger).runs[0].run_id
     as_of = AS_OF
