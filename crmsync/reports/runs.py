@@ -13,8 +13,8 @@ from crmsync.reports.notices import told_content, told_lines
 from crmsync.reports.text import NO_TIER, command, json_text, table
 
 if TYPE_CHECKING:
-    from crmsync.results import Result
     from crmsync.programs.program import Program
+    from crmsync.results import Result
     from crmsync.writeback.plan import Plan
 
 SHOWN_MOVERS = 12
