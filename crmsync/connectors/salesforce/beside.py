@@ -18,7 +18,7 @@ from crmsync.connectors.retries import Transient
 from crmsync.connectors.salesforce import ingest
 from crmsync.connectors.salesforce.bulk_query import bulk_blocks
 from crmsync.connectors.salesforce.describe import Describe, Field, FieldPath, SObject
-from crmsync.connectors.salesforce.faults import Refused
+from crmsync.connectors.salesforce.faults import LOCKED, Locked, Refused
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.records import read_records, write_record
 from crmsync.connectors.salesforce.rest_query import rest_blocks
@@ -154,6 +154,8 @@ class RecordsBeside:
         except Refused as refusal:
             code = refusal.code or f"HTTP_{refusal.status}"
             return [Written(write.record_id, "failed", code, refusal.words) for write in writes]
+        except Locked as fault:
+            return [Written(write.record_id, "failed", LOCKED, fault.words) for write in writes]
         except (Transient, ValueError, RecursionError) as fault:
             return [Written(write.record_id, "unknown", "NO_ANSWER", str(fault)) for write in writes]
 

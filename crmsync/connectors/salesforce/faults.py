@@ -21,10 +21,9 @@ from crmsync.metadata_schema import MetadataFileError, parsed
 
 TRANSIENT_STATUSES = frozenset({406, 408, 420, 425, 429})  # besides every 5xx; 406 and 420 come from the edge
 NOT_APPLIED_STATUSES = frozenset({420, 429})
-NOT_APPLIED_CODES = frozenset({"UNABLE_TO_LOCK_ROW"})  # a 503 may come from an edge, after the call was worked on
-TRANSIENT_CODES = frozenset(
-    {"UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "TXN_SECURITY_METERING_ERROR"}
-)
+LOCKED = "UNABLE_TO_LOCK_ROW"
+NOT_APPLIED_CODES = frozenset({LOCKED})  # a 503 may come from an edge, after the call was worked on
+TRANSIENT_CODES = frozenset({LOCKED, "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "TXN_SECURITY_METERING_ERROR"})
 TIMED_OUT = "QUERY_TIMEOUT"
 SOAP_TRANSIENT_CODES = frozenset({"", "UNKNOWN_EXCEPTION", "SERVER_UNAVAILABLE"})
 SESSION_CODES = frozenset({"INVALID_SESSION_ID", "InvalidSessionId"})
@@ -50,8 +49,20 @@ class SessionExpired(AccessError):  # noqa: N818
     """The access token is no longer accepted; nothing was done."""
 
 
-class TimedOut(Transient):
-    """A query that took Salesforce too long: it may be asked once more, and is then cut into smaller ones."""
+class OnceMore(Transient):
+    """A fault that passes, but of which waiting in place is of little use: the call is repeated once."""
+
+
+class TimedOut(OnceMore):
+    """A query that took Salesforce too long: it is then cut into smaller ones."""
+
+
+class Locked(OnceMore):
+    """Another write held the record at that moment, and nothing was done. `words`: Salesforce's own."""
+
+    def __init__(self, message: str, words: str) -> None:
+        super().__init__(message, applied=False)
+        self.words = words
 
 
 class Refused(DataError):  # noqa: N818
@@ -105,6 +116,8 @@ def _fault(response: requests.Response, status: int) -> CrmsyncError:
     if body.code in TRANSIENT_CODES or passes:
         applied = False if status in NOT_APPLIED_STATUSES or body.code in NOT_APPLIED_CODES else None
         message = f"{what}: {body.code or f'HTTP {status}'}: {body.message}{ADVICE.get(body.code, '')}"
+        if body.code == LOCKED:
+            return Locked(message, body.message)
         kind = TimedOut if body.code == TIMED_OUT else Transient
         return kind(message, retry_after_s=_retry_after_s(response), applied=applied)
     return Refused(what, status, body.code, body.message, body.fields)

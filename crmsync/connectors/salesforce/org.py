@@ -11,7 +11,7 @@ import requests
 from simple_salesforce.api import Salesforce
 
 from crmsync.connectors.retries import Retries, Transient
-from crmsync.connectors.salesforce.faults import SessionExpired, TimedOut
+from crmsync.connectors.salesforce.faults import OnceMore, SessionExpired
 from crmsync.connectors.salesforce.login import Login, log_in, renew
 from crmsync.connectors.salesforce.rows import long_id
 from crmsync.connectors.salesforce.session import GuardedSession, Hosts, same_host_url
@@ -47,18 +47,18 @@ class Org:
     def call(self, send: Callable[[Salesforce], Answer], *, repeat: bool = True) -> Answer:
         """The answer of one call, after one new login where the session has expired.
 
-        `repeat=False` (writes) repeats only what the server certainly did not apply. A query that takes too long is
-        asked once more. An expired session is refused
-        before anything is done, so the one replay after a login is safe for every call.
+        `repeat=False` (writes) repeats only what the server certainly did not apply. A query that takes too long, and
+        a record that is locked, are tried once more. An expired session is refused before anything is done, so the one
+        replay after a login is safe for every call.
         Errors: Transient, AccessError, Deferred, Refused.
         """
         self.client()  # outside of the repeats, which it has of its own
-        too_long: list[Transient] = []
+        once_more: list[Transient] = []
 
         def may_repeat(fault: Transient) -> bool:
-            if isinstance(fault, TimedOut):
-                too_long.append(fault)
-            return (repeat or fault.applied is False) and len(too_long) < 2
+            if isinstance(fault, OnceMore):
+                once_more.append(fault)
+            return (repeat or fault.applied is False) and len(once_more) < 2
 
         return self.retries.call(lambda: self._logged_in(send), may_repeat)
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from crmsync.connectors.base import Write, Written
 from crmsync.connectors.retries import Transient
-from crmsync.connectors.salesforce.faults import Refused
+from crmsync.connectors.salesforce.faults import LOCKED, Locked, Refused
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.rest_query import text_of
 from crmsync.connectors.salesforce.rows import long_id
@@ -102,6 +102,8 @@ def _patch(org: Org, fields: WrittenFields, write: Write, etag: str | None) -> W
         answer = org.send("PATCH", path, json_body(write.values, fields).encode(), headers)
     except Refused as refusal:
         return None if refusal.status == PRECONDITION_FAILED else _failed(write, refusal)
+    except Locked as fault:
+        return Written(write.record_id, "failed", LOCKED, fault.words)
     except Transient as fault:
         return Written(write.record_id, "unknown", "NO_ANSWER", str(fault))
     if answer.status_code != NO_CONTENT:  # the only answer that says it is done; anything else came from elsewhere

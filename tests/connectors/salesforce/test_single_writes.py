@@ -131,6 +131,16 @@ def test_a_write_that_was_certainly_not_done_is_sent_again(wire: Wire, opened: O
     assert len(wire.made("PATCH", ".*")) == 2
 
 
+def test_a_record_that_stays_locked_is_an_answer_and_takes_little_of_the_waiting(wire: Wire, opened: Opened) -> None:
+    """The outbox tries it again; the waiting of the run is for a CRM that does not answer."""
+    holds(wire, {})
+    wire.on("PATCH", RECORD, fault(400, "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access"))
+    written = opened.connector.write_one(WRITE)
+    assert (written.state, written.code) == ("failed", "UNABLE_TO_LOCK_ROW")
+    assert written.message == "unable to obtain exclusive access"
+    assert len(wire.made("PATCH", ".*")) == 2
+
+
 @pytest.mark.parametrize(
     ("status", "code", "message"),
     [
