@@ -14,7 +14,7 @@ from typing import Any
 from crmsync.levelling import sql
 from crmsync.levelling.atoms import Atom, atoms_needed
 from crmsync.levelling.conditions import condition_of, value_of
-from crmsync.levelling.criteria import criteria_of, tiers_of
+from crmsync.levelling.criteria import tiers_of
 from crmsync.levelling.levelling import Levelling
 from crmsync.levelling.levers import lowering
 from crmsync.levelling.reach import head_of, reach_of
@@ -23,7 +23,7 @@ from crmsync.levelling.scans import fixed_bounds, in_window, source_of
 from crmsync.levelling.spots import NOW, Spot, inputs_of
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import show
-from crmsync.programs.program import Aggregate, Comparison, FromGroups, FromRows, Metric
+from crmsync.programs.program import Aggregate, Comparison, FromGroups, FromRows, Metric, criteria_of
 
 MOST = 10
 """How many opportunities or people are named for one metric."""

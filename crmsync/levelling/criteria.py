@@ -326,15 +326,6 @@ def attributes_used(program: Program) -> set[str]:
     return found
 
 
-def criteria_of(requirement: Requirement | None) -> list[Criterion]:
-    """All criteria of a requirement, in file order."""
-    if requirement is None:
-        return []
-    if isinstance(requirement, Criterion):
-        return [requirement]
-    return [criterion for part in requirement.parts for criterion in criteria_of(part)]
-
-
 def tiers_of(program: Program) -> list[Tier]:
     """Every tier of every ladder."""
     return [tier for ladder in program.ladders.values() for tier in ladder.tiers]

@@ -13,12 +13,11 @@ from types import MappingProxyType
 from typing import Any
 
 from crmsync.ledger.conflicts import ConflictRow
-from crmsync.programs.program import Program
+from crmsync.programs.program import Program, criteria_of
 from crmsync.writeback.fields import day
 from crmsync.writeback.tasks import DECIDES
 from crmsync.writeback.wording import (
     Standing,
-    criteria_of,
     label_of_category,
     label_of_tier,
     said_all,

@@ -11,7 +11,6 @@ from crmsync.programs.lint_findings import (
     asks,
     attributes_of,
     conjuncts,
-    criteria_of,
     found,
     name,
     rising,
@@ -32,6 +31,7 @@ from crmsync.programs.program import (
     Tier,
     Unit,
     Value,
+    criteria_of,
 )
 
 DEAD = "dead"

@@ -22,6 +22,7 @@ from crmsync.programs.program import (
     Tier,
     Unit,
     Value,
+    criteria_of,
 )
 
 OTHERS = ""
@@ -64,15 +65,6 @@ def conjuncts(part: Requirement | None) -> Iterator[Criterion]:
     elif isinstance(part, Group) and part.junction is Junction.ALL:
         for one in part.parts:
             yield from conjuncts(one)
-
-
-def criteria_of(part: Requirement | None) -> Iterator[Criterion]:
-    """Every criterion, wherever it stands."""
-    if isinstance(part, Criterion):
-        yield part
-    elif isinstance(part, Group):
-        for one in part.parts:
-            yield from criteria_of(one)
 
 
 def metrics_asked(part: Requirement | None) -> set[str]:

@@ -13,7 +13,6 @@ from crmsync.programs.lint_findings import (
     Leaf,
     attributes_of,
     conjuncts,
-    criteria_of,
     for_whom,
     found,
     metrics_asked,
@@ -31,6 +30,7 @@ from crmsync.programs.program import (
     Program,
     Requirement,
     Tier,
+    criteria_of,
 )
 
 CLIFF = 10

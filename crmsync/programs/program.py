@@ -28,6 +28,7 @@ from crmsync.programs.tree.criteria import (
     Scalar,
     ThresholdRow,
     Value,
+    criteria_of,
 )
 from crmsync.programs.tree.formulas import (
     Formula,
@@ -172,6 +173,7 @@ __all__ = [
     "Value",
     "WhenMissing",
     "Window",
+    "criteria_of",
     "layered",
 ]
 

@@ -11,7 +11,6 @@ from crmsync.programs.program import (
     ByAttribute,
     Comparison,
     Criterion,
-    Group,
     Junction,
     MoneyValue,
     OtherMetric,
@@ -20,6 +19,7 @@ from crmsync.programs.program import (
     Tier,
     Unit,
     Value,
+    criteria_of,
 )
 from crmsync.writeback.amounts import money_said, number_said
 
@@ -87,15 +87,6 @@ def label_of_category(program: Program, category: str) -> str:
 
 
 # --- criteria
-
-
-def criteria_of(requirement: Requirement | None) -> Iterator[Criterion]:
-    """Every criterion of a requirement, in file order."""
-    if isinstance(requirement, Criterion):
-        yield requirement
-    elif isinstance(requirement, Group):
-        for part in requirement.parts:
-            yield from criteria_of(part)
 
 
 def columns_asked(program: Program) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -101,3 +101,12 @@ class Group:
 
 
 Requirement = Criterion | Group
+
+
+def criteria_of(requirement: Requirement | None) -> Iterator[Criterion]:
+    """Every criterion of a requirement, wherever it stands, in file order."""
+    if isinstance(requirement, Criterion):
+        yield requirement
+    elif isinstance(requirement, Group):
+        for part in requirement.parts:
+            yield from criteria_of(part)
