@@ -1,20 +1,25 @@
 """Whether the other tables of the ledger still say what the audit said when it happened: tiers, standings, approvals,
-what runs were made of. The chain protects the audit's own rows; this carries its proof over to those that it tells of.
+writes, what runs were made of. The chain protects the audit's own rows; this carries its proof over to the others.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, get_args
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from crmsync.ledger import tables as t
 from crmsync.ledger.accepted import tiers_digest
+from crmsync.ledger.intents import IntentState, outcomes_digest
 from crmsync.ledger.ledger import made_of
 
-TOLD = ("standings_accepted", "plan_approved", "run_ended")
+ENDED, RESUMED, WRITTEN = "run_ended", "run_resumed", "records_written"
+TOLD = ("standings_accepted", "plan_approved", ENDED, RESUMED, WRITTEN)
+
+OUTCOMES = frozenset(get_args(IntentState))
 
 
 def disagreements(connection: Connection) -> list[str]:
@@ -27,7 +32,8 @@ def disagreements(connection: Connection) -> list[str]:
     return [
         *_standings(connection, told["standings_accepted"]),
         *_approvals(connection, told["plan_approved"]),
-        *_runs(connection, told["run_ended"]),
+        *_outcomes(connection, told[WRITTEN]),
+        *_runs(connection, sorted([*told[ENDED], *told[RESUMED]], key=lambda one: one[0])),
     ]
 
 
@@ -40,7 +46,7 @@ def _standings(connection: Connection, told: list[tuple[int, str, dict[str, Any]
     for sequence, _, content in told:
         key = (content["run_id"], content["as_of"])
         where = f"run {key[0]}, as of {key[1]} (event {sequence})"
-        if rows.get(key) != content["sha256"]:
+        if rows.get(key) != content.get("sha256"):
             yield f"{where}: the accepted standings in the ledger are not those that the audit tells of"
         if tiers_digest(tiers.get(key, [])) != content["tiers"]:
             yield f"{where}: the tier history is not the one that the audit tells of"
@@ -61,8 +67,23 @@ def _approvals(connection: Connection, told: list[tuple[int, str, dict[str, Any]
             yield f"plan {key[0][:12]}: an approval by {key[1]} of which the audit does not tell"
 
 
+def _outcomes(connection: Connection, told: list[tuple[int, str, dict[str, Any]]]) -> Iterator[str]:
+    """The first batch of outcomes that is not as it was told. Those of an older version stand before all that were."""
+    o, i = t.outcome, t.intent
+    counts = [sum(count for name, count in content.items() if name in OUTCOMES) for _, _, content in told]
+    before = (connection.scalar(select(func.count()).select_from(o)) or 0) - sum(counts)
+    query = select(o.c.record_id, o.c.state, i.c.token).outerjoin(i, i.c.intent_id == o.c.intent_id)
+    rows = iter(connection.execute(query.order_by(o.c.sequence).offset(max(before, 0))))
+    for (sequence, _, content), count in zip(told, counts, strict=True):
+        if outcomes_digest(islice(rows, count)) != content.get("sha256"):
+            where = f"run {content.get('run')} (event {sequence})"
+            yield f"{where}: what became of its {count} writes is not what the audit tells of"
+            return
+
+
 def _runs(connection: Connection, told: list[tuple[int, str, dict[str, Any]]]) -> Iterator[str]:
-    last = {content["run_id"]: (sequence, content) for sequence, _, content in told}  # a stopped run ends twice
+    # A stopped run ends twice; one that was resumed and then killed has gone on since it was told of.
+    last = {content["run_id"]: (sequence, content) for sequence, _, content in told}
     for run_id, (sequence, content) in last.items():
         now = made_of(connection, run_id)
         if "made_of" in content and now != content["made_of"]:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert, select
 
 from crmsync.ledger import tables as t
 from crmsync.ledger.canon import canonical, instant
+from crmsync.ledger.kept_text import storable
 
 FIRST = "0" * 64
 """What the first event carries in the place of a previous hash."""
@@ -30,7 +31,7 @@ def record_event(connection: Connection, event: str, content: Mapping[str, Any],
     last = select(t.audit.c.sequence, t.audit.c.hash).order_by(t.audit.c.sequence.desc()).limit(1)
     newest = connection.execute(last).one_or_none()
     sequence, previous = (newest.sequence + 1, newest.hash) if newest else (1, FIRST)
-    at, text = instant(), canonical(dict(content))
+    at, text, actor = instant(), storable(canonical(dict(content))), storable(actor)  # as it will be read and hashed
     row = {
         "sequence": sequence,
         "at": at,

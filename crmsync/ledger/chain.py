@@ -19,12 +19,25 @@ from crmsync.ledger.upsert import changed
 
 ROWS_AT_ONCE = 10_000
 SHORTEST_ANCHOR = 12
-TRIGGERS = {
-    "sqlite": frozenset({"audit_no_update", "audit_no_delete"}),
-    "postgresql": frozenset({"audit_no_update", "audit_no_delete", "audit_no_truncate"}),
-}
+CLOSED = "the audit is append-only"
 OF_SQLITE = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'")
-OF_POSTGRESQL = text("SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = 'audit'::regclass AND NOT tgisinternal")
+OF_POSTGRESQL = text(
+    "SELECT g.tgname, g.tgtype, g.tgenabled, g.tgqual IS NULL AND g.tgattr = '' AS of_all, p.prosrc FROM pg_trigger g "
+    "JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = 'audit'::regclass AND NOT g.tgisinternal"
+)
+SQLITE_TRIGGERS = {
+    f"audit_no_{verb.lower()}": f"CREATE TRIGGER audit_no_{verb.lower()} BEFORE {verb} ON audit "
+    f"BEGIN SELECT RAISE(ABORT, '{CLOSED}'); END"
+    for verb in ("UPDATE", "DELETE")
+}
+BEFORE, EACH_ROW = 2, 1
+POSTGRESQL_TRIGGERS = {
+    "audit_no_update": BEFORE | EACH_ROW | 16,
+    "audit_no_delete": BEFORE | EACH_ROW | 8,
+    "audit_no_truncate": BEFORE | 32,
+}
+POSTGRESQL_REFUSAL = f"BEGIN RAISE EXCEPTION '{CLOSED}'; END"
+"""As migration 0003 makes them; one that was made anew in other words may let something through."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,7 @@ def verify_chain(ledger: Ledger, told: tuple[str, ...] = ()) -> Verified:
             wanted.setdefault(row.sequence, []).append((row.hash, f"the ledger's own anchor ({row.place}, {row.at})"))
         for one in told:
             sequence, _, digits = one.partition(":")
-            if not sequence.isdecimal() or len(digits) < SHORTEST_ANCHOR:
+            if not sequence.isdecimal() or int(sequence) < 1 or len(digits) < SHORTEST_ANCHOR:
                 faults.append(
                     f"anchor {one!r}: give SEQUENCE:HASH as the log line has it, {SHORTEST_ANCHOR} digits or more"
                 )
@@ -86,10 +99,13 @@ def verify_chain(ledger: Ledger, told: tuple[str, ...] = ()) -> Verified:
         faults += faults_of_chain
         faults += _triggers(connection)
         faults += [] if faults_of_chain else disagreements(connection)
-    late = [f"{place} is of event {at}, but the audit ends with {events}" for at in wanted if at > events
-            for _, place in wanted[at]]  # fmt: skip
+    if not faults_of_chain:  # else nothing is known of what stands behind the break
+        ahead = sorted(at for at in wanted if at > events)
+        faults += [
+            f"{place} is of event {at}, but the audit ends with {events}" for at in ahead for _, place in wanted[at]
+        ]
     head = Anchor(events, previous) if events else None
-    return Verified(events, head, len(kept) + len(told), (*faults, *late))
+    return Verified(events, head, len(kept) + len(told), tuple(faults))
 
 
 def _walked(connection: Connection, wanted: dict[int, list[tuple[str, str]]]) -> tuple[int, str, list[str]]:
@@ -143,11 +159,20 @@ def _rows(connection: Connection) -> Iterator[tuple[Any, ...]]:
 
 
 def _triggers(connection: Connection) -> list[str]:
-    """What keeps the audit append-only, as far as it is missing or switched off."""
-    wanted = TRIGGERS[connection.dialect.name]
+    """What keeps the audit append-only, as far as it is missing, switched off, or not as it was made."""
     if connection.dialect.name == "postgresql":
-        found = {name for name, enabled in connection.execute(OF_POSTGRESQL) if enabled in ("O", "A")}
+        wanted = set(POSTGRESQL_TRIGGERS)
+        found = {
+            row.tgname
+            for row in connection.execute(OF_POSTGRESQL)
+            if row.tgenabled in ("O", "A") and row.of_all and row.prosrc == POSTGRESQL_REFUSAL
+            and row.tgtype == POSTGRESQL_TRIGGERS.get(row.tgname)
+        }  # fmt: skip
     else:
-        found = {name for name, said in connection.execute(OF_SQLITE) if "RAISE(ABORT" in said}
+        wanted = set(SQLITE_TRIGGERS)
+        found = {name for name, said in connection.execute(OF_SQLITE) if said == SQLITE_TRIGGERS.get(name)}
     missing = sorted(wanted - found)
-    return [f"trigger {name} is missing or switched off: the audit could be changed unseen" for name in missing]
+    return [
+        f"trigger {name} is missing, switched off or not as it was made: the audit could be changed unseen"
+        for name in missing
+    ]

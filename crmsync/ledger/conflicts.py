@@ -1,6 +1,6 @@
 """Edits by hand of what the worker owns, as rows: found, told, closed. `writeback/hand_edits.py` judges them.
 
-States: open → told → restored (written again) | gone (taken back, or edited once more).
+States: open → told → restored (written again) | gone (taken back, or edited once more) → open (the same edit again).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from crmsync.ledger import tables as t
 from crmsync.ledger.audit import record_event
 from crmsync.ledger.canon import instant
 from crmsync.ledger.ledger import Ledger
-from crmsync.ledger.upsert import upsert
+from crmsync.ledger.upsert import key_of, upsert
 
 OPEN = ("open", "told")
 CHUNK = 500
@@ -82,9 +82,15 @@ def record_conflicts(ledger: Ledger, found: Sequence[ConflictRow], gone: Sequenc
 
 
 def _record(connection: Connection, row: ConflictRow) -> None:
+    """Keep a conflict that is new, or that was taken back and is there once more: it waits and is told anew."""
     now = instant()
     values: dict[str, Any] = {**vars(row), "found_at": now, "changed_at": now}
-    if connection.execute(upsert(t.conflict).values(values).on_conflict_do_nothing()).rowcount:
+    kept = upsert(t.conflict).values(values)
+    anew = {name: kept.excluded[name] for name in values if name != "conflict_id"}
+    statement = kept.on_conflict_do_update(
+        index_elements=key_of(t.conflict), set_=anew, where=t.conflict.c.state == "gone"
+    ).returning(t.conflict.c.conflict_id)  # an INSERT tells no row count on PostgreSQL
+    if connection.execute(statement).first() is not None:
         said = {name: values[name] for name in ("conflict_id", "record_id", "object", "field", "policy", "run_id")}
         record_event(connection, "conflict_found", said)
 

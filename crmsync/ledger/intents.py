@@ -273,8 +273,7 @@ def _now_if_parked(settled: Settled, now: str) -> str | None:
 def _audit(connection: Connection, settled: Sequence[Settled]) -> None:
     """One event for all that were settled together, by their digest, and one for each record that was refused."""
     first = settled[0].intent
-    said = [[each.intent.record_id, each.state, each.intent.token] for each in settled]
-    digest = hashlib.sha256(canonical(said).encode("utf-8", "surrogatepass")).hexdigest()
+    digest = outcomes_digest((each.intent.record_id, each.state, each.intent.token) for each in settled)
     states = Counter[str](each.state for each in settled)
     facts = {"run": first.run_id, "plan": first.digest, "object": first.object}
     record_event(connection, "records_written", {**facts, **states, "sha256": digest})
@@ -282,6 +281,12 @@ def _audit(connection: Connection, settled: Sequence[Settled]) -> None:
         if each.state == "parked":
             parked = {"run": each.intent.run_id, "object": each.intent.object, "record": each.intent.record_id}
             record_event(connection, "record_parked", {**parked, "code": each.code})
+
+
+def outcomes_digest(outcomes: Iterable[Sequence[str | None]]) -> str:
+    """What the audit keeps of the writes that were settled together: record, state and token of each, in order."""
+    text = canonical([list(one) for one in outcomes])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _outcome(settled: Settled, now: str) -> dict[str, object]:

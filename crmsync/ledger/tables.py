@@ -5,7 +5,9 @@ Amounts and values are text, instants are ISO text in UTC, dates ISO text, struc
 
 from __future__ import annotations
 
-from sqlalchemy import REAL, Column, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import REAL, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint
+
+from crmsync.ledger.kept_text import Text
 
 HEAD = "0003"
 """The migration this code was written for."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -32,7 +33,7 @@ def full(ledger: Ledger) -> Ledger:
     with ledger.writing() as connection:
         for number in range(EVENTS):
             record_event(
-                connection, "records_written", {"n": number, "said": f'"\\\n\u2028é{number}'}, f"shell:Ann {number}"
+                connection, "person_came", {"n": number, "said": f'"\\\n\u2028é{number}'}, f"shell:Ann {number}"
             )
     return ledger
 
@@ -60,6 +61,36 @@ def test_missing_triggers_are_told(opened: Ledger) -> None:
     faults = verify_chain(opened).faults
     assert faults
     assert all("the audit could be changed unseen" in fault for fault in faults)
+
+
+WEAKENED = {
+    "sqlite": (
+        "DROP TRIGGER audit_no_update",
+        "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit WHEN 0 "
+        "BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
+    ),
+    "postgresql": (
+        "CREATE OR REPLACE FUNCTION audit_closed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    ),
+    "postgresql, of one column": (
+        "DROP TRIGGER audit_no_update ON audit",
+        "CREATE TRIGGER audit_no_update BEFORE UPDATE OF actor ON audit FOR EACH ROW EXECUTE FUNCTION audit_closed()",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", WEAKENED)
+def test_a_trigger_that_lets_something_through_is_told(
+    how: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = None if how == "sqlite" else request.getfixturevalue("postgresql").fresh()
+    with Ledger.open(tmp_path, url=url) as ledger:
+        assert verify_chain(ledger).faults == ()
+        with ledger.writing() as connection:
+            for statement in WEAKENED[how]:
+                connection.execute(text(statement))
+        faults = verify_chain(ledger).faults
+    assert any("trigger audit_no_update is missing, switched off or not as it was made" in fault for fault in faults)
 
 
 def test_every_flipped_byte_is_found(opened: Ledger) -> None:
@@ -99,6 +130,14 @@ def test_a_tail_that_was_cut_off_is_found_by_an_anchor_alone(opened: Ledger) -> 
     assert f"is of event {EVENTS}, but the audit ends with {EVENTS - 3}" in fault
 
 
+def test_an_anchor_behind_a_break_is_not_said_to_be_cut_off(opened: Ledger) -> None:
+    anchor(opened, "notice")
+    _set(opened, 5, "actor", "shell:Bob")
+    faults = verify_chain(opened).faults
+    assert "event 5 " in faults[0]
+    assert not [fault for fault in faults if "ends with" in fault]
+
+
 def test_a_history_that_was_written_anew_does_not_fit_the_anchor(full: Ledger, place: Place) -> None:
     told = anchor(full, "log")
     with full.writing() as connection:
@@ -107,7 +146,7 @@ def test_a_history_that_was_written_anew_does_not_fit_the_anchor(full: Ledger, p
         connection.execute(text("DELETE FROM audit"))
         connection.execute(text("DELETE FROM audit_anchor"))
         for number in range(EVENTS):
-            record_event(connection, "records_written", {"n": number, "forged": True})
+            record_event(connection, "person_came", {"n": number, "forged": True})
     faults = verify_chain(full, (str(told),)).faults
     assert any("written anew" in fault for fault in faults)
     assert not [fault for fault in verify_chain(full).faults if "event" in fault], "only who has the anchor can tell"
@@ -116,7 +155,7 @@ def test_a_history_that_was_written_anew_does_not_fit_the_anchor(full: Ledger, p
             connection.execute(text("ALTER TABLE audit ENABLE TRIGGER USER"))
 
 
-@pytest.mark.parametrize("told", ["", "12", "x:0123456789abcdef", "12:abc"])
+@pytest.mark.parametrize("told", ["", "12", "x:0123456789abcdef", "12:abc", "0:0123456789abcdef"])
 def test_an_anchor_that_says_nothing_is_refused(full: Ledger, told: str) -> None:
     (fault,) = verify_chain(full, (told,)).faults
     assert "give SEQUENCE:HASH" in fault
