@@ -118,6 +118,8 @@ class Sending:
 
     def values(self, intent: Intent) -> Mapping[str, str | None]:
         """What is sent of an intent."""
+        if not self.left_out:
+            return intent.wanted
         return {name: value for name, value in intent.wanted.items() if name not in self.left_out}
 
 

@@ -50,8 +50,13 @@ def judged(
     `late`: see `settle_by_reading`.
     """
     seen = _by_record(written)
-    unseen = [intent for intent in intents if not _is_clear(seen.get(intent.record_id), trusted)]
-    clear = [_verdict(intent, seen[intent.record_id]) for intent in intents if intent not in _Set(unseen)]
+    unseen, clear = list[Intent](), list[Settled]()
+    for intent in intents:
+        found = seen.get(intent.record_id)
+        if found is not None and _is_clear(found, trusted):
+            clear.append(Settled(intent, STATES[found.state], found.code, found.message))
+        else:
+            unseen.append(intent)
     clear = _without_lost_fields(sending, clear)
     read = settle_by_reading(sending, unseen, late=late and any(_is_open(seen.get(one.record_id)) for one in unseen))
     told = [replace(e, message=e.message or _said(seen, e, job_said), code=e.code or _code(seen, e)) for e in read]
@@ -74,26 +79,16 @@ def _without_lost_fields(sending: Sending, settled: list[Settled]) -> list[Settl
     return [verdict(each) for each in settled]
 
 
-class _Set:
-    """Intents by their id; they hold dicts, so that they have no hash."""
-
-    def __init__(self, intents: Iterable[Intent]) -> None:
-        self._ids = {intent.intent_id for intent in intents}
-
-    def __contains__(self, intent: Intent) -> bool:
-        return intent.intent_id in self._ids
-
-
 def _by_record(written: Iterable[Written]) -> dict[str, Written]:
     seen: dict[str, Written] = {}
     for each in written:
         before = seen.get(each.record_id)
-        seen[each.record_id] = each if before in (None, each) else Written(each.record_id, "unknown")
+        seen[each.record_id] = each if before is None or before == each else Written(each.record_id, "unknown")
     return seen
 
 
-def _is_clear(written: Written | None, trusted: bool) -> bool:
-    if written is None or written.state not in STATES or written.code == UNPROCESSED or written.code in GONE_CODES:
+def _is_clear(written: Written, trusted: bool) -> bool:
+    if written.state not in STATES or written.code == UNPROCESSED or written.code in GONE_CODES:
         return False
     return trusted or written.state != "applied"
 
@@ -110,10 +105,6 @@ def _said(seen: Mapping[str, Written], settled: Settled, job_said: str | None) -
 def _code(seen: Mapping[str, Written], settled: Settled) -> str | None:
     found = seen.get(settled.intent.record_id)
     return found.code if found and settled.state == "pending" else None
-
-
-def _verdict(intent: Intent, written: Written) -> Settled:
-    return Settled(intent, STATES[written.state], written.code, written.message)
 
 
 # --- reading back
@@ -143,7 +134,7 @@ def _read_and_compared(sending: Sending, intents: Sequence[Intent]) -> list[Sett
 
 def held(sending: Sending, intents: Sequence[Intent]) -> Mapping[str, Values]:
     """What the records hold now in every field that an intent names and that can be read."""
-    names = sorted({name for intent in intents for name in (*intent.wanted, *intent.pre_image)})
+    names = _named(intents)
     ids = [intent.record_id for intent in intents]
     try:
         return sending.target.read(ids, _readable(sending, names))
@@ -151,6 +142,13 @@ def held(sending: Sending, intents: Sequence[Intent]) -> Mapping[str, Values]:
         if not look_at_fields(sending, intents):
             raise
     return sending.target.read(ids, _readable(sending, names))
+
+
+def _named(intents: Iterable[Intent]) -> list[str]:
+    names = set[str]()
+    for intent in intents:
+        names.update(intent.wanted, intent.pre_image)
+    return sorted(names)
 
 
 def _readable(sending: Sending, names: Iterable[str]) -> list[str]:
@@ -226,7 +224,7 @@ def look_at_fields(sending: Sending, intents: Iterable[Intent]) -> bool:
     """Describe the object anew; whether fields were found that cannot be written any more. They are left out then."""
     if not isinstance(sending.target, KnowsFields):
         return False
-    names = sorted({name for intent in intents for name in (*intent.wanted, *intent.pre_image)})
+    names = _named(intents)
     new = {name: why for name, why in sending.target.unwritable(names).items() if sending.left_out.get(name) != why}
     ours = {name for intent in intents for name in intent.wanted}
     for name in sorted(new.keys() & ours):
@@ -237,8 +235,10 @@ def look_at_fields(sending: Sending, intents: Iterable[Intent]) -> bool:
 
 def completed(sending: Sending, settled: Settled) -> Settled:
     """A record that was written without fields that have gone is not done: it is parked, and tried again later."""
+    if settled.state != "applied" or not sending.left_out:
+        return settled
     lost = [name for name in settled.intent.wanted if name in sending.left_out]
-    if settled.state != "applied" or not lost:
+    if not lost:
         return settled
     words = "; ".join(sending.left_out[name].reason for name in lost[:SHOWN])
     rest = "the other fields are written" if len(lost) < len(settled.intent.wanted) else "nothing was written"
