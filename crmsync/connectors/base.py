@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-from crmsync.errors import Rejected
+from crmsync.errors import AccessError, Rejected
 from crmsync.snapshots import Staging
 
 Progress = Callable[[str, int, int | None], None]
@@ -30,6 +30,10 @@ class ExtractReport:
     counts_before: Mapping[str, int] = field(default_factory=dict)  # the server's own COUNT per table, where it has one
     counts_after: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+class NotThere(AccessError):  # noqa: N818
+    """An object or a field that the CRM does not show to this login: it was never made, taken away, or hidden."""
 
 
 class Source(Protocol):

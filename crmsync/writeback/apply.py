@@ -17,7 +17,7 @@ from crmsync.connectors.base import Progress, Target, Write, no_progress
 from crmsync.errors import Conflict, UnsafePlan
 from crmsync.failpoints import hit
 from crmsync.ledger.accepted import TierStep, accept_standings, newest_standings
-from crmsync.ledger.approvals import GONE, approval_of, newest_plan, set_plan_state, state_of_plan
+from crmsync.ledger.approvals import GONE, PlanRow, approval_of, newest_plan, set_plan_state, state_of_plan
 from crmsync.ledger.canon import canonical
 from crmsync.ledger.intents import Intent, intents_of, open_intents, record_intents, record_outcomes
 from crmsync.ledger.ledger import Ledger
@@ -29,6 +29,9 @@ from crmsync.writeback.outbox import calls_planned, end_orphans, send, settle_op
 from crmsync.writeback.plan import Plan
 from crmsync.writeback.sending import Pace, Sending, by_object
 from crmsync.writeback.settling import not_as_written
+
+BEGUN = ("applying", "applied")
+"""States of a plan that has reached the CRM."""
 
 __all__ = ["Outcomes", "Problem", "accept_plan", "apply_plan", "check_open", "settle_open_intents", "token_of"]
 
@@ -112,13 +115,18 @@ def check_open(
     newest = newest_standings(ledger)
     if newest is not None and newest.as_of > plan.as_of:
         raise Conflict(f"plan {plan.digest[:12]} is of {plan.as_of}, but {newest.as_of} is already applied; plan again")
-    kept = state_of_plan(ledger, plan.digest)
+    kept, newer = state_of_plan(ledger, plan.digest), newest_plan(ledger)
     if kept is not None and kept.state in GONE:
-        newer = newest_plan(ledger)
-        by = f" by plan {newer.digest[:12]} of run {newer.run_id}" if newer and kept.state == "superseded" else ""
-        raise Conflict(f"plan {plan.digest[:12]} was {kept.state}{by} and is not written; look at the newest plan")
+        raise _gone(plan, kept.state, newer if kept.state == "superseded" else None)
+    if newer is not None and newer.digest != plan.digest and newer.state in BEGUN:
+        raise _gone(plan, "superseded", newer)  # its own records may be written, but not its standings accepted again
     if plan.blocked and approval_of(ledger, plan.digest) is None:
         raise UnsafePlan(f"plan {plan.digest[:12]} is blocked: {_tripped(plan)}")
+
+
+def _gone(plan: Plan, state: str, newer: PlanRow | None) -> Conflict:
+    by = f" by plan {newer.digest[:12]} of run {newer.run_id}" if newer is not None else ""
+    return Conflict(f"plan {plan.digest[:12]} was {state}{by} and is not written; look at the newest plan")
 
 
 def _tripped(plan: Plan) -> str:
@@ -149,14 +157,22 @@ def apply_plan(
         ledger, plan.digest, plan.run_id, [_intent(plan, change, org) for change in (*plan.changes, *plan.beside)]
     )
     hit("intents_recorded")
-    before = intents_of(ledger, plan.digest, plan.run_id, "applied")
+    before = _written_before(ledger, plan)
     set_plan_state(ledger, plan.digest, plan.run_id, "applying")
     waiting = intents_of(ledger, plan.digest, plan.run_id, "pending")
     sending = Sending(ledger, target, _stamps(plan.fields), progress, pause, pace=Pace.of(target, limits))
     _send_all(sending, plan, waiting)
     end_orphans(sending)
-    set_plan_state(ledger, plan.digest, plan.run_id, "applied")
     return _outcomes(intents_of(ledger, plan.digest, plan.run_id), before)
+
+
+def _written_before(ledger: Ledger, plan: Plan) -> list[Intent]:
+    """What an earlier apply had written. What one had that never came to its end belongs to this one: it is not
+    verified yet, and nobody was told of it."""
+    kept = state_of_plan(ledger, plan.digest)
+    if kept is not None and kept.state == "applying":
+        return []
+    return intents_of(ledger, plan.digest, plan.run_id, "applied")
 
 
 def _send_all(sending: Sending, plan: Plan, waiting: Sequence[Intent]) -> None:
@@ -181,14 +197,16 @@ def _stamped_by(sending: Sending, plan: Plan, name: str) -> Sending:
 def verify_plan(plan: Plan, target: Target, ledger: Ledger, before: Outcomes) -> Outcomes:
     """Read back what this apply has written; a record that does not hold it is a conflict, told with both values.
 
-    `before`: what the apply ended with. An apply that wrote nothing reads nothing.
+    `before`: what the apply ended with. An apply that wrote nothing reads nothing. Afterwards the plan is applied.
     """
+    if before.written:
+        sending = Sending(ledger, target, _stamps(plan.fields))
+        for some in by_object(intents_of(ledger, plan.digest, plan.run_id, "applied")):
+            of_object = _stamped_by(sending.of(some), plan, some[0].sink)
+            record_outcomes(ledger, not_as_written(of_object, some))
+    set_plan_state(ledger, plan.digest, plan.run_id, "applied")
     if not before.written:
         return before
-    sending = Sending(ledger, target, _stamps(plan.fields))
-    for some in by_object(intents_of(ledger, plan.digest, plan.run_id, "applied")):
-        of_object = _stamped_by(sending.of(some), plan, some[0].sink)
-        record_outcomes(ledger, not_as_written(of_object, some))
     return _outcomes(intents_of(ledger, plan.digest, plan.run_id), before.earlier)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import structlog
 
-from crmsync.connectors.base import EndsJobs, JobState, Written
-from crmsync.errors import Retriable
+from crmsync.connectors.base import EndsJobs, JobState, NotThere, Written
+from crmsync.errors import ConfigError, Retriable
 from crmsync.failpoints import hit
 from crmsync.ledger.canon import canonical
 from crmsync.ledger.intents import (
@@ -27,7 +27,7 @@ from crmsync.ledger.intents import (
 )
 from crmsync.stopping import held
 from crmsync.writeback.sending import Sending, by_parent
-from crmsync.writeback.settling import LOCKED, judged, look_at_fields, sendable, settle_by_reading
+from crmsync.writeback.settling import LOCKED, judged, look_at_fields, sendable, settle_by_reading, unreadable
 from crmsync.writeback.singles import TRIES, again_if_locked, give_up, record, unchanged, write_of
 
 log = structlog.get_logger()
@@ -85,7 +85,7 @@ def _run_job(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
         sending.pace.saw_no_answer(str(fault))
         settled = [Settled(intent, "pending", "UPLOAD", str(fault)) for intent in intents]
         record_outcomes(sending.ledger, settled, job_ref=job.job_ref, phase="abandoned")
-        end_job(sending, job)
+        _clear_away(sending, job)
         return settled
     sending.pace.saw_answer()
     hit("job_uploaded")
@@ -154,7 +154,8 @@ def finish(sending: Sending, job: Job, intents: Sequence[Intent]) -> list[Settle
     hit("results_read")
     if end.state == "failed":
         look_at_fields(sending, intents)  # one field that has gone lets the whole job fail
-    told = judged(sending, intents, written, end.message, trusted=_agree(job, end, intents, written))
+    ended = end.state in ("done", "failed")  # else people ended it, perhaps in the middle of a row
+    told = judged(sending, intents, written, end.message, trusted=_agree(job, end, intents, written), late=not ended)
     settled = again_if_locked(told)
     record_outcomes(sending.ledger, settled, job_ref=job.job_ref)
     hit("outcomes_recorded")
@@ -214,40 +215,60 @@ def _results(sending: Sending, job: Job) -> list[Written]:
 def settle_job(sending: Sending, job: Job) -> int:
     """Find out what became of a job whose outcomes are not recorded; returns how many intents it held."""
     intents = claimed_intents(sending.ledger, job.job_ref)
-    sending = sending.of(intents) if intents else sending
+    try:
+        _settle(sending.of(intents) if intents else sending, job, intents)
+    except (NotThere, ConfigError) as error:
+        if not intents or not intents[0].sink:
+            raise
+        record_outcomes(sending.ledger, unreadable(intents, error), job_ref=job.job_ref)
+    return len(intents)
+
+
+def _settle(sending: Sending, job: Job, intents: Sequence[Intent]) -> None:
     if job.state in ("created", "uploaded"):
-        _abandon(sending, job, [Settled(intent, "pending") for intent in intents])  # it was never asked to start
-        return len(intents)
+        _abandon(sending, job, [Settled(intent, "pending") for intent in intents])
+        _clear_away(sending, job)  # it was never asked to start
+        return
     if look(sending, job).state != "open":
         finish(sending, job, intents)
-        return len(intents)
+        return
     # Asked to start, and yet open: the request was lost. It is asked again only while no account has changed since.
     read = settle_by_reading(sending, intents)
     if all(each.state == "pending" for each in read):
         start_and_finish(sending, job, intents)
-    elif not end_job(sending, job):
-        finish(sending, job, intents)  # the request was only late
+    elif _ended(sending, job):
+        _abandon(sending, job, read)
     else:
-        _abandon(sending, job, read, ended=True)
-    return len(intents)
+        finish(sending, job, intents)  # the request was only late
 
 
-def _abandon(sending: Sending, job: Job, settled: Sequence[Settled], *, ended: bool = False) -> None:
+def _abandon(sending: Sending, job: Job, settled: Sequence[Settled]) -> None:
     record_outcomes(sending.ledger, settled, job_ref=job.job_ref, phase="abandoned")
     hit("settled")
-    if not ended:
-        end_job(sending, job)
 
 
-def end_job(sending: Sending, job: Job) -> bool:
-    """End a job that shall not run; False when it has run, or runs. Nothing hangs on it for a job without a start."""
+def _clear_away(sending: Sending, job: Job) -> None:
+    """End a job that was never asked to start; nothing hangs on it."""
+    if isinstance(sending.target, EndsJobs):
+        try:
+            sending.target.abort_job(job.crm_job_id)
+        except Retriable as fault:
+            log.warning("job_not_ended", job=job.crm_job_id, reason=str(fault))
+
+
+def _ended(sending: Sending, job: Job) -> bool:
+    """Whether a job that was asked to start will never run: it is ended now. False when it has run, or runs.
+
+    Errors: Retriable when nobody can tell; its rows stay with it, because it may still start.
+    """
     if not isinstance(sending.target, EndsJobs):
         return True
     try:
         return sending.target.abort_job(job.crm_job_id)
     except Retriable as fault:
-        log.warning("job_not_ended", job=job.crm_job_id, reason=str(fault))
-        return look(sending, job).state in ("open", "aborted", "gone")
+        raise Retriable(
+            f"bulk job {job.crm_job_id} could be neither started nor ended ({fault}); run again, it is looked at first"
+        ) from fault
 
 
 # --- parts

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from crmsync.connectors.base import EndsJobs, OpenJob, Target, WritesSeveral
-from crmsync.errors import AccessError, ConfigError
+from crmsync.connectors.base import EndsJobs, NotThere, OpenJob, Target, WritesSeveral
+from crmsync.errors import ConfigError
 from crmsync.failpoints import hit
 from crmsync.ledger.intents import (
     Intent,
@@ -29,7 +29,7 @@ from crmsync.ledger.intents import (
 from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.jobs import send_as_jobs, settle_job
 from crmsync.writeback.sending import Sending, by_object
-from crmsync.writeback.settling import LATE_S, settle_by_reading
+from crmsync.writeback.settling import LATE_S, settle_by_reading, unreadable
 from crmsync.writeback.singles import send_singly, send_together
 
 log = structlog.get_logger()
@@ -88,12 +88,10 @@ def settle_open_intents(ledger: Ledger, target: Target, *, pause: Callable[[floa
 def _settled(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
     try:
         return settle_by_reading(sending.of(intents), intents, late=True)
-    except (AccessError, ConfigError) as error:
+    except (NotThere, ConfigError) as error:
         if not intents[0].sink:
             raise
-        # What stands beside an account may have been taken out of the field map, or out of the org, since.
-        said = f"its outcome was never seen, and it cannot be read back: {error}"
-        return [Settled(intent, "conflict", "CANNOT_BE_READ", said) for intent in intents]
+        return unreadable(intents, error)
 
 
 def end_orphans(sending: Sending) -> None:

@@ -190,6 +190,12 @@ def _merged(sending: Sending, settled: list[Settled]) -> list[Settled]:
     ]
 
 
+def unreadable(intents: Iterable[Intent], error: Exception) -> list[Settled]:
+    """What stands beside an account may have been taken out of the field map, or out of the org, since it was sent."""
+    said = f"its outcome was never seen, and it cannot be read back: {error}"
+    return [Settled(intent, "conflict", "CANNOT_BE_READ", said) for intent in intents]
+
+
 def not_as_written(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
     """Of records that were written, those that do not hold what was written: something in the CRM changed them."""
     if not intents:

@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import time_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crmsync.connectors.base import Into, NotThere, OpenJob
 from crmsync.errors import AccessError, Conflict, CrmsyncError, Retriable, UnsafePlan
 from crmsync.ledger.approvals import PlanRow, approve, record_plan
 from crmsync.ledger.intents import count_states, intents_of, last_written, live_jobs, open_intents
@@ -20,7 +22,7 @@ from crmsync.writeback.apply import apply_plan, settle_open_intents
 from crmsync.writeback.guards import GuardResult
 from crmsync.writeback.plan import Plan, sealed
 from tests.writeback.conftest import NewState
-from tests.writeback.facts import a_plan
+from tests.writeback.facts import HISTORY, a_plan, beside
 from tests.writeback.org import Fault, Org
 
 TIER = "granted_tier__c"
@@ -180,7 +182,8 @@ def blocked(plan: Plan) -> Plan:
 
 
 def keep(ledger: Ledger, plan: Plan) -> None:
-    row = PlanRow(plan.digest, plan.run_id, Path("x"), plan.as_of, 8, 8, True, "blocked", "2026-11-21")
+    state = "blocked" if plan.blocked else "drafted"
+    row = PlanRow(plan.digest, plan.run_id, Path("x"), plan.as_of, 8, 8, plan.blocked, state, "2026-11-21")
     record_plan(ledger, row, [])
 
 
@@ -317,6 +320,88 @@ def test_a_job_that_was_asked_to_start_and_did_not_is_started_again_unless_an_ac
     settle_open_intents(ledger, org, pause=no_pause)
     assert org.held(RECORDS[0])[TIER] == "Platinum"
     assert count_states(ledger) == {"pending": 7, "conflict": 1}
+
+
+class Ending(Org):
+    """An org whose jobs can be ended; `deaf`: no answer to that."""
+
+    deaf = False
+
+    def open_jobs(self) -> list[OpenJob]:
+        return []
+
+    def abort_job(self, job_id: str) -> bool:
+        if self.deaf:
+            raise Retriable("no answer")
+        done = self.store.execute("UPDATE job SET state = 'aborted' WHERE id = ? AND state = 'open'", (job_id,))
+        return done.rowcount == 1
+
+
+def test_a_job_whose_start_may_still_arrive_holds_its_rows_until_it_is_ended(ledger: Ledger):
+    """A start that was asked for and not seen: its rows must not go into another job while it can still come."""
+    org = Ending(bulk_from=1, fault=lambda call: "before" if call == "start_job" else None)
+    for record, held in NOW.items():
+        org.put(record, held)
+    with pytest.raises(Retriable):
+        apply_plan(the_plan(), org, ledger, pause=no_pause)
+    org.put(RECORDS[0], {TIER: "Platinum", "token__c": None})
+    org.fault, org.deaf = (lambda call: None), True  # noqa: ARG005
+    with pytest.raises(Retriable, match="neither started nor ended"):
+        apply_plan(the_plan(), org, ledger, pause=no_pause)
+    assert count_states(ledger) == {"claimed": 8}
+    org.deaf = False
+    assert apply_plan(the_plan(), org, ledger, pause=no_pause).applied == 7
+    assert [org.job_state("1").state, org.job_state("2").state] == ["aborted", "done"]
+    assert org.effects() == {RECORDS[0]: 0, **dict.fromkeys(RECORDS[1:], 1)}
+
+
+def gone_once_written(real: Callable[..., Any], error: AccessError) -> Callable[..., Any]:
+    def call(self: Org, *given: object) -> Any:
+        if self.calls("write_several") or self.calls("start_job"):
+            raise error
+        return real(self, *given)
+
+    return call
+
+
+@pytest.mark.parametrize("job", [True, False])
+@pytest.mark.parametrize("error", [NotThere("object History does not exist"), AccessError("login refused")])
+def test_what_stands_beside_an_account_and_can_no_longer_be_read_holds_up_no_start(
+    ledger: Ledger, job: bool, error: AccessError
+):
+    """An object that was dropped or hidden since; a login that is refused says nothing about the records."""
+    org = an_org(fault=lambda call: "after" if call in ("write_several", "start_job") else None)
+    org.bulk_from = 1 if job else None
+    plan = a_plan("run-1", {}, {}, [beside(HISTORY, f"h|{one}", one, {"To": "Gold"}) for one in RECORDS[:5]])
+    patch = pytest.MonkeyPatch()
+    target = org.into(Into("History", "Key")).__class__
+    for name in ("read", "job_results"):
+        patch.setattr(target, name, gone_once_written(getattr(target, name), error))
+    with pytest.raises(CrmsyncError):
+        apply_plan(plan, org, ledger, pause=no_pause)
+    assert count_states(ledger) == {"claimed": 5}
+    if isinstance(error, NotThere):
+        assert settle_open_intents(ledger, org, pause=no_pause) == 5
+        (found,) = {(one.state, one.code) for one in open_intents(ledger, "conflict")}
+        assert found == ("conflict", "CANNOT_BE_READ")
+        assert live_jobs(ledger) == []
+    else:
+        with pytest.raises(AccessError, match="login refused"):
+            settle_open_intents(ledger, org, pause=no_pause)
+        assert count_states(ledger) == {"claimed": 5}
+    patch.undo()
+
+
+def test_a_plan_is_not_written_again_over_a_later_one_of_the_same_day(ledger: Ledger):
+    org = an_org()
+    first, second = the_plan(), a_plan("run-2", {RECORDS[0]: {TIER: "None"}}, {RECORDS[0]: {TIER: "Gold"}})
+    keep(ledger, first)
+    apply_plan(first, org, ledger, pause=no_pause)
+    keep(ledger, second)
+    apply_plan(first, org, ledger, pause=no_pause)  # the later one is only drafted
+    apply_plan(second, org, ledger, pause=no_pause)
+    with pytest.raises(Conflict, match=rf"was superseded by plan {second.digest[:12]} of run run-2"):
+        apply_plan(first, org, ledger, pause=no_pause)
 
 
 def test_an_older_plan_is_refused_after_a_later_assessment_was_accepted(ledger: Ledger, tmp_path: Path):

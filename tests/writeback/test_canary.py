@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -68,6 +69,21 @@ def test_a_canary_that_does_not_hold_stops_the_plan_and_names_field_and_record(l
     assert len(intents_of(ledger, plan.digest, plan.run_id, "pending")) == 15
     with pytest.raises(UnsafePlan, match="5 accounts that were written first"):  # the same cause, once more: no more
         apply_plan(plan, org, ledger, pause=no_pause)
+    assert written(org) == 5
+
+
+def test_one_account_of_a_canary_that_did_not_hold_keeps_the_plan_from_being_continued(ledger: Ledger):
+    org, plan = filled(Org(bulk_from=10)), the_plan()
+    real = org.effect
+
+    def meddled(record_id: str, values: Mapping[str, str | None]) -> Written:
+        changed = {**values, TIER: "Bronze"} if not written(org) else values
+        return real(record_id, changed)
+
+    org.effect = meddled  # type: ignore[method-assign]
+    for _ in range(2):
+        with pytest.raises(UnsafePlan, match=r"1 do not hold what was written and 0 were refused.*is 'Bronze'"):
+            apply_plan(plan, org, ledger, pause=no_pause)
     assert written(org) == 5
 
 

@@ -14,6 +14,7 @@ from crmsync.configuration_writing import WriteLimits, read_writing
 from crmsync.connectors.base import Written
 from crmsync.errors import ConfigError, Deferred, Retriable, StoreError, TooManyRefused
 from crmsync.ledger import tables as t
+from crmsync.ledger.approvals import PlanRow, record_plan
 from crmsync.ledger.intents import count_states, intents_of, open_intents
 from crmsync.ledger.ledger import Ledger
 from crmsync.strict_yaml import read_yaml
@@ -188,6 +189,23 @@ def test_an_apply_that_wrote_nothing_reads_nothing_back(ledger: Ledger) -> None:
     reads = org.calls("read")
     verify_plan(the_plan(), org, ledger, again)
     assert org.calls("read") == reads
+
+
+def test_what_a_killed_process_had_written_is_read_back_by_the_next_one(ledger: Ledger) -> None:
+    """It died between its last write and the reading back; the plan is continued."""
+    org, plan = filled(Org()), the_plan()
+    row = PlanRow(plan.digest, plan.run_id, Path("x"), plan.as_of, 60, 0, False, "drafted", "2026-11-21")
+    record_plan(ledger, row, [])
+    apply_plan(plan, org, ledger, pause=no_pause)
+    org.put(RECORDS[7], {**org.held(RECORDS[7]), TIER: "Bronze"})
+    resumed = apply_plan(plan, org, ledger, pause=no_pause)
+    assert resumed.written == 60
+    found = verify_plan(plan, org, ledger, resumed)
+    assert [problem.code for problem in found.problems] == ["NOT_AS_WRITTEN"]
+    reads = org.calls("read")
+    again = apply_plan(plan, org, ledger, pause=no_pause)
+    verify_plan(plan, org, ledger, again)
+    assert (again.written, org.calls("read")) == (0, reads)
 
 
 # --- the disk

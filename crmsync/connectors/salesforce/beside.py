@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crmsync.connectors.base import Into, JobState, OpenJob, Unwritable, Write, Written
+from crmsync.connectors.base import Into, JobState, NotThere, OpenJob, Unwritable, Write, Written
 from crmsync.connectors.mapping import SalesforceMapping
 from crmsync.connectors.retries import Transient
 from crmsync.connectors.salesforce import ingest
@@ -25,7 +25,7 @@ from crmsync.connectors.salesforce.rest_query import rest_blocks
 from crmsync.connectors.salesforce.rows import ID, long_id
 from crmsync.connectors.salesforce.soql import quoted, select
 from crmsync.connectors.salesforce.written_fields import WrittenFields, json_members
-from crmsync.errors import AccessError, ConfigError
+from crmsync.errors import ConfigError
 
 SEVERAL = 200
 KEYS_BY_QUERY = 400  # more of them cost less as one bulk query of the whole object
@@ -43,19 +43,19 @@ class FieldsBeside(WrittenFields):
 
     @property
     def sobject(self) -> SObject:
-        """The object. Errors: AccessError when it does not exist, is hidden or takes no records."""
+        """The object. Errors: NotThere when it does not exist, is hidden or takes no records."""
         try:
             return self._describe.object(self.into.object)
-        except AccessError as error:
-            raise AccessError(f"{error}. Nothing was written; `crmsync deploy plan` shows what the org lacks") from None
+        except NotThere as error:
+            raise NotThere(f"{error}. Nothing was written; `crmsync deploy plan` shows what the org lacks") from None
 
     def field(self, name: str) -> Field:
-        """One field. Errors: AccessError when it does not exist or is hidden, with the way out."""
+        """One field. Errors: NotThere when it does not exist or is hidden, with the way out."""
         try:
             return super().field(name)
-        except AccessError as error:
+        except NotThere as error:
             hint = "Nothing was written to it; `crmsync deploy plan` shows what the org lacks"
-            raise AccessError(f"{error}. {hint}") from None
+            raise NotThere(f"{error}. {hint}") from None
 
     @property
     def key(self) -> Field | None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
+from crmsync.connectors.base import NotThere
 from crmsync.connectors.salesforce.faults import Refused
 from crmsync.connectors.salesforce.org import ORGANIZATION, Org
 from crmsync.connectors.salesforce.together import TOGETHER, get_together
@@ -130,11 +131,11 @@ class Describe:
                 self._objects[name.lower()] = _sobject(answer, name)
 
     def object(self, name: str) -> SObject:
-        """The object. Errors: AccessError naming the nearest object that exists."""
+        """The object. Errors: NotThere naming the nearest object that exists."""
         found = self.find(name)
         if found is None:
             near = self.nearest(name)
-            raise AccessError(f"object {name} {ABSENT} or is hidden from the user{near}")
+            raise NotThere(f"object {name} {ABSENT} or is hidden from the user{near}")
         return found
 
     @property

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from crmsync.connectors.base import Unwritable, Write
+from crmsync.connectors.base import NotThere, Unwritable, Write
 from crmsync.connectors.mapping import Place, SalesforceMapping, WriteMap
 from crmsync.connectors.salesforce.describe import ABSENT, NUMBERS, Describe, Field, SObject, nearest
 from crmsync.connectors.salesforce.rows import canonical, one_line
@@ -44,10 +44,10 @@ class WrittenFields:
         return self._sobject
 
     def field(self, name: str) -> Field:
-        """One field. Errors: AccessError when it does not exist or is hidden."""
+        """One field. Errors: NotThere when it does not exist or is hidden."""
         found = self.sobject.field(name)
         if found is None:
-            raise AccessError(_absent(self.sobject, name))
+            raise NotThere(_absent(self.sobject, name))
         return found
 
     def canonical(self, name: str, text: str | None) -> str | None:
