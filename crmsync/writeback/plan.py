@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
-from typing import Any
 
 import pyarrow as pa
 
@@ -119,12 +118,33 @@ class Plan:
         """Whether a guard tripped: then an approval of the digest is needed."""
         return any(guard.tripped for guard in self.guards)
 
-    def content(self) -> dict[str, Any]:
-        """Everything the digest covers, as JSON values."""
-        whole = asdict(self)
-        for name in ("digest", "run_id", "standings"):
-            del whole[name]
-        return {**whole, "as_of": self.as_of.isoformat()}
+    def content(self) -> Iterator[str]:
+        """Everything the digest covers, as canonical JSON, piece by piece: a large plan is never one text in memory."""
+        plain = {"as_of": self.as_of.isoformat(), "basis": asdict(self.basis), "fields": asdict(self.fields)}
+        begin = "{"
+        for name in sorted(vars(self).keys() - NOT_COVERED):
+            yield f'{begin}"{name}":'
+            begin = ","
+            value = plain.get(name, getattr(self, name))
+            yield from _listed(value) if name in RECORDS else (_json(value),)
+        yield "}"
+
+
+NOT_COVERED = frozenset({"digest", "run_id", "standings"})
+RECORDS = frozenset({"beside", "changes", "guards", "hand_edits", "movers"})
+"""What of a plan is a list of flat records."""
+
+AT_ONCE = 500
+_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
+def _listed(records: Sequence[object]) -> Iterator[str]:
+    """Flat records as a JSON list, some hundred at a time."""
+    yield "["
+    for start in range(0, len(records), AT_ONCE):
+        some = _json([vars(one) for one in records[start : start + AT_ONCE]])[1:-1]
+        yield f",{some}" if start else some
+    yield "]"
 
 
 @dataclass(frozen=True)
@@ -184,7 +204,7 @@ def draft_plan(
     previous = previous and [row for row in previous if row["partner_id"] not in unread]
     basis = Basis(
         program.key, program.digest, drafting.config_digest, snapshot.digest,
-        _sha256([[row.get(column) for column in DECIDED] for row in rows]), table_rows(snapshot),
+        digest_of([_json([[row.get(column) for column in DECIDED] for row in rows])]), table_rows(snapshot),
     )  # fmt: skip
     unknown = () if current is None else tuple(partner for partner in partners if partner not in current)
     steps = list(drafted.steps(judged, previous))
@@ -202,19 +222,15 @@ def draft_plan(
 
 def sealed(plan: Plan) -> Plan:
     """The plan with its digest: sha256 over the canonical JSON of its content."""
-    return Plan(
-        **{**{name: getattr(plan, name) for name in plan.__dataclass_fields__}, "digest": digest_of(plan.content())}
-    )
+    return replace(plan, digest=digest_of(plan.content()))
 
 
-def digest_of(content: Mapping[str, Any]) -> str:
-    """The digest of a plan's content."""
-    return _sha256(content)
-
-
-def _sha256(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def digest_of(content: Iterable[str]) -> str:
+    """The digest of a plan's content, given as the pieces of its canonical JSON."""
+    digest = hashlib.sha256()
+    for piece in content:
+        digest.update(piece.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,8 @@ DIGEST_PREFIX = re.compile(r"[0-9a-f]{4,64}")
 def save_plan(plan: Plan, ledger: Ledger, out: Path | None = None) -> Path:
     """Write the plan to `plans/<digest>.json` of the state folder (and to `out`) and note it; returns the path."""
     path = ledger.state_dir / FOLDER / f"{plan.digest}.json"
-    text = _text(plan)
     for place in (path, *((out,) if out else ())):
-        _write(place, text)
+        _write(place, _texts(plan))
     row = PlanRow(
         plan.digest, plan.run_id, path, plan.as_of, len(plan.changes), len(plan.movers), plan.blocked,
         "blocked" if plan.blocked else "drafted", instant(),
@@ -42,23 +41,20 @@ def save_plan(plan: Plan, ledger: Ledger, out: Path | None = None) -> Path:
     return path
 
 
-def _text(plan: Plan) -> str:
-    whole = {
-        "format": FORMAT,
-        "digest": plan.digest,
-        "run_id": plan.run_id,
-        "standings": plan.standings,
-        "content": plan.content(),
-    }
-    return canonical(whole) + "\n"
+def _texts(plan: Plan) -> Iterator[str]:
+    """The file as canonical JSON, piece by piece."""
+    yield '{"content":'
+    yield from plan.content()
+    rest = {"digest": plan.digest, "format": FORMAT, "run_id": plan.run_id, "standings": plan.standings}
+    yield "," + canonical(rest)[1:] + "\n"
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, texts: Iterable[str]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8") as stream:
-            stream.write(text)
+            stream.writelines(texts)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(partial, path)
@@ -100,7 +96,7 @@ def _verified(path: Path, whole: Mapping[str, Any]) -> Plan:
         raise ConfigError(
             f"plan format {whole['format']!r} is not the one this crmsync reads ({FORMAT})", file=str(path)
         )
-    found = digest_of(whole["content"])
+    found = digest_of([canonical(whole["content"])])
     if found != whole["digest"]:
         raise ConfigError(
             f"the plan was changed since it was drafted: its digest is {whole['digest'][:12]}, its content gives "
