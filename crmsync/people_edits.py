@@ -25,10 +25,11 @@ from crmsync.ledger.conflicts import (
     record_told,
     untold_conflicts,
 )
+from crmsync.ledger.field_states import keep_watched, watched_fields
 from crmsync.ledger.ledger import Ledger
 from crmsync.snapshots import Staging, TableFile, write_table
 from crmsync.tables import ARROW_TYPES, CANONICAL, ColumnType
-from crmsync.writeback.hand_edits import HandEdit, KnownEdit, LastWritten, Watch
+from crmsync.writeback.hand_edits import HandEdit, KnownEdit, LastWritten, Watch, watched_names
 from crmsync.writeback.plan import Plan
 
 OVERRIDES = "overrides"
@@ -41,7 +42,7 @@ def watch_of(ledger: Ledger, rules: Conflicts) -> Watch:
         found = last_written(ledger, records)
         return {record: {name: LastWritten(*one) for name, one in fields.items()} for record, fields in found.items()}
 
-    return Watch(rules, written, [_known(row) for row in open_conflicts(ledger)])
+    return Watch(rules, written, [_known(row) for row in open_conflicts(ledger)], watched_fields(ledger))
 
 
 def _known(row: ConflictRow) -> KnownEdit:
@@ -60,6 +61,7 @@ def keep_edits(ledger: Ledger, plan: Plan) -> None:
 
 def settle_edits(ledger: Ledger, plan: Plan, *, told: bool) -> None:
     """After a plan was applied: close what was written again. `told`: people saw the open ones without notices."""
+    keep_watched(ledger, watched_names(plan.fields))
     restored = [_row(plan, edit) for edit in plan.hand_edits if edit.outcome == "restored"]
     if restored:
         close_written(ledger, plan.digest, plan.run_id, restored)

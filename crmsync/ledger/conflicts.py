@@ -43,7 +43,7 @@ class ConflictRow:
 
 
 def last_written(ledger: Ledger, records: Collection[str]) -> dict[str, dict[str, tuple[str | None, str]]]:
-    """What the worker wrote last onto these accounts: record -> CRM field -> value and token of the write."""
+    """What the worker wrote last onto these records: record -> CRM field -> value and token of the write."""
     ids = sorted(set(records))
     found: dict[str, dict[str, tuple[str | None, str]]] = defaultdict(dict)
     with ledger.reading() as connection:
@@ -96,8 +96,8 @@ def _record(connection: Connection, row: ConflictRow) -> None:
 
 
 def close_written(ledger: Ledger, digest: str, run_id: str, conflicts: Sequence[ConflictRow]) -> None:
-    """Close conflicts whose account this plan has written; where it could not be written they stay open."""
-    of_plan = (t.intent.c.digest == digest) & (t.intent.c.run_id == run_id) & (t.intent.c.sink == "")
+    """Close conflicts whose record this plan has written; where it could not be written they stay open."""
+    of_plan = (t.intent.c.digest == digest) & (t.intent.c.run_id == run_id)
     with ledger.writing() as connection:
         applied = select(t.intent.c.record_id).where(of_plan, t.intent.c.state == "applied")
         written = set(connection.execute(applied).scalars())

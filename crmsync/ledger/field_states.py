@@ -1,6 +1,8 @@
-"""The value that was written last onto a field, for fields that no intent writes."""
+"""The value that was written last onto a field, for fields that no intent writes; and which fields are looked after."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from sqlalchemy import Connection, select
 
@@ -8,6 +10,24 @@ from crmsync.ledger import tables as t
 from crmsync.ledger.canon import instant
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.upsert import key_of, upsert
+
+ALL_RECORDS = ""
+"""In the place of a record: the row says that the field itself is looked after, on every record that was written."""
+
+
+def watched_fields(ledger: Ledger) -> frozenset[str]:
+    """The fields that the plans which were accepted so far looked after."""
+    query = select(t.field_state.c.field).where(t.field_state.c.record_id == ALL_RECORDS)
+    with ledger.reading() as connection:
+        return frozenset(connection.execute(query).scalars())
+
+
+def keep_watched(ledger: Ledger, names: Collection[str]) -> None:
+    """Note that these fields are looked after from now on. Nothing is written where that is known."""
+    if new := sorted(frozenset(names) - watched_fields(ledger)):
+        with ledger.writing() as connection:
+            for name in new:
+                keep_value(connection, ALL_RECORDS, name, None)
 
 
 def held_values(ledger: Ledger, field: str) -> dict[str, str | None]:

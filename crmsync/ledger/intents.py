@@ -25,6 +25,8 @@ IntentState = Literal["pending", "claimed", "applied", "parked", "conflict", "su
 UNFINISHED = ("pending", "parked", "conflict")
 JobPhase = Literal["opening", "created", "uploaded", "starting", "started", "done", "abandoned"]
 LIVE_JOBS = ("created", "uploaded", "starting", "started")
+MADE_ONCE = frozenset({"history", "risk_task"})
+"""Records beside the accounts that are never written again, so that nobody asks what they were made with."""
 SINGLE = "single"
 CHUNK = 500
 
@@ -238,7 +240,7 @@ def record_outcomes(
         if final := [each for each in settled if each.state != "pending"]:
             connection.execute(insert(t.outcome), [_outcome(each, now) for each in final])
             _audit(connection, final)
-        if written := [row for each in final if _of_account(each) for row in _fields(each, now)]:
+        if written := [row for each in final if _is_kept(each) for row in _fields(each, now)]:
             kept = upsert(t.field_state)
             new = {name: kept.excluded[name] for name in ("value", "token", "written_at")}
             connection.execute(kept.on_conflict_do_update(index_elements=key_of(t.field_state), set_=new), written)
@@ -297,8 +299,9 @@ def _outcome(settled: Settled, now: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _of_account(settled: Settled) -> bool:
-    return (settled.state == "applied" or bool(settled.left_out)) and not settled.intent.sink
+def _is_kept(settled: Settled) -> bool:
+    """Whether what was written is looked after from now on."""
+    return (settled.state == "applied" or bool(settled.left_out)) and settled.intent.sink not in MADE_ONCE
 
 
 def _fields(settled: Settled, now: str) -> list[dict[str, object]]:

@@ -1,9 +1,10 @@
 """Hand edits: computed fields that no longer hold what was written last. Pure: values in, verdicts out.
 
-The worker owns its computed fields, but no edit of a person is overwritten unseen: in the run that finds it, the field
-is left alone and people are told. What then becomes of it is a policy per field. `restore`: the next run writes it
-again. `freeze`: it is left alone while it holds that value. `adopt` (the granted tier): it counts as an override until
-a day. An edit that is taken back, or edited once more, is closed (`gone`); the new one is a conflict of its own.
+The worker owns its computed fields, on accounts and on the records beside them, but no edit of a person is overwritten
+unseen: in the run that finds it, the field is left alone and people are told. What then becomes of it is a policy per
+field. `restore`: the next run writes it again. `freeze`: it is left alone while it holds that value. `adopt` (the
+account's granted tier): it counts as an override until a day. An edit that is taken back, or edited once more, is
+closed (`gone`); the new one is a conflict of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from crmsync.configuration_conflicts import Conflicts
 from crmsync.programs.program import Program
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, account_of, normalised, same
-from crmsync.writeback.inputs import Current
 from crmsync.writeback.wording import Standing
 
 Outcome = Literal["waits", "restored", "frozen", "adopted", "gone"]
@@ -77,38 +77,67 @@ def nothing_written(_records: Collection[str]) -> dict[str, dict[str, LastWritte
 
 @dataclass(frozen=True)
 class Watch:
-    """What is known of earlier writes. `written`: record ids -> record -> field; `known`: edits that are still open."""
+    """What is known of earlier writes. `written`: record ids -> record -> field; `known`: edits that are still open;
+    `fields`: those that the last accepted plan looked after, as `watched_name` names them."""
 
     rules: Conflicts = field(default_factory=Conflicts)
     written: Callable[[Collection[str]], Mapping[str, Mapping[str, LastWritten]]] = nothing_written
     known: Sequence[KnownEdit] = ()
+    fields: Collection[str] = ()
+
+
+def watched_name(sink: str, name: str) -> str:
+    """How a field is noted as looked after: one of the account by its name, one beside it with its sink before it."""
+    return f"{sink}.{name}" if sink else name
+
+
+def watched_names(fields: FieldMap) -> frozenset[str]:
+    """Every field that a plan with this field map looks after."""
+    beside = {watched_name(sink.name, name) for sink in fields.sinks for name in sink.fields.values()}
+    return frozenset({*fields.fields.values(), *beside})
+
+
+EMPTY_FROM_THE_START = LastWritten(None, "")
+"""Of a field that was looked after, of a record that was written, but was right as it stood: nothing."""
+
+Held = Callable[[str], Mapping[str, Mapping[str, str | None]] | None]
+"""Sink (empty: the account) -> record id -> what it holds now; None where that is not known."""
 
 
 @dataclass(frozen=True)
 class Judging:
-    """What a verdict takes beside the watch."""
+    """What a verdict takes beside the watch. `left_alone`: partners of whom nothing is known this time."""
 
     program: Program
     fields: FieldMap
     as_of: date
     partners: Mapping[str, Sequence[Standing]]
+    left_alone: Collection[str] = ()
+
+    def keys(self, sink: str) -> dict[str, str]:
+        """Field of the CRM -> key of what is computed for it, of one kind of record."""
+        return self._keys.get(sink, {})
 
     @cached_property
-    def keys(self) -> dict[str, str]:
-        """Field of the CRM -> key of what is computed for it."""
-        return {name: key for key, name in self.fields.fields.items()}
+    def _keys(self) -> dict[str, dict[str, str]]:
+        maps = {"": self.fields.fields, **{sink.name: sink.fields for sink in self.fields.sinks}}
+        return {sink: {name: key for key, name in of.items()} for sink, of in maps.items()}
+
+    def sink_of(self, known: KnownEdit) -> str | None:
+        """Which kind of record an edit was found on; None where the field map does not write it any more."""
+        if known.object == self.fields.object:
+            return ""
+        return next((sink.name for sink in self.fields.sinks if sink.object == known.object), None)
 
 
 def apart(
-    watch: Watch, judging: Judging, changes: Sequence[Change], current: Mapping[str, Current] | None
+    watch: Watch, judging: Judging, changes: Sequence[Change], held: Held
 ) -> tuple[tuple[Change, ...], tuple[HandEdit, ...]]:
     """The changes without the fields that are left alone, and every edit with what becomes of it.
 
     Only records that would be changed are looked at, and those of open edits, so it costs as much as there is to do.
     """
-    if current is None:
-        return tuple(changes), ()
-    written = watch.written([change.record_id for change in changes])
+    written = watch.written([change.record_id for change in changes if change.expected])
     open_edits = {(known.record_id, known.field): known for known in watch.known}
     kept: list[Change] = []
     edits: list[HandEdit] = []
@@ -119,7 +148,7 @@ def apart(
         if remaining := _without(change, left_alone):
             kept.append(remaining)
     seen = {edit.conflict_id for edit in edits}
-    edits += [edit for edit in _others(judging, watch.known, current) if edit.conflict_id not in seen]
+    edits += [edit for edit in _others(judging, watch.known, held) if edit.conflict_id not in seen]
     return tuple(kept), tuple(edits)
 
 
@@ -130,9 +159,9 @@ def _edits(
     written: Mapping[str, LastWritten],
     open_edits: Mapping[tuple[str, str], KnownEdit],
 ) -> Iterator[HandEdit]:
-    keys = judging.keys
+    keys = judging.keys(change.sink)
     for name in change.values:
-        last = written.get(name)
+        last = _last(watch, change, name, written)
         if last is None or name not in change.expected or name not in keys:
             continue
         key, found = keys[name], change.expected[name]
@@ -145,20 +174,30 @@ def _edits(
             yield _new(watch.rules, judging, change, name, key, last)
 
 
+def _last(watch: Watch, change: Change, name: str, written: Mapping[str, LastWritten]) -> LastWritten | None:
+    """What was written last; None where it was never ours to write, so that what stands there is nobody's edit."""
+    if name in written or not written:
+        return written.get(name)
+    return EMPTY_FROM_THE_START if watched_name(change.sink, name) in watch.fields else None
+
+
 def _new(rules: Conflicts, judging: Judging, change: Change, name: str, key: str, last: LastWritten) -> HandEdit:
-    """An edit that no run has seen: it is left alone now, whatever its policy."""
+    """An edit that no run has seen: it is left alone now, whatever its policy.
+
+    The day is part of its id: the same edit, taken back and made again, is one of its own.
+    """
     found = change.expected[name]
-    text = "\x1f".join((change.record_id, name, last.token, found or ""))
+    text = "\x1f".join((change.record_id, name, last.token, judging.as_of.isoformat(), found or ""))
     edit = HandEdit(
         hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32], change.record_id, change.partner_id,
-        judging.fields.object, name, last.value, found, rules.policy_of(key), "waits",
+        change.object or judging.fields.object, name, last.value, found, rules.policy_of(key), "waits",
     )  # fmt: skip
     if edit.policy == "freeze":
         return replace(edit, outcome="frozen")
     if edit.policy != "adopt":
         return edit
-    category, tier = _tier_meant(judging, change.partner_id, found)
-    if tier is None:  # no tier of the program has that name: there is nothing to adopt
+    category, tier = (None, None) if change.sink else _tier_meant(judging, change.partner_id, found)
+    if tier is None:  # no tier of the program has that name, or it stands beside the account: nothing to adopt
         return replace(edit, policy="restore")
     until = (judging.as_of + timedelta(days=rules.adopt_for_days)).isoformat()
     return replace(edit, outcome="adopted", until=until, category=category, tier=tier)
@@ -184,13 +223,18 @@ def _is_adopted(judging: Judging, known: KnownEdit) -> bool:
     return known.policy == "adopt" and known.until is not None and judging.as_of <= known.until
 
 
-def _others(judging: Judging, known: Iterable[KnownEdit], current: Mapping[str, Current]) -> Iterator[HandEdit]:
-    """Open edits of fields that this plan would not write: they hold what we want, were edited anew, or taken back."""
+def _others(judging: Judging, known: Iterable[KnownEdit], held: Held) -> Iterator[HandEdit]:
+    """Open edits of fields that this plan would not write: they hold what we want, were edited anew, or taken back; or
+    their record is gone."""
     for one in known:
-        held = current.get(one.partner_id)
-        if held is None or held.record_id != one.record_id or one.field not in held.values:
+        sink = judging.sink_of(one)
+        records = None if sink is None else held(sink)
+        if records is None or one.partner_id in judging.left_alone:
             continue  # not read this time: nothing is known of it
-        stays = _is_adopted(judging, one) and same(held.values[one.field], one.found)
+        now = records.get(one.record_id)
+        if now is not None and one.field not in now:
+            continue
+        stays = now is not None and _is_adopted(judging, one) and same(now[one.field], one.found)
         yield _told_of(one, "adopted" if stays else "gone")
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from functools import cache
 
 import pyarrow as pa
 
@@ -22,7 +23,7 @@ from crmsync.writeback.fields import FieldMap, account_of, account_values, norma
 from crmsync.writeback.guards import Rejections, Tripwires, canary_size, evaluate_guards
 from crmsync.writeback.guards_movement import Preview, hand_kept_moves, moves_of, ranks_of
 from crmsync.writeback.guards_trends import Snapshots
-from crmsync.writeback.hand_edits import HandEdit, Judging, Watch, apart
+from crmsync.writeback.hand_edits import HandEdit, Held, Judging, Watch, apart
 from crmsync.writeback.inputs import (
     CURRENT_VALUES,
     DECIDED,
@@ -198,8 +199,6 @@ def draft_plan(
                 for partner in partners if current is None or partner in current}  # fmt: skip
     beside = Drafted(program, fields, as_of, accounts, unread)
     drafted = _Draft(program, fields, as_of, facts, beside)
-    judging = Judging(program, fields, as_of, partners)
-    changes, edits = apart(drafting.watch, judging, tuple(drafted.changes(partners, current)), current)
     previous = None if drafting.previous is None else decided_rows(drafting.previous, program.key)
     previous = previous and [row for row in previous if row["partner_id"] not in unread]
     basis = Basis(
@@ -208,13 +207,21 @@ def draft_plan(
     )  # fmt: skip
     unknown = () if current is None else tuple(partner for partner in partners if partner not in current)
     steps = list(drafted.steps(judged, previous))
-    written = (*drafted.standings(partners, snapshot), *drafted.history(steps, previous is None, drafting))
-    tripwires = _tripwires(program, snapshot, drafting, judged, previous, len(changes) + len(written))
+    asked = (
+        *drafted.changes(partners, current),
+        *drafted.standings(partners, snapshot),
+        *drafted.history(steps, previous is None, drafting),
+    )
+    judging = Judging(program, fields, as_of, partners, unread)
+    writes, edits = apart(drafting.watch, judging, asked, _holding(fields, snapshot, current))
+    changes = tuple(change for change in writes if not change.sink)
+    beside_them = tuple(change for change in writes if change.sink)
+    tripwires = _tripwires(program, snapshot, drafting, judged, previous, len(writes))
     guards = evaluate_guards(tripwires, drafting.limits)
     canary = canary_size(len(changes), tripwires, drafting.limits, any(guard.tripped for guard in guards))
     plan = Plan(
         "", run_id, drafting.standings_path, as_of, basis, fields, len(partners), changes,
-        tuple(drafted.mover(step) for step in steps if step.moves), guards, unknown, written, canary,
+        tuple(drafted.mover(step) for step in steps if step.moves), guards, unknown, beside_them, canary,
         tuple(sorted(drafting.held)), edits,
     )  # fmt: skip
     return sealed(plan)
@@ -336,6 +343,19 @@ class _Draft:
                 change = history_change(self.beside, sink, drafting.counted_from, step.row, step.from_tier, step.why)
                 if change is not None:
                     yield change
+
+
+def _holding(fields: FieldMap, snapshot: Snapshot, current: Mapping[str, Current] | None) -> Held:
+    """What the records of each kind hold now, read when it is asked for."""
+
+    def held(sink: str) -> Mapping[str, Mapping[str, str | None]] | None:
+        if not sink:
+            return None if current is None else {one.record_id: one.values for one in current.values()}
+        found = fields.sink(sink)
+        records = held_beside(snapshot, found) if found is not None else None
+        return None if records is None else {key: one.values for key, one in records.items()}
+
+    return cache(held)
 
 
 def _holds(values: Mapping[str, str | None], name: str, key: str, wanted: str | None) -> bool:

@@ -29,7 +29,7 @@ from tests.writeback.org import Fault, Org
 
 EDITS = int(os.environ.get("SOAK_EDITS", "1000")) // 4  # two rules on two databases
 RECORDS = [f"001{n:02}" for n in range(12)]
-BY_HAND = ("granted_tier__c", "risk__c", "gap_summary__c", "why__c")
+BY_HAND = ("granted_tier__c", "risk__c", "gap_summary__c", "why__c", "pending_tier__c")  # the last: always empty
 TIERS = {"registered": "Registered", "silver": "Silver", "gold": "Gold"}
 
 
