@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,13 +70,18 @@ def _named(by: str | None) -> str:
     """Who approves: as given, else who is logged in. Errors: ConfigError where the login names no person."""
     if by is not None:
         return by
-    try:
-        login = getpass.getuser()
-    except (OSError, KeyError):
-        login = ""
+    login = _login()
     if not login or login.lower() in NOT_A_PERSON:
         raise ConfigError(f"the login {login or 'here'!r} names no person; give the name of who approves with --by")
     return login
+
+
+def _login() -> str:
+    """Who is logged in; empty in a container whose user has no name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def unlock(fencing: int) -> Lock:
     """Take the lease of this number away from its owner, in the name of who is logged in. Errors: ConfigError."""
     with _ledger(_settings()) as ledger:
         with ledger.writing() as connection:
-            lease = break_lease(connection, fencing, f"shell:{getpass.getuser()}")
+            lease = break_lease(connection, fencing, f"shell:{_login() or os.getuid()}")
         ended = ledger.store.break_lock()
         return Lock(ledger.place, lease, ledger.is_running(), broken=True, ended=ended)
 

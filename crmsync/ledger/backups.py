@@ -8,8 +8,8 @@ import structlog
 
 from crmsync.errors import StoreError
 from crmsync.ledger.ledger import Ledger
+from crmsync.ledger.store import COPIES
 
-FOLDER = "backups"
 KEPT = 5
 
 log = structlog.get_logger()
@@ -20,7 +20,7 @@ def back_up(ledger: Ledger, run_id: str, keep: int = KEPT) -> Path | None:
 
     A copy that cannot be made is told and no more: the run has done its work. None on PostgreSQL.
     """
-    folder = ledger.state_dir / FOLDER
+    folder = ledger.state_dir / COPIES
     try:
         copy = ledger.store.backup(folder, f"ledger-{run_id}")
         if copy is not None:

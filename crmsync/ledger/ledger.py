@@ -23,7 +23,7 @@ from crmsync.ledger.canon import canonical, instant
 from crmsync.ledger.lease import Holding, Lease, current_lease, release_lease, take_lease, this_process
 from crmsync.ledger.postgresql_store import PostgresqlStore
 from crmsync.ledger.sqlite_store import SqliteStore
-from crmsync.ledger.store import Store, migrate, transaction
+from crmsync.ledger.store import COPIES, Store, migrate, transaction
 from crmsync.ledger.upsert import changed, upsert
 
 
@@ -65,7 +65,7 @@ class Ledger:
         try:
             if exclusive and not store.try_lock():
                 raise AlreadyRunning(f"{store.place}: another run is under way here{_holder(store)}; wait for it")
-            _bring_up_to_date(store, exclusive=exclusive)
+            _bring_up_to_date(store, state_dir, exclusive=exclusive)
             if not exclusive:
                 return cls(state_dir, store, None)
             with transaction(store, writes=True) as connection:
@@ -136,11 +136,11 @@ class Ledger:
 
         Runs that still say `running` were killed, since this one holds the lock: they become `interrupted`.
         """
-        run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         schedule, period = self.slot or (None, None)
         with self.writing() as connection:
             connection.execute(update(t.run).where(t.run.c.state == "running").values(state="interrupted"))
             newest = connection.scalar(select(func.max(t.run.c.sequence))) or 0
+            run_id = _new_id(connection)
             connection.execute(
                 insert(t.run).values(
                     run_id=run_id, sequence=newest + 1, kind=kind, state="running", started_at=instant(), stats="{}",
@@ -185,6 +185,14 @@ class Ledger:
             connection.execute(changed(t.api_usage, row))
 
 
+def _new_id(connection: Connection) -> str:
+    """Second and four digits; of many runs within a second, others of the same kind."""
+    while True:
+        run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        if connection.scalar(select(t.run.c.sequence).where(t.run.c.run_id == run_id)) is None:
+            return run_id
+
+
 def _facts(facts: RunFacts) -> dict[str, str]:
     known = {name: value for name, value in vars(facts).items() if value is not None}
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in known.items()}
@@ -204,12 +212,15 @@ def _meta(connection: Connection, key: str) -> str | None:
     return connection.scalar(select(t.meta.c.value).where(t.meta.c.key == key))
 
 
-def _bring_up_to_date(store: Store, *, exclusive: bool) -> None:
+def _bring_up_to_date(store: Store, state_dir: Path, *, exclusive: bool) -> None:
+    """Make or migrate the ledger where needed; of an older one a whole copy is kept first, for good."""
     if store.version() == t.HEAD:
         return
     if not exclusive and not store.try_lock():
         raise AlreadyRunning(f"{store.place}: another run is bringing the ledger up to date; wait for it")
     try:
+        if (older := store.version()) not in (None, t.HEAD):
+            store.backup(state_dir / COPIES, f"before-upgrade-of-{older}")
         migrate(store)
         row = {"key": "ledger_id", "value": secrets.token_hex(8)}
         with transaction(store, writes=True) as connection:

@@ -20,6 +20,7 @@ from crmsync.ledger.store import known_version, transaction
 LOCK_KEY = 0x63726D73796E63  # "crmsync": any number does, as long as no other program in this database takes it
 CONNECT_S = 10
 WAIT_MS = 30_000
+ENDING_LOOKS, ENDING_S = 100, 0.05
 
 
 class PostgresqlStore:
@@ -51,11 +52,13 @@ class PostgresqlStore:
         except IntegrityError:
             raise  # a mistake of ours, not of the server
         except DBAPIError as error:
+            raise StoreError(self._fault(error.orig)) from error
+        except self.engine.dialect.loaded_dbapi.Error as error:  # of a statement that went straight to the driver
             raise StoreError(self._fault(error)) from error
 
-    def _fault(self, error: DBAPIError) -> str:
-        said = " ".join(str(error.orig).split())
-        state = getattr(error.orig, "sqlstate", None) or next((s for word, s in SAID.items() if word in said), "")
+    def _fault(self, error: BaseException | None) -> str:
+        said = " ".join(str(error).split())
+        state = getattr(error, "sqlstate", None) or next((s for word, s in SAID.items() if word in said), "")
         way_out = next((told for start, told in WAYS_OUT.items() if state.startswith(start)), UNREACHABLE)
         return f"{self.place}: the ledger cannot be used ({said}); {way_out}"
 
@@ -108,10 +111,15 @@ class PostgresqlStore:
         with self.told_faults(), transaction(self, writes=True) as connection:
             holders = connection.execute(HOLDERS, KEY).scalars().all()
             try:
-                ended = [connection.scalar(select(func.pg_terminate_backend(pid))) for pid in holders]
+                for pid in holders:
+                    connection.execute(select(func.pg_terminate_backend(pid)))
             except DBAPIError:
                 return False
-        return all(ended)
+            for _ in range(ENDING_LOOKS):  # a session takes a moment to end, and a run may be started right after
+                if connection.execute(HOLDERS, KEY).first() is None:
+                    return True
+                connection.execute(select(func.pg_sleep(ENDING_S)))
+        return False
 
     def backup(self, folder: Path, name: str) -> Path | None:  # noqa: ARG002
         """None: a database is backed up by its server's own means."""

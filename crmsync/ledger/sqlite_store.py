@@ -8,9 +8,10 @@ when its process dies.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -26,6 +27,8 @@ FILE_NAME = "ledger.sqlite"
 LOCK_NAME = "ledger.lock"
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 BUSY_MS = 30_000
+LOOKED_AT_S = 0.1
+"""Who asks whether the lock is held takes it for a moment: a start looks again so long before it believes in a run."""
 QUICK_CHECK_BELOW = 16 * 1024 * 1024  # bytes, about 20 ms; a larger ledger shows its damage when it is read
 
 
@@ -95,7 +98,7 @@ class SqliteStore:
     def try_lock(self) -> bool:
         """Take the lock file; False when another process has it. Errors: StoreError when it cannot be made."""
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=LOOKED_AT_S, poll_interval=LOOKED_AT_S / 4)
         except Timeout:
             return False
         except OSError as error:
@@ -127,20 +130,30 @@ class SqliteStore:
     def backup(self, folder: Path, name: str) -> Path | None:
         """A copy by SQLite's online backup, whole at every moment. Errors: StoreError when it cannot be written."""
         target, partial = folder / f"{name}.sqlite", folder / f".{name}.partial"
-        with self.told_faults():
+        try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            partial.unlink(missing_ok=True)
+            _remove_partial(folder)
             with closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(partial)) as copy:
                 source.backup(copy)
             with partial.open("rb") as stream:
                 os.fsync(stream.fileno())
             os.replace(partial, target)
+        except (OSError, sqlite3.DatabaseError) as error:
+            with suppress(OSError):
+                _remove_partial(folder)  # it would take the room that is missing
+            raise StoreError(f"{target}: the ledger cannot be copied ({error})") from error
         return target
 
     def close(self) -> None:
         """Close the file and give the lock free."""
         self.engine.dispose()
         self.unlock()
+
+
+def _remove_partial(folder: Path) -> None:
+    """Copies that were not finished: by this process, or by one that was killed."""
+    for left in folder.glob(".*.partial*"):
+        left.unlink(missing_ok=True)
 
 
 def _set_up(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
@@ -166,10 +179,24 @@ WAYS_OUT = {
 }
 
 
+NO_ROOM = 256 * 1024
+"""Bytes below which a fault of the disk is one of room: SQLite calls it an I/O error where its shared memory grows."""
+
+
 def _fault(path: Path, error: BaseException | None) -> str:
     code = getattr(error, "sqlite_errorcode", None)
-    way_out = WAYS_OUT.get(code & 0xFF) if isinstance(code, int) else None
+    kind = code & 0xFF if isinstance(code, int) else None
+    if kind in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _room(path) < NO_ROOM:
+        kind = sqlite3.SQLITE_FULL
+    way_out = WAYS_OUT.get(kind) if kind is not None else None
     return f"{path}: the ledger cannot be used ({error}); {way_out or 'check the file and the disk'}"
+
+
+def _room(path: Path) -> int:
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return NO_ROOM
 
 
 def _check_pages(connection: Connection, path: Path) -> None:

@@ -16,6 +16,8 @@ from crmsync.errors import StoreError
 from crmsync.ledger.tables import HEAD, KNOWN
 
 WRITES = "crmsync_writes"
+COPIES = "backups"
+"""Folder of the state folder in which copies of the ledger stand."""
 
 
 class Store(Protocol):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from crmsync.errors import ConfigError, StoreError
+from crmsync.errors import AlreadyRunning, ConfigError, StoreError
+from crmsync.ledger import chain
+from crmsync.ledger.audit import record_event
 from crmsync.ledger.ledger import Ledger
+from crmsync.ledger.status import status
 from crmsync.ledger.tables import metadata
 from tests.databases import PostgresqlServer
 
@@ -86,3 +92,48 @@ def test_the_audit_cannot_be_emptied_at_once_either(postgresql: PostgresqlServer
     opened = Ledger.open(tmp_path, url=postgresql.emptied())
     with opened as ledger, pytest.raises(StoreError, match="append-only"), ledger.writing() as connection:
         connection.execute(text("TRUNCATE audit"))
+
+
+def test_a_server_that_goes_while_the_audit_is_read_is_a_store_error(
+    postgresql: PostgresqlServer, tmp_path: Path
+) -> None:
+    """Its rows come straight from the driver."""
+    url = postgresql.emptied()
+    with Ledger.open(tmp_path, url=url) as ledger, ledger.writing() as connection:
+        for number in range(3):
+            record_event(connection, "person_came", {"n": number})
+
+    def cut(connection: Connection) -> Iterator[tuple[object, ...]]:
+        rows = real(connection)
+        yield next(rows)
+        backend = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+        with psycopg.connect(url) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+        connection.connection.driver_connection.execute("SELECT 1")  # type: ignore[union-attr]
+        yield from rows
+
+    real = chain._rows
+    with Ledger.open(tmp_path, exclusive=False, url=url) as ledger:
+        with mock.patch.object(chain, "_rows", cut), pytest.raises(StoreError, match="the connection is lost.*the server is up"):
+            chain.verify_chain(ledger)
+        assert chain.verify_chain(ledger).faults == ()  # the next transaction has a connection of its own
+
+
+def test_a_worker_whose_connections_were_cut_stops_and_the_next_one_goes_on(
+    postgresql: PostgresqlServer, tmp_path: Path
+) -> None:
+    url = postgresql.emptied()
+    with Ledger.open(tmp_path, url=url) as worker:
+        run_id = worker.start_run("run")
+        with psycopg.connect(url) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        with Ledger.open(tmp_path, url=url) as taker:  # the lock went with its session
+            assert taker.lease() is not None
+            with pytest.raises(AlreadyRunning, match="was broken or taken over"):
+                worker.end_run(run_id, 0)
+            assert status(taker).runs[0].state == "running"
+            taker.start_run("run")
+            assert [run.state for run in status(taker).runs] == ["running", "interrupted"]

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from filelock import FileLock
 
 import crmsync.ledger.sqlite_store as store
 import crmsync.ledger.store as common
 from crmsync.errors import AccessError, AlreadyRunning, CrmsyncError, StoreError
+from crmsync.ledger.backups import back_up
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.tables import HEAD, KNOWN, metadata
 
@@ -99,6 +104,59 @@ def test_a_full_disk_is_a_store_error_that_says_so(tmp_path: Path):
             connection.exec_driver_sql("PRAGMA max_page_count = 1")
         with pytest.raises(StoreError, match="the disk is full"):
             ledger.record_config("digest", "x" * 1_000_000)
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR | (19 << 8), sqlite3.SQLITE_CANTOPEN])
+def test_a_fault_of_a_disk_without_room_is_told_as_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """SQLite calls it an I/O error when its shared memory cannot grow."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code
+
+    def told() -> str:
+        with pytest.raises(StoreError) as fault, store.SqliteStore(tmp_path).told_faults():
+            raise error
+        return str(fault.value)
+
+    assert "the disk is full" not in told()
+    monkeypatch.setattr(store, "_room", lambda _: 4096)
+    assert "the disk is full: nothing after this point was sent" in told()
+
+
+def test_a_start_is_not_refused_because_somebody_asks_whether_a_run_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = FileLock(tmp_path / store.LOCK_NAME)
+    looking.acquire()
+    monkeypatch.setattr("filelock._api.time.sleep", lambda _: looking.release())  # it looks again: by then we are gone
+    Ledger.open(tmp_path).close()
+    assert not looking.is_locked
+
+
+def test_a_copy_that_cannot_be_finished_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        copies = tmp_path / common.COPIES
+        copies.mkdir()
+        (copies / ".ledger-killed.partial").write_text("of a process that was killed")
+
+        def no_room(_: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", no_room)
+        assert back_up(ledger, "run-1") is None
+        assert list(copies.iterdir()) == []
+        monkeypatch.undo()
+        assert back_up(ledger, "run-1") == copies / "ledger-run-1.sqlite"
+
+
+def test_a_run_never_takes_the_id_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = iter(["aaaa", "aaaa", "aaaa", "bbbb"])
+    monkeypatch.setattr("crmsync.ledger.ledger.secrets.token_hex", lambda _: next(digits))
+    with Ledger.open(tmp_path) as ledger, mock.patch("crmsync.ledger.ledger.datetime") as clock:
+        clock.now.return_value = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+        ids = [ledger.start_run("run") for _ in range(2)]
+    assert ids == ["20261122-093000-aaaa", "20261122-093000-bbbb"]
 
 
 def test_an_unusable_folder_is_a_store_error(tmp_path: Path):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from alembic import command
@@ -10,12 +13,13 @@ from alembic.config import Config
 from sqlalchemy import text
 
 import crmsync.ledger.store as common
+from crmsync.errors import StoreError
 from crmsync.ledger.audit import record_event
 from crmsync.ledger.chain import verify_chain
 from crmsync.ledger.intents import open_intents
 from crmsync.ledger.ledger import Ledger, store_of
 from crmsync.ledger.status import status
-from crmsync.ledger.store import transaction
+from crmsync.ledger.store import Store, transaction
 from tests.databases import PostgresqlServer
 
 OLD_RUN = (
@@ -28,6 +32,18 @@ OLD_INTENT = (
 )
 
 
+def older(store: Store, version: str) -> None:
+    """A ledger as that version made it, with a run and a write."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(common.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with transaction(store, writes=True) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+        connection.execute(text(OLD_RUN))
+        connection.execute(text(OLD_INTENT))
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 @pytest.mark.parametrize("version", ["0001", "0002"])
 def test_an_older_ledger_keeps_its_rows(
@@ -38,14 +54,7 @@ def test_an_older_ledger_keeps_its_rows(
         server: PostgresqlServer = request.getfixturevalue("postgresql")
         url = server.empty()
     store = store_of(tmp_path, url)
-    config = Config()
-    config.set_main_option("script_location", str(Path(common.__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    with transaction(store, writes=True) as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, version)
-        connection.execute(text(OLD_RUN))
-        connection.execute(text(OLD_INTENT))
+    older(store, version)
     store.close()
     with Ledger.open(tmp_path, url=url) as ledger:
         assert [run.run_id for run in status(ledger).runs] == ["r1"]
@@ -53,3 +62,33 @@ def test_an_older_ledger_keeps_its_rows(
         with ledger.writing() as connection:
             record_event(connection, "run_started", {})
         assert not verify_chain(ledger).faults
+    copy = tmp_path / common.COPIES / f"before-upgrade-of-{version}.sqlite"
+    assert copy.exists() is (kind == "sqlite")
+    if kind == "sqlite":  # whoever has to go back finds what the older version can open
+        with closing(sqlite3.connect(copy)) as kept:
+            assert kept.execute("SELECT version_num FROM alembic_version").fetchall() == [(version,)]
+            assert kept.execute("SELECT run_id FROM run").fetchall() == [("r1",)]
+
+
+def test_an_upgrade_that_cannot_be_copied_first_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_of(tmp_path)
+    older(store, "0002")
+    store.close()
+    (tmp_path / common.COPIES).write_text("in the way")
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"before-upgrade-of-0002\.sqlite: the ledger cannot be copied"):
+            Ledger.open(tmp_path)
+    (tmp_path / common.COPIES).unlink()
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", half_upgraded := mock.Mock(side_effect=killed))
+        with pytest.raises(KeyboardInterrupt):
+            Ledger.open(tmp_path)
+        assert half_upgraded.called
+    with Ledger.open(tmp_path) as ledger:
+        assert [run.run_id for run in status(ledger).runs] == ["r1"]
