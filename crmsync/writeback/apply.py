@@ -288,7 +288,8 @@ def waiting_changes(ledger: Ledger, fields: FieldMap, counted_from: str) -> tupl
         return ()
     return tuple(
         Change(
-            one.record_id, one.partner_id, one.wanted, {}, "waited for its account", HISTORY, sink.object, sink.key
+            one.record_id, one.partner_id, one.wanted, {}, "waited for its account", HISTORY, sink.object, sink.key,
+            one.wanted.get(sink.partner or "") or "",
         )
         for one in open_intents(ledger, "pending", "parked", "conflict")
         if one.sink == HISTORY and not one.record_id.startswith(f"{counted_from}|")

@@ -205,11 +205,12 @@ def _change(
     }
     if present is None:
         values = {name: value for name, value in values.items() if value is not None}
-        yield _of(sink, key, partner, {**({sink.partner: account} if sink.partner else {}), **values}, {}, "new")
+        named = {sink.partner: account} if sink.partner else {}
+        yield _of(sink, key, partner, account, {**named, **values}, {}, "new")
     elif values:
         expected = {name: present.values[name] for name in values if name in present.values}
         told = ", ".join(what for what in wanted if sink.fields.get(what) in values)
-        yield _of(sink, key, partner, values, expected, f"changed: {told}")
+        yield _of(sink, key, partner, account, values, expected, f"changed: {told}")
 
 
 def new_record(sink: Sink, key: str, partner: str, account: str, wanted: Mapping[str, str | None]) -> Iterator[Change]:
@@ -230,6 +231,12 @@ def _holds(sink: Sink, present: Beside | None, what: str, wanted: str | None) ->
 
 
 def _of(
-    sink: Sink, key: str, partner: str, values: Mapping[str, str | None], expected: Mapping[str, str | None], why: str
+    sink: Sink,
+    key: str,
+    partner: str,
+    account: str,
+    values: Mapping[str, str | None],
+    expected: Mapping[str, str | None],
+    why: str,
 ) -> Change:
-    return Change(key, partner, dict(values), dict(expected), why, sink.name, sink.object, sink.key)
+    return Change(key, partner, dict(values), dict(expected), why, sink.name, sink.object, sink.key, account)

@@ -12,7 +12,7 @@ class Change:
     stamps beside them (a field whose present value is not known is absent).
 
     `sink`: empty for the account itself; of a record beside it, the part of the field map that says where it goes, and
-    `record_id` is then its key in `key_field` (None: its own id).
+    `record_id` is then its key in `key_field` (None: its own id), and `account` the record id of the account.
     """
 
     record_id: str
@@ -23,3 +23,4 @@ class Change:
     sink: str = ""
     object: str = ""
     key_field: str | None = None
+    account: str = ""

@@ -48,22 +48,18 @@ def tell_last_errors(plan: Plan, target: Target, ledger: Ledger) -> int:
 
 def _errors(intents: Iterable[Intent], plan: Plan) -> dict[str, str]:
     """By account, why it or something beside it was refused; the same text as long as the reason is the same."""
-    accounts = {change.partner_id: change.record_id for change in plan.changes}
+    of_partner = {change.partner_id: change.record_id for change in plan.changes}
+    beside = {(change.sink, change.record_id): change.account for change in plan.beside}
     said: dict[str, list[str]] = {}
     for intent in intents:
         if intent.state != "parked":
             continue
-        account = intent.record_id if not intent.sink else _account_of(intent, plan, accounts)
-        if account is not None:
+        named = beside.get((intent.sink, intent.record_id)) or of_partner.get(intent.partner_id)
+        account = named if intent.sink else intent.record_id
+        if account:
             what = f"{intent.sink}: " if intent.sink else ""
             said.setdefault(account, []).append(" ".join(f"{what}{intent.code}: {intent.message}".split()))
     return {account: _cut(APART.join(dict.fromkeys(texts))) for account, texts in said.items()}
-
-
-def _account_of(intent: Intent, plan: Plan, accounts: Mapping[str, str]) -> str | None:
-    sink = plan.fields.sink(intent.sink)
-    named = intent.wanted.get(sink.partner) if sink is not None and sink.partner else None
-    return named or accounts.get(intent.partner_id)
 
 
 def _cut(text: str) -> str:

@@ -17,7 +17,8 @@ from crmsync.snapshots import Snapshot
 from crmsync.writeback.apply import apply_plan, waiting_changes
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import Sink
-from crmsync.writeback.plan import Drafting, Plan, draft_plan
+from crmsync.writeback.last_error import tell_last_errors
+from crmsync.writeback.plan import Drafting, Plan, draft_plan, sealed
 from crmsync.writeback.planfile import load_plan, save_plan
 from tests.writeback.facts import (
     AS_OF,
@@ -227,3 +228,25 @@ def test_a_record_that_somebody_changed_since_the_plan_is_a_conflict(ledger: Led
     outcomes = quietly(a_plan("run-1", {}, {}, [held]), org, ledger)
     assert (outcomes.beside["standings"].conflicts, outcomes.written) == (1, 0)
     assert org.held("Standing/001000")["Tier"] == "Platinum"
+
+
+def test_why_a_record_is_refused_stays_on_its_account_though_the_account_itself_does_not_change(
+    ledger: Ledger, tmp_path: Path
+):
+    """The record is there already, so what is written of it does not name its account."""
+    fields = replace(MAPPED, last_error="Error")
+    org = an_org(refuses={"Standing/001000|channel|msp": "closed by finance"})
+    account = f"{fields.object}/001000"  # this org keeps it apart when it is written several at a time
+    org.put(account, {"Error": None})
+    told = []
+    for run in ("run-1", "run-2"):
+        held = {"001000|channel|msp": {"granted_tier_s": "Silver"}}
+        org.put("Standing/001000|channel|msp", held["001000|channel|msp"])
+        snapshot = a_snapshot(tmp_path / run, {"001000": {}}, standings=held)
+        rows = standings([msp("001000", movement="unchanged")])
+        plan = draft_plan(a_program(categories=CATEGORIES), rows, snapshot, fields, run, AS_OF, Drafting())
+        plan = sealed(replace(plan, changes=()))
+        quietly(plan, org, ledger)
+        told.append(tell_last_errors(plan, org, ledger))
+        assert org.held(account)["Error"] == "standings: FIELD_CUSTOM_VALIDATION_EXCEPTION: closed by finance"
+    assert told == [1, 0]
