@@ -1,13 +1,14 @@
 """Blocked plans in the CRM: laid before sales operations, who have no shell, and what they decided read back.
 
 A decision counts when the last person who changed the record holds the permission set of sales operations, is active
-and is not the user that we log in as, and when it is of the last 24 hours. What became of it is written there.
+and is not the user that we log in as; an approval also only for 24 hours, and for what the record showed when it was
+laid there. What became of it is written there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -17,24 +18,28 @@ from crmsync.connectors.base import Into, KnowsPeople, ManyObjects, Target, Writ
 from crmsync.connectors.mapping_records import RecordMap
 from crmsync.connectors.salesforce.metadata.permissions import SALES_OPS
 from crmsync.errors import AccessError, CrmsyncError, DataError, Deferred, Retriable
-from crmsync.ledger.approvals import PlanRow, blocked_plans, record_approval, set_plan_state
+from crmsync.ledger.approvals import PlanRow, blocked_plans, record_approval, record_declined, set_plan_state
 from crmsync.writeback.plan import Plan
 from crmsync.writeback.plan_record import (
     APPLIED,
     APPROVED,
     DECLINED,
     NOT_APPLIED,
+    SHOWN,
     SUPERSEDED,
     WAITING,
     Decision,
+    altered,
     answered,
     objection,
+    objection_to_person,
     plan_values,
 )
+from crmsync.writeback.planfile import load_plan
 
 log = structlog.get_logger()
 
-CHANGED_BY, CHANGED_AT, RECORD_ID = "LastModifiedById", "LastModifiedDate", "Id"
+RECORD_ID, MADE_BY, CHANGED_BY, CHANGED_AT = "Id", "CreatedById", "LastModifiedById", "LastModifiedDate"
 CLOSED: Mapping[str, str] = {"applied": APPLIED, "declined": DECLINED, "superseded": SUPERSEDED}
 """State of a plan in the ledger -> on its record."""
 
@@ -56,34 +61,48 @@ class PlanRecords:
         self.people = people
 
     def lay(self, plan: Plan) -> str:
-        """Make or renew the record of a blocked plan; what was decided on it stays. Returns what to tell of it."""
+        """Make or renew the record of a blocked plan; a decision that was not read yet stays. Returns what to tell."""
         held = self._read([plan.digest]).get(plan.digest)
         what = f"{self.place.object.text} {plan.digest[:12]}"
-        if held is not None:
-            if held.get(self._field("state")) == NOT_APPLIED:  # the same plan once more: somebody may decide anew
-                self._write(plan.digest, {"state": WAITING, "decision": WAITING})
-            return f"it waits in the CRM on {what}"
-        self._write(plan.digest, plan_values(plan))
-        return f"in the CRM: a user with {SALES_OPS} sets the decision of {what} to Approved"
+        if held is None:
+            self._write(plan.digest, plan_values(plan))
+            return f"in the CRM: a user with {SALES_OPS} sets the decision of {what} to Approved"
+        state = held.get(self._field("state")) or WAITING
+        if state == DECLINED:
+            return f"it was declined in the CRM on {what}"
+        if state != WAITING:  # the same plan once more: somebody may decide anew
+            told = ("answer",) if state == NOT_APPLIED else ()  # why it was not written then stands there still
+            self._write(plan.digest, {key: text for key, text in plan_values(plan).items() if key not in told})
+        return f"it waits in the CRM on {what}"
 
     def decisions(self, digests: Sequence[str]) -> dict[str, tuple[Decision, str]]:
         """What stands on the records of these plans, and their ids."""
-        found = {}
-        for digest, held in self._read(digests).items():
-            decision = held.get(self._field("decision")) or WAITING
-            by, at = held.get(CHANGED_BY), held.get(CHANGED_AT)
-            person = self.people.person(by) if by and decision == APPROVED else None
-            state = held.get(self._field("state")) or WAITING
-            found[digest] = Decision(digest, decision, state, person, _moment(at)), held.get(RECORD_ID) or ""
-        return found
+        return {digest: self._decision(digest, held) for digest, held in self._read(digests).items()}
+
+    def _decision(self, digest: str, held: Mapping[str, str | None]) -> tuple[Decision, str]:
+        decision = held.get(self._field("decision")) or WAITING
+        by, at = held.get(CHANGED_BY), held.get(CHANGED_AT)
+        person = self.people.person(by) if by and decision != WAITING else None
+        if person is not None and by == held.get(MADE_BY):  # whoever made the record is who logs in for us
+            person = replace(person, ours=True)
+        state = held.get(self._field("state")) or WAITING
+        return Decision(digest, decision, state, person, _moment(at)), held.get(RECORD_ID) or ""
+
+    def shown(self, digest: str) -> tuple[Decision, str, dict[str, str | None]]:
+        """One record with all that people decide by, by key, in one answer of the CRM. Errors: DataError."""
+        fields = {key: name for key in SHOWN if (name := self._field(key))}
+        held = self._read([digest], fields.values()).get(digest)
+        if held is None:
+            raise DataError(f"{self.place.object.text} {digest[:12]} is gone since it was read")
+        return *self._decision(digest, held), {key: held.get(name) for key, name in fields.items()}
 
     def answer(self, digest: str, values: Mapping[str, str | None]) -> None:
         """Write what became of a decision onto its record."""
         self._write(digest, values)
 
-    def _read(self, digests: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
+    def _read(self, digests: Sequence[str], further: Iterable[str] = ()) -> Mapping[str, Mapping[str, str | None]]:
         asked = [one for key in ("decision", "state") if (one := self._field(key))]
-        return self.target.read(list(digests), [RECORD_ID, CHANGED_BY, CHANGED_AT, *asked])
+        return self.target.read(list(digests), [RECORD_ID, MADE_BY, CHANGED_BY, CHANGED_AT, *asked, *further])
 
     def _field(self, key: str) -> str:
         place = self.place.fields.get(key)
@@ -181,27 +200,53 @@ def _close(records: PlanRecords, plan: PlanRow, decision: Decision) -> None:
 
 
 def _decided(belt: Belt, records: PlanRecords, plan: PlanRow, decision: Decision, record_id: str) -> Ruling:
-    name = f"plan {plan.digest[:12]}"
     if decision.decision == DECLINED:
-        set_plan_state(belt.ledger, plan.digest, plan.run_id, "declined")
-        if decision.state == WAITING:
-            records.answer(plan.digest, answered(DECLINED, "Declined; it is not written."))
-        return Ruling(said=f"{name} was declined in the CRM and is not written")
+        return _declined(belt, records, plan, decision, record_id)
     ours = decision.person is not None and decision.person.ours
     if decision.decision != APPROVED or (ours and decision.state != WAITING):  # what we answered stands
         return Ruling()
+    return _approved(belt, records, plan)
+
+
+def _declined(belt: Belt, records: PlanRecords, plan: PlanRow, decision: Decision, record_id: str) -> Ruling:
+    said = f"plan {plan.digest[:12]} was declined in the CRM and is not written"
+    if decision.state == DECLINED:  # answered before; the same plan was drafted once more
+        set_plan_state(belt.ledger, plan.digest, plan.run_id, "declined")
+        return Ruling(said=said)
+    if why := objection_to_person(decision, SALES_OPS):
+        return _without_effect(records, plan, "declined", "Declining does not count", why)
+    assert decision.person is not None
+    record_declined(belt.ledger, plan, decision.person.name, record_id)
+    records.answer(plan.digest, answered(DECLINED, "Declined; it is not written."))
+    return Ruling(said=f"{said}: by {decision.person.name}")
+
+
+def _approved(belt: Belt, records: PlanRecords, plan: PlanRow) -> Ruling:
+    """An approval counts by who gave it, when, and what that person saw."""
+    decision, record_id, shown = records.shown(plan.digest)
+    if decision.decision != APPROVED:
+        return Ruling()  # taken back this very moment
     stands_still = belt.configuration.org == "sandbox"  # the embedded org stays on its day: nothing grows old there
     now = decision.at if stands_still else datetime.now(UTC)
     if why := objection(decision, now or datetime.now(UTC), SALES_OPS):
-        text = f"The approval does not count: {why}."
-        records.answer(plan.digest, answered(WAITING, text, WAITING))
-        return Ruling(said=f"{name} was approved in the CRM, and it does not count: {why}")
+        return _without_effect(records, plan, "approved", "The approval does not count", why)
+    laid = plan_values(load_plan(plan.digest, belt.state))
+    if names := altered(shown, laid):
+        why = f"what the record showed was changed after it was laid there ({', '.join(names)}); it is put right now"
+        records.answer(plan.digest, {key: laid[key] for key in names})
+        return _without_effect(records, plan, "approved", "The approval does not count", why)
     assert decision.person is not None
     record_approval(
         belt.ledger, plan.digest, decision.person.name, source="crm", record_id=record_id,
         at=None if stands_still else decision.at,
     )  # fmt: skip
-    return Ruling(plan.digest, f"{name} was approved in the CRM by {decision.person.name}")
+    return Ruling(plan.digest, f"plan {plan.digest[:12]} was approved in the CRM by {decision.person.name}")
+
+
+def _without_effect(records: PlanRecords, plan: PlanRow, what: str, answer: str, why: str) -> Ruling:
+    """Say so on the record, and put the decision back: somebody else may still decide."""
+    records.answer(plan.digest, answered(WAITING, f"{answer}: {why}.", WAITING))
+    return Ruling(said=f"plan {plan.digest[:12]} was {what} in the CRM, and it does not count: {why}")
 
 
 def carried_out(belt: Belt, ruling: Ruling, apply: Callable[[str], object]) -> str:

@@ -16,6 +16,8 @@ from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.upsert import upsert
 
 VALID_FOR = timedelta(hours=24)
+CLOCKS_APART = timedelta(hours=1)
+"""So much may the clock of who decided lie ahead of this machine's: two are never alike."""
 SHORTEST_PREFIX = 4
 WAITING = ("drafted", "blocked", "applying")
 """States of a plan that may still be written."""
@@ -171,6 +173,14 @@ def record_approval(
     return approval
 
 
+def record_declined(ledger: Ledger, plan: PlanRow, person: str, record_id: str) -> None:
+    """Keep that a person declined a plan, on a record of the CRM; it is never written."""
+    of_plan = (t.plan.c.digest == plan.digest) & (t.plan.c.run_id == plan.run_id)
+    with ledger.writing() as connection:
+        connection.execute(update(t.plan).where(of_plan).values(state="declined"))
+        record_event(connection, "plan_declined", {"digest": plan.digest, "record_id": record_id}, f"crm:{person}")
+
+
 def state_of_plan(ledger: Ledger, digest: str) -> PlanRow | None:
     """The newest plan of exactly this digest; None where none was drafted here."""
     newest = select(t.plan).where(t.plan.c.digest == digest).order_by(t.plan.c.sequence.desc()).limit(1)
@@ -197,10 +207,16 @@ def blocked_plans(ledger: Ledger, most: int = 10) -> list[PlanRow]:
 
 
 def approval_of(ledger: Ledger, digest: str) -> Approval | None:
-    """The newest approval of exactly this digest that still holds; None where there is none."""
-    newest = select(t.approval).where(t.approval.c.digest == digest).order_by(t.approval.c.sequence.desc()).limit(1)
+    """The approval of exactly this digest that holds longest; None where none holds now.
+
+    One that was given later than now, by a clock that was set back since, does not hold.
+    """
+    rows = select(t.approval).where(t.approval.c.digest == digest)
+    now = datetime.now(UTC)
     with ledger.reading() as connection:
-        row = connection.execute(newest).one_or_none()
-    if row is None or (until := datetime.fromisoformat(row.until)) <= datetime.now(UTC):
-        return None
-    return Approval(row.digest, row.person, until)
+        found = [
+            Approval(row.digest, row.person, until)
+            for row in connection.execute(rows)
+            if now < (until := datetime.fromisoformat(row.until)) <= now + VALID_FOR + CLOCKS_APART
+        ]
+    return max(found, key=lambda one: one.until, default=None)

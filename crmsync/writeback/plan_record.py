@@ -1,19 +1,25 @@
-"""The record of a blocked plan in the CRM: what it says, and whether what was decided on it counts. Pure."""
+"""The record of a blocked plan in the CRM: what it says, and whether what was decided on it counts. Pure.
+
+People decide on what the record shows, so an approval counts only while it still shows what we laid there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from crmsync.connectors.base import Person
+from crmsync.ledger.approvals import CLOCKS_APART, VALID_FOR
+from crmsync.writeback.fields import same
 from crmsync.writeback.plan import Mover, Plan
 
 WAITING, APPROVED, DECLINED = "Waiting", "Approved", "Declined"
 APPLIED, NOT_APPLIED, SUPERSEDED = "Applied", "Not applied", "Superseded"
-VALID_FOR = timedelta(hours=24)
 LONGEST = 30_000
 SUMMARY_LONGEST = 255
+SHOWN = ("summary", "guards", "who_moves", "movers", "changes", "as_of")
+"""What people decide by."""
 NO_TIER = "no tier"
 
 
@@ -83,6 +89,23 @@ def _cut(text: str, most: int) -> str:
 
 def objection(decision: Decision, now: datetime, sales_ops: str) -> str:
     """Why an approval does not count, in words; empty where it does. `sales_ops`: name of the permission set."""
+    if why := objection_to_person(decision, sales_ops):
+        return why
+    assert decision.person is not None
+    assert decision.at is not None
+    name = decision.person.name
+    if now - decision.at > VALID_FOR:
+        return f"the decision of {name} is of {decision.at:%Y-%m-%d %H:%M} UTC and held for 24 hours"
+    if decision.at - now > CLOCKS_APART:
+        return (
+            f"the decision of {name} is of {decision.at:%Y-%m-%d %H:%M} UTC, and here it is {now:%Y-%m-%d %H:%M} UTC; "
+            "look at this machine's clock"
+        )
+    return ""
+
+
+def objection_to_person(decision: Decision, sales_ops: str) -> str:
+    """Why this person does not decide on plans, in words; empty where it does."""
     person = decision.person
     if person is None or decision.at is None:
         return "nobody but the user that crmsync logs in as has changed this record"
@@ -92,9 +115,19 @@ def objection(decision: Decision, now: datetime, sales_ops: str) -> str:
         return f"{person.name} is not an active user"
     if not person.decides:
         return f"{person.name} changed this record last and does not have the permission set {sales_ops}"
-    if now - decision.at > VALID_FOR:
-        return f"the decision of {person.name} is of {decision.at:%Y-%m-%d %H:%M} UTC and held for 24 hours"
     return ""
+
+
+def altered(held: Mapping[str, str | None], laid: Mapping[str, str | None]) -> list[str]:
+    """What the record does not show as it was laid, by key. A key that the record has no field for is not looked at."""
+    return [key for key in SHOWN if key in held and not same(_plain(held[key]), _plain(laid[key]))]
+
+
+def _plain(text: str | None) -> str | None:
+    """A text without what a CRM does to its lines, a number without what it does to its decimals."""
+    words = " ".join((text or "").split())
+    whole, _, decimals = words.partition(".")
+    return whole if whole.isdecimal() and not decimals.strip("0") else words
 
 
 def answered(state: str, text: str, decision: str | None = None) -> Mapping[str, str | None]:

@@ -59,6 +59,27 @@ def test_an_approval_holds_for_that_digest_and_24_hours(ledger: Ledger):
             check_open(plan, ledger)
 
 
+def test_of_several_approvals_the_one_that_holds_longest_counts(ledger: Ledger):
+    """One in the CRM counts from the decision, so the newest row may end first."""
+    plan = keep(ledger, a_blocked())
+    with time_machine.travel(NOW, tick=False) as clock:
+        approve(ledger, plan.digest, "Ann")
+        record_approval(ledger, plan.digest, "Bo", source="crm", at=NOW - timedelta(hours=23))
+        clock.move_to(NOW + timedelta(hours=2))
+        found = approval_of(ledger, plan.digest)
+        assert found is not None
+        assert found.person == "Ann"
+
+
+def test_an_approval_by_a_clock_that_was_set_back_since_does_not_hold(ledger: Ledger):
+    plan = keep(ledger, a_blocked())
+    with time_machine.travel(NOW + timedelta(days=365), tick=False) as clock:
+        approve(ledger, plan.digest, "Ann")
+        clock.move_to(NOW)
+        with pytest.raises(UnsafePlan):
+            check_open(plan, ledger)
+
+
 @pytest.mark.parametrize("name", ["", "  "])
 def test_an_approval_needs_a_name(ledger: Ledger, name: str):
     plan = keep(ledger, a_blocked())

@@ -212,7 +212,7 @@ def test_a_field_beside_the_account_that_was_emptied_is_an_edit_too(with_record:
     assert with_record.run() == [("Tier", None, "waits")]
 
 
-def test_a_record_beside_the_account_that_somebody_deleted_closes_its_edits_and_is_made_anew(
+def test_a_record_beside_the_account_that_was_deleted_closes_its_edits_and_is_made_anew(
     with_record: World,
 ) -> None:
     with_record.edit("Tier", "Gold", BESIDE)

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from crmsync.connectors.base import Person, Write, Written
 from crmsync.connectors.mapping_places import Place
 from crmsync.connectors.mapping_records import RecordMap
 from crmsync.errors import Conflict, Retriable
-from crmsync.ledger.approvals import PlanRow, approval_of, record_plan, set_plan_state, state_of_plan
+from crmsync.ledger import tables as t
+from crmsync.ledger.approvals import approval_of, set_plan_state, state_of_plan
 from crmsync.ledger.ledger import Ledger
 from crmsync.plan_records import carried_out, lay_before, rule
 from crmsync.writeback.plan import Plan, sealed
+from crmsync.writeback.planfile import save_plan
 from crmsync.writeback.verdicts import GuardResult
 from tests.writeback.conftest import NewState
 from tests.writeback.facts import a_plan
 
-FIELDS = {"decision": "D", "state": "S", "answer": "A"}
+FIELDS = {"decision": "D", "state": "S", "answer": "A", "summary": "Short", "who_moves": "Who", "movers": "Count"}
 ANN = Person("005A", "ann@example.com", active=True, decides=True, ours=False)
 
 
@@ -70,7 +72,7 @@ def belt(records: Records, new_state: NewState) -> Any:
     place = RecordMap(Place("Plan__c", 1), Place("K", 1), fields)
     with Ledger.open(new_state()) as ledger:
         yield SimpleNamespace(
-            ledger=ledger, target=records, configuration=SimpleNamespace(org="salesforce"),
+            ledger=ledger, state=ledger.state_dir, target=records, configuration=SimpleNamespace(org="salesforce"),
             mapping=SimpleNamespace(writes=SimpleNamespace(plan_record=place)),
         )  # fmt: skip
 
@@ -78,7 +80,7 @@ def belt(records: Records, new_state: NewState) -> Any:
 def drafted(belt: Any, run_id: str) -> Plan:
     made = a_plan(run_id, {"A": {"granted_tier__c": run_id}}, {"A": {}})
     plan = sealed(replace(made, guards=(GuardResult("demotions", "9 fall", "5", True, "look"),)))
-    record_plan(belt.ledger, PlanRow(plan.digest, run_id, Path("x"), plan.as_of, 1, 1, True, "blocked", "now"), [])
+    save_plan(plan, belt.ledger)
     return plan
 
 
@@ -189,3 +191,68 @@ def test_a_record_that_cannot_be_written_stops_nothing(belt: Any, records: Recor
     said = lay_before(belt, drafted(belt, "run-1"))
     assert "was not laid before sales operations: Plan__c" in said
     assert "INVALID_TYPE: no such object" in said
+
+
+# --- who saw what, and who said what
+
+
+def test_an_approval_of_a_record_whose_numbers_were_changed_does_not_count(belt: Any, records: Records) -> None:
+    """Somebody makes a large plan look small, and sales operations approve what they see."""
+    plan = drafted(belt, "run-1")
+    lay_before(belt, plan)
+    laid = dict(records.held[plan.digest])
+    records.held[plan.digest] |= {"Short": "1 account, nobody moves", "Count": "0.0"}
+    records.decide(plan.digest, "Approved")
+    assert rule(belt).said.endswith(
+        "it does not count: what the record showed was changed after it was laid there (summary); it is put right now"
+    )
+    held = records.held[plan.digest]
+    assert (held["D"], held["Short"], approval_of(belt.ledger, plan.digest)) == ("Waiting", laid["Short"], None)
+    held["Short"] = f" {held['Short']}\r\n"  # what a browser does to lines is no change
+    records.decide(plan.digest, "Approved")
+    assert rule(belt).opened == plan.digest
+
+
+def test_who_made_the_record_is_ourselves_also_where_the_login_may_not_ask_who_it_is(
+    belt: Any, records: Records
+) -> None:
+    plan = drafted(belt, "run-1")
+    lay_before(belt, plan)
+    records.held[plan.digest]["CreatedById"] = "005A"
+    records.decide(plan.digest, "Approved")
+    assert "is the user that crmsync logs in as" in rule(belt).said
+    assert approval_of(belt.ledger, plan.digest) is None
+
+
+def test_only_who_may_approve_may_decline_and_the_audit_says_who_did(belt: Any, records: Records) -> None:
+    plan = drafted(belt, "run-1")
+    lay_before(belt, plan)
+    records.who = replace(ANN, decides=False)
+    records.decide(plan.digest, "Declined")
+    assert "was declined in the CRM, and it does not count: ann@example.com" in rule(belt).said
+    assert (records.held[plan.digest]["D"], records.held[plan.digest]["S"]) == ("Waiting", "Waiting")
+    records.who = ANN
+    records.decide(plan.digest, "Declined")
+    assert rule(belt).said.endswith("was declined in the CRM and is not written: by ann@example.com")
+    with belt.ledger.reading() as connection:
+        rows = connection.execute(select(t.audit.c.actor).where(t.audit.c.event == "plan_declined"))
+        assert rows.scalars().all() == ["crm:ann@example.com"]
+    assert "it was declined in the CRM on Plan__c" in lay_before(belt, drafted(belt, "run-1"))
+
+
+def test_a_plan_that_is_drafted_again_after_another_waits_anew(belt: Any, records: Records) -> None:
+    first = drafted(belt, "run-1")
+    lay_before(belt, first)
+    lay_before(belt, drafted(belt, "run-2"))
+    rule(belt)
+    assert records.held[first.digest]["S"] == "Superseded"
+    lay_before(belt, drafted(belt, "run-1"))
+    held = records.held[first.digest]
+    assert (held["S"], held["D"], held["A"]) == ("Waiting", "Waiting", None)
+
+
+def test_a_decision_by_a_clock_that_runs_ahead_does_not_hold_longer(belt: Any, records: Records) -> None:
+    plan = drafted(belt, "run-1")
+    lay_before(belt, plan)
+    records.decide(plan.digest, "Approved", hours=-5)
+    assert "look at this machine's clock" in rule(belt).said
