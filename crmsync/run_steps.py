@@ -207,7 +207,8 @@ class Run:
             snapshot = kept_snapshot(self.belt.state, drafted.run_id)
             with self.clock.stage("tell"):
                 self.told = self.teller.tell(
-                    self.run_id, assessed.as_of, assessed.program, assessed.standings, snapshot
+                    self.run_id, assessed.as_of, assessed.program, assessed.standings, snapshot,
+                    drafted.unknown_partners,
                 )  # fmt: skip
 
     def tell_blocked(self, drafted: Plan) -> None:

@@ -5,7 +5,7 @@ Nothing here decides on tiers or writes them. Whatever dies between finding and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -26,10 +26,11 @@ from crmsync.notices import events as e
 from crmsync.notices import outbox as o
 from crmsync.notices.channels import Channels, is_address, open_channels
 from crmsync.notices.digests import digests_of
-from crmsync.notices.drafting import Drafting, draft_notices
+from crmsync.notices.drafting import ONCE, Drafting, draft_notices
 from crmsync.notices.events import Event
 from crmsync.notices.facts import (
     attributes_of,
+    begin_telling,
     label_of,
     lapsing_certificates,
     newest_link,
@@ -43,6 +44,7 @@ from crmsync.notices.people import PARTNERS, Suppressed, check_columns, read_peo
 from crmsync.notices.sending import Sending, Sent, send_due, settle_lost
 from crmsync.notices.tasks import TaskChannel
 from crmsync.notices.templates import Templates, open_notice_templates
+from crmsync.notices.waiting import OF_RUNS, held_back, let_go_of_moved, let_go_of_past, let_go_of_plans, waiting_of
 from crmsync.programs.program import Program
 from crmsync.settings import Settings
 from crmsync.snapshots import Snapshot
@@ -79,6 +81,7 @@ class Teller:
     suppressed: Suppressed
     tasks: TaskChannel | None
     clock: Callable[[], datetime] = now_in_utc
+    tier_field: str | None = None  # of the account: the field that holds the granted tier
 
     def ready(self, snapshot: Snapshot) -> None:
         """Refuse rules that name columns which the snapshot does not have, before anything is written."""
@@ -87,17 +90,32 @@ class Teller:
 
     # --- a run
 
-    def tell(self, run_id: str, as_of: date, program: Program, standings: pa.Table, snapshot: Snapshot | None) -> Told:
-        """Tell what a run has changed. `snapshot`: None where it is not kept any more; the next run tells the rest."""
+    def tell(
+        self,
+        run_id: str,
+        as_of: date,
+        program: Program,
+        standings: pa.Table,
+        snapshot: Snapshot | None,
+        without_account: Collection[str] = (),
+    ) -> Told:
+        """Tell what a run has changed. `snapshot`: None where it is not kept any more; the next run tells the rest.
+        `without_account`: partners who have no record to write a tier onto."""
         self._settle(run_id, as_of)
-        found = self._found(run_id, as_of, program, standings, snapshot)
-        people = read_people(self.rules, snapshot, self._partners(found)) if snapshot is not None else None
+        let_go_of_plans(self.ledger, None)
+        found = self._found(run_id, as_of, program, standings, snapshot, without_account)
+        partners = self._partners(found)
+        people = None
+        if snapshot is not None:
+            waiting = waiting_of(self.ledger, OF_RUNS)
+            people = read_people(self.rules, snapshot, partners, {one.partner_id or "" for one in waiting})
+            let_go_of_moved(self.ledger, people, waiting)
         link = newest_link(self.ledger)
         drafting = replace(
             self._drafting(run_id, as_of, link, label_of(program)),
             program=program,
-            intents=written_by(self.ledger, self._partners(found)),
-            attributes=attributes_of(snapshot, program, self._partners(found)) if snapshot is not None else {},
+            intents=written_by(self.ledger, partners),
+            attributes=attributes_of(snapshot, program, partners) if snapshot is not None else {},
         )
         drafting = drafting if people is None else replace(drafting, people=people)
         new = self._add(drafting, found, link)
@@ -106,7 +124,13 @@ class Teller:
         return Told(new, sent, dict(people.unknown) if people is not None else {})
 
     def _found(
-        self, run_id: str, as_of: date, program: Program, standings: pa.Table, snapshot: Snapshot | None
+        self,
+        run_id: str,
+        as_of: date,
+        program: Program,
+        standings: pa.Table,
+        snapshot: Snapshot | None,
+        without_account: Collection[str],
     ) -> list[Event]:
         ledger, leads = self.ledger, self.rules.lead_days
         moves = tier_moves(ledger, program.key, as_of, run_id)
@@ -121,29 +145,24 @@ class Teller:
             lapsing = lapsing_certificates(snapshot, as_of, max(leads))
             lasting += e.certificate_events(lapsing, as_of, leads)
         true_now = [*e.tier_events(program, moves, held), *lasting]
-        self._let_go(standings, true_now, with_certificates=snapshot is not None)
-        conflicts = [e.conflict_event(one) for one in untold_conflicts(ledger)]
-        return [*e.written_only(true_now, unwritten_partners(ledger)), *conflicts]
+        read = set(standings.column("partner_id").unique().to_pylist())
+        let_go_of_past(ledger, read, true_now, with_certificates=snapshot is not None)
+        # Without its snapshot an owner could not be found, and an edit that counts as told is written again.
+        conflicts = [e.conflict_event(one) for one in untold_conflicts(ledger)] if snapshot is not None else []
+        return [*e.written_only(true_now, self._unwritten | frozenset(without_account)), *conflicts]
+
+    @property
+    def _unwritten(self) -> frozenset[str]:
+        return unwritten_partners(self.ledger, self.tier_field)
 
     def _partners(self, events: Iterable[Event]) -> set[str]:
         return {event.partner_id for event in events if event.partner_id is not None}
-
-    def _let_go(self, standings: pa.Table, true_now: Sequence[Event], *, with_certificates: bool) -> None:
-        """What waits and is not so any more is not told. Of partners that were not read nothing is known."""
-        looked_at = {e.PROMOTED, e.DEMOTED, e.GRACE, e.WILL_FALL, e.OVERRIDE_ENDING}
-        looked_at |= {e.CERTIFICATE_LAPSING} if with_certificates else set()
-        waiting = [one for one in o.notices_in(self.ledger, *o.UNSENT) if one.event in looked_at]
-        if not waiting:
-            return
-        read = set(standings.column("partner_id").unique().to_pylist())
-        still = {(event.name, event.partner_id, event.period) for event in true_now}
-        gone = [one for one in waiting if (one.event, one.partner_id, one.period) not in still]
-        o.suppress(self.ledger, [one.notice_key for one in gone if one.partner_id in read], "it is no longer so")
 
     # --- other moments
 
     def tell_blocked(self, run_id: str, plan: Plan) -> Told:
         """Tell that a plan waits for a person."""
+        let_go_of_plans(self.ledger, plan.digest)
         guards = [
             {"guard": one.guard, "value": one.value, "limit": one.limit, "way_out": one.way_out}
             for one in plan.guards
@@ -190,10 +209,12 @@ class Teller:
         settle_lost(self._sending)
         o.expire_held(self.ledger, self.clock(), self.rules.hold_days)
         unsure = [one for one in o.notices_in(self.ledger, o.UNKNOWN) if one.event != e.NOTICE_UNKNOWN]
+        said = {place for one in o.notices_of(self.ledger, e.NOTICE_UNKNOWN) for place in e.places_of(one.period)}
+        unsure = [one for one in unsure if e.place_of(one.reference, one.attempts) not in said]
         if unsure:
             listed = [
                 {"key": one.reference, "event": one.event, "audience": one.audience, "channel": one.channel,
-                 "reference": one.reference}
+                 "reference": one.reference, "place": e.place_of(one.reference, one.attempts)}
                 for one in unsure
             ]  # fmt: skip
             link = newest_link(self.ledger)
@@ -202,7 +223,12 @@ class Teller:
     def _add(self, drafting: Drafting, found: Iterable[Event], link: str) -> int:
         """Render everything, then put it into the outbox. Returns how many notices are new."""
         events = list(found)
-        notices = draft_notices(drafting, events, lambda keys: o.known_keys(self.ledger, keys))
+        notices = draft_notices(
+            drafting,
+            events,
+            lambda keys: o.known_keys(self.ledger, keys),
+            lambda partners: o.told_already(self.ledger, partners, ONCE),
+        )
         new = o.add_notices(self.ledger, notices)
         if link and any(one.audience != PARTNER for one in notices):
             anchor(self.ledger, "notice")  # their footers hold it
@@ -210,10 +236,13 @@ class Teller:
 
     def _send(self, run_id: str, label: str, link: str) -> Sent:
         ledger, now = self.ledger, self.clock()
-        collected = o.notices_in(ledger, o.COLLECTED)
-        for digest, items in digests_of(collected, self.rules, self.templates, now, run_id, label, link):
-            o.bundle(ledger, digest, items)
-        sent = send_due(self._sending, now)
+        sending = self._sending
+        collected = [
+            one for one in o.notices_in(ledger, o.COLLECTED) if not held_back(one, self.rules, sending.unwritten)
+        ]
+        for parts in digests_of(collected, self.rules, self.templates, now, run_id, label, link):
+            o.bundle(ledger, parts)
+        sent = send_due(sending, now)
         o.forget(ledger, now - timedelta(days=self.rules.keep_days))
         log.info("notices_told", sent=sent.sent, later=sent.later, refused=sent.refused, unknown=sent.unknown)
         return sent
@@ -222,7 +251,7 @@ class Teller:
     def _sending(self) -> Sending:
         return Sending(
             self.ledger, self.rules, self.channels, self.templates.speeches, self.suppressed, self.tasks,
-            self.settings.notices.timeout_s,
+            self.settings.notices.timeout_s, self._unwritten,
         )  # fmt: skip
 
 
@@ -244,7 +273,9 @@ def open_teller(belt: Belt) -> Teller | None:
     if rules is None:
         return None
     tasks = _tasks(belt) if TASK in _ways(rules) else None
-    return _teller(rules, belt.ledger, belt.configuration, belt.settings, belt.fields, tasks)
+    begin_telling(belt.ledger)
+    teller = _teller(rules, belt.ledger, belt.configuration, belt.settings, belt.fields, tasks)
+    return replace(teller, tier_field=belt.fields.fields.get("granted_tier"))
 
 
 def open_teller_alone(ledger: Ledger, configuration: Configuration, settings: Settings) -> Teller | None:

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from email.errors import MessageError
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formataddr, formatdate
@@ -185,27 +186,37 @@ class MailSession:
         return str(self._server.from_addr[1])
 
     def send(self, to: Sequence[str], outgoing: Outgoing) -> Delivery:
-        """Send one mail. `refused` and `not_sent` are certain; what breaks after the text began to leave is not."""
+        """Send one mail to all of these that the server takes.
+
+        `refused` and `not_sent` are certain; what breaks after the text began to leave, or is answered by something
+        that is no answer, is not.
+        """
+        try:
+            content = message_of(outgoing, self._from(), to, self.sender).as_bytes(policy=SMTP)
+        except (ValueError, MessageError) as error:  # a text that no mail can hold: the others go on
+            return Delivery(Ending.REFUSED, f"no mail can be made of it: {_said(error)}")
         try:
             smtp = self._connected()
-            self._name_both(smtp, to)
+            left_out = self._name_both(smtp, to)
         except _AnswerError as answer:
             self._reset()
             return answer.delivery
         except (OSError, smtplib.SMTPException, ValueError) as error:
             self._close()
             return Delivery(Ending.NOT_SENT, f"the mail server cannot be used: {_said(error)}", down=True)
-        content = message_of(outgoing, self._from(), to, self.sender).as_bytes(policy=SMTP)
         try:
             code, answer_text = smtp.data(content)
-        except smtplib.SMTPDataError as error:
+        except smtplib.SMTPDataError as error:  # before the text left
             self._reset()
             return _answered(error.smtp_code, error.smtp_error)
         except (OSError, smtplib.SMTPException) as error:
             self._close()
             return Delivery(Ending.UNKNOWN, f"the connection broke while the mail left: {_said(error)}")
-        if code == 250:
-            return Delivery(Ending.SENT)
+        if 200 <= code < 300:
+            return Delivery(Ending.SENT, left_out)
+        if not 400 <= code < 600:
+            self._close()
+            return Delivery(Ending.UNKNOWN, f"the mail server's answer to the mail is none: {_said_by(answer_text)}")
         self._reset()
         return _answered(code, answer_text)
 
@@ -213,14 +224,20 @@ class MailSession:
         name = self._server.from_addr[0]
         return formataddr((harmless(name, 100) if isinstance(name, str) else "", self.sender))
 
-    def _name_both(self, smtp: smtplib.SMTP, to: Sequence[str]) -> None:
+    def _name_both(self, smtp: smtplib.SMTP, to: Sequence[str]) -> str | None:
+        """Sender and recipients; returns what was said of those that are left out. Raises when nobody is left."""
         code, said = smtp.mail(self.sender)
-        if code != 250:
-            raise _AnswerError(_answered(code, said))
+        if code != 250:  # it is the sender that is not wanted, not this mail: the next one would fare no better
+            raise _AnswerError(Delivery(Ending.NOT_SENT, _answered(code, said).message, down=True))
+        refused: list[tuple[str, Delivery]] = []
         for one in to:
             code, said = smtp.rcpt(one)
-            if code not in (250, 251):
-                raise _AnswerError(_answered(code, said))
+            if code not in (250, 251, 252):
+                refused.append((one, _answered(code, said)))
+        if len(refused) == len(to):
+            later = [delivery for _, delivery in refused if delivery.ending == Ending.NOT_SENT]
+            raise _AnswerError(later[0] if later else refused[0][1])
+        return "; ".join(f"not to {one}: {delivery.message}" for one, delivery in refused) or None
 
     def _connected(self) -> smtplib.SMTP:
         if self._smtp is not None:
@@ -272,9 +289,12 @@ class _AnswerError(Exception):
 
 
 def _answered(code: int, said: bytes | str) -> Delivery:
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    told = f"the mail server answered {code} {harmless(text)}".rstrip()
+    told = f"the mail server answered {code} {_said_by(said)}".rstrip()
     return Delivery(Ending.REFUSED if 500 <= code < 600 else Ending.NOT_SENT, told)
+
+
+def _said_by(server: bytes | str) -> str:
+    return harmless(server.decode("utf-8", "replace") if isinstance(server, bytes) else server)
 
 
 def _said(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
@@ -25,8 +26,11 @@ def digests_of(
     run_id: str,
     program: str,
     audit: str,
-) -> Iterator[tuple[Notice, list[Notice]]]:
-    """Each summary that is due, with the notices in it. A weekly one has the week as its period, so there is one."""
+) -> Iterator[list[tuple[Notice, list[Notice]]]]:
+    """For each person the parts of the summary that is due, each with the notices in it; most have one part.
+
+    A weekly one has the week as its period, so there is one: what is collected later in the week waits for the next.
+    """
     ordered = sorted(collected, key=_whose)
     for _, group in groupby(ordered, key=_whose):
         some = sorted(group, key=lambda one: (one.partner_id or "", one.event, one.notice_key))
@@ -36,20 +40,24 @@ def digests_of(
         # per run its own items name it: a run that dies and is repeated makes the same one
         first = min(one.notice_key for one in some)
         period = week_of(now, some[0].zone) if audience.digest == "weekly" else f"{run_id}|{first}"
-        for number, start in enumerate(range(0, len(some), MOST_ITEMS), 1):
-            items = some[start : start + MOST_ITEMS]
-            part = period if number == 1 else f"{period}|{number}"
-            yield _digest(items, part, templates, run_id, program, audit, now.date()), items
+        parts = [some[start : start + MOST_ITEMS] for start in range(0, len(some), MOST_ITEMS)]
+        names = [period if number == 1 else f"{period}|{number}" for number in range(1, len(parts) + 1)]
+        yield [
+            (_digest(items, name, templates, run_id, program, audit, now.date()), items)
+            for name, items in zip(names, parts, strict=True)
+        ]
 
 
-def _whose(one: Notice) -> tuple[str, str, str, str]:
-    return one.audience, one.recipient, one.channel, one.locale
+def _whose(one: Notice) -> tuple[str, str, str]:
+    """One person gets one summary, also where the rows of its partners name different languages."""
+    return one.audience, one.recipient, one.channel
 
 
 def _digest(
     items: Sequence[Notice], period: str, templates: Templates, run_id: str, program: str, audit: str, today: date
 ) -> Notice:
     first = items[0]
+    locale = Counter(one.locale for one in items).most_common(1)[0][0]
     key = key_of(None, DIGEST, first.audience, first.recipient, period)
     kind = audience_kind(first.audience)
     values: Mapping[str, object] = {
@@ -62,10 +70,10 @@ def _digest(
     }  # fmt: skip
     allowed = variables_of(DIGEST, kind)
     message = templates.render(
-        first.locale, DIGEST, first.audience, kind, {name: value for name, value in values.items() if name in allowed}
+        locale, DIGEST, first.audience, kind, {name: value for name, value in values.items() if name in allowed}
     )
     return Notice(
-        key, DIGEST, first.audience, first.recipient, None, period, first.channel, first.locale, first.zone,
+        key, DIGEST, first.audience, first.recipient, None, period, first.channel, locale, first.zone,
         message.subject, message.body, message.html, o.WAITING, 0, run_id,
     )  # fmt: skip
 

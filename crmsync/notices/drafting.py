@@ -5,7 +5,7 @@ Everything is rendered before anything is put into the outbox, and everything is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -15,7 +15,7 @@ from crmsync.notices import events as e
 from crmsync.notices import outbox as o
 from crmsync.notices.channels import Channels
 from crmsync.notices.events import Event
-from crmsync.notices.outbox import Notice, key_of, reference_of
+from crmsync.notices.outbox import Happened, Notice, key_of, reference_of
 from crmsync.notices.people import People, Person, Suppressed
 from crmsync.notices.speech import Speech, nearest_locale
 from crmsync.notices.templates import Templates
@@ -27,6 +27,9 @@ from crmsync.writeback.wording import Attributes, deciding, label_of_metric, lab
 
 AT_ONCE = OF_NOBODY | {e.CONFLICT}
 """Events that never wait for a digest."""
+
+ONCE = (e.PROMOTED, e.DEMOTED)
+"""Events that are over when they are told: who takes the place of the one who was told does not hear of them."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,24 @@ class _Wanted:
 
 
 def draft_notices(
-    drafting: Drafting, events: Iterable[Event], known: Callable[[Sequence[str]], set[str]]
+    drafting: Drafting,
+    events: Iterable[Event],
+    known: Callable[[Sequence[str]], set[str]],
+    told: Callable[[Collection[str]], set[Happened]] = lambda _partners: set(),
 ) -> list[Notice]:
-    """A notice per event, audience and person that the outbox does not have. `known`: those of the keys that it has."""
+    """A notice per event, audience and person that the outbox does not have. `known`: those of the keys that it has;
+    `told`: what of these partners was told to anybody, of events that are told once."""
     wanted = list(_wanted(drafting, events))
     present = known([one.key for one in wanted])
     new = {one.key: one for one in wanted if one.key not in present}
+    over = told({one.event.partner_id or "" for one in new.values() if one.event.name in ONCE})
+    new = {key: one for key, one in new.items() if one.event.name not in ONCE or _happened(one) not in over}
     graces = {_same(one) for one in new.values() if one.event.name == e.GRACE}
     return [_notice(drafting, one, graces) for one in new.values()]
+
+
+def _happened(one: _Wanted) -> Happened:
+    return one.audience.name, one.event.partner_id, one.event.name, one.event.period
 
 
 def _wanted(drafting: Drafting, events: Iterable[Event]) -> Iterator[_Wanted]:
@@ -108,7 +121,7 @@ def _notice(drafting: Drafting, one: _Wanted, graces: set[tuple[str, str, str | 
 def _state(drafting: Drafting, one: _Wanted, graces: set[tuple[str, str, str | None, str]]) -> tuple[str, str | None]:
     event, audience = one.event, one.audience
     if one.person.opted_out:
-        return o.SUPPRESSED, "the person does not want to be told"
+        return o.SUPPRESSED, o.OPTED_OUT
     if entry := drafting.suppressed.why(one.person.recipient, event.partner_id):
         return o.SUPPRESSED, f"the suppression list holds {'the partner' if entry.startswith('partner:') else entry}"
     if event.name == e.WILL_FALL and event.facts["in_grace"] and _grace_of(one) in graces:

@@ -268,6 +268,17 @@ def failure_event(kind: str, error: str, exit_code: int, on: date) -> Event:
 
 
 def unknown_event(notices: Sequence[Mapping[str, Any]]) -> Event:
-    """Notices of which nobody can say whether they were sent. Each has key, event, audience, channel and reference."""
-    period = "|".join(sorted(one["key"] for one in notices))
-    return Event(NOTICE_UNKNOWN, period, None, {"notices": list(notices)})
+    """Notices of which nobody can say whether they were sent. Each has key, event, audience, channel, reference and
+    place (see `place_of`)."""
+    told = [{name: value for name, value in one.items() if name != "place"} for one in notices]
+    return Event(NOTICE_UNKNOWN, "|".join(sorted(one["place"] for one in notices)), None, {"notices": told})
+
+
+def place_of(reference: str, tries: int) -> str:
+    """One try of one notice, as the period of `unknown_event` names it: each is told once."""
+    return f"{reference}#{tries}"
+
+
+def places_of(period: str) -> frozenset[str]:
+    """The tries that were told of together. Before there were any in it, a period held references alone."""
+    return frozenset(period.split("|"))

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from crmsync.ledger import tables as t
 from crmsync.ledger.chain import head_of
+from crmsync.ledger.conflicts import OPEN
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.upsert import upsert
 from crmsync.notices.events import Lapsing, TierMove
@@ -93,25 +94,43 @@ def tier_moves(ledger: Ledger, program: str, as_of: date, run_id: str) -> list[T
         ]
 
 
+def begin_telling(ledger: Ledger) -> None:
+    """Note, before the first run that tells has changed anything, what is older than it. Once; later calls do nothing.
+
+    A run that dies before it tells has begun all the same, so that the next one tells what it changed.
+    """
+    _since(ledger, "")
+
+
 def _since(ledger: Ledger, run_id: str) -> int:
     """The sequence before which nothing is told; set by the first run that tells."""
     history = t.tier_history.c
     with ledger.reading() as connection:
         known = connection.scalar(select(t.meta.c.value).where(t.meta.c.key == SINCE))
-        before = connection.scalar(select(func.max(history.sequence)).where(history.run_id != run_id))
-    if known is not None:
-        return int(known)
+        if known is not None:
+            return int(known)
+        before = connection.scalar(select(func.max(history.sequence)).where(history.run_id != run_id)) or 0
     with ledger.writing() as connection:
-        row = {"key": SINCE, "value": str(before or 0)}
+        row = {"key": SINCE, "value": str(before)}
         connection.execute(upsert(t.meta).values(row).on_conflict_do_nothing())
-    return before or 0
+    return before
 
 
-def unwritten_partners(ledger: Ledger) -> frozenset[str]:
-    """Partners whose account holds something else than the ledger wants: they are not told of a tier yet."""
+def unwritten_partners(ledger: Ledger, tier_field: str | None = None) -> frozenset[str]:
+    """Partners whose account holds something else than the ledger wants: they are not told of a tier yet.
+
+    Their write is open or was refused, or somebody edited the tier by hand and it is left alone. `tier_field`: the
+    field that holds the granted tier (None, where it is not known: any); who edits another field changes no tier.
+    """
+    c = t.conflict.c
     open_ = (t.intent.c.sink == "") & t.intent.c.state.not_in(("applied", "superseded"))
+    adopted = (c.policy == "adopt") & (c.state == "told")  # the tier set by hand is the one that is granted by now
+    edited = c.state.in_(OPEN) & ~adopted
+    if tier_field is not None:
+        edited &= c.field == tier_field
     with ledger.reading() as connection:
-        return frozenset(connection.scalars(select(t.intent.c.partner_id).where(open_).distinct()))
+        of_writes = connection.scalars(select(t.intent.c.partner_id).where(open_).distinct())
+        return frozenset((*of_writes, *connection.scalars(select(c.partner_id).where(edited).distinct())))
 
 
 def written_by(ledger: Ledger, partners: Iterable[str]) -> dict[str, str]:

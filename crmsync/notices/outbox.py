@@ -2,24 +2,26 @@
 
 States: collected (for a digest) → bundled; held (for an approval) → approved; waiting or approved → sending → sent.
 `sending` is committed before anything leaves; who dies there leaves `unknown`, which is never sent again by itself.
-`suppressed`: will not be sent, `error` says why; `failed`: was refused.
+`suppressed`: will not be sent, `error` says why; what was let go because it was not so any more waits anew when it is
+so again. `failed`: was refused.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, update
 
 from crmsync.errors import ConfigError
 from crmsync.ledger import tables as t
 from crmsync.ledger.audit import record_event
 from crmsync.ledger.canon import canonical, instant
 from crmsync.ledger.ledger import Ledger
+from crmsync.ledger.upsert import key_of as key_of_table
 from crmsync.ledger.upsert import upsert
 
 COLLECTED, BUNDLED, HELD, APPROVED, WAITING = "collected", "bundled", "held", "approved", "waiting"
@@ -27,6 +29,14 @@ SENDING, SENT, UNKNOWN, FAILED, SUPPRESSED = "sending", "sent", "unknown", "fail
 STATES = (WAITING, HELD, APPROVED, COLLECTED, SENDING, SENT, BUNDLED, UNKNOWN, FAILED, SUPPRESSED)
 UNSENT = (COLLECTED, HELD, APPROVED, WAITING)
 ENDED = (SENT, BUNDLED, SUPPRESSED)
+OPTED_OUT = "the person does not want to be told"
+GONE, MOVED = "it is no longer so", "somebody else is to be told now"
+REVIVED = (GONE, MOVED)
+"""Why a notice was let go that is told after all when it is found again."""
+
+Happened = tuple[str, str | None, str, str]
+"""Audience, partner, event and period: what happened, whoever is told of it."""
+
 CHUNK = 500
 SHORTEST_PREFIX = 4
 
@@ -65,6 +75,9 @@ class Notice:
         return reference_of(self.notice_key)
 
 
+NAMES = tuple(field.name for field in fields(Notice))
+
+
 def reference_of(key: str) -> str:
     """The first digits of a key."""
     return key[:12]
@@ -77,7 +90,7 @@ def key_of(partner_id: str | None, event: str, audience: str, recipient: str, pe
 
 
 def known_keys(ledger: Ledger, keys: Sequence[str]) -> set[str]:
-    """Those of the keys that the outbox has."""
+    """Those of the keys that the outbox has, without what would wait anew."""
     with ledger.reading() as connection:
         return _known(connection, keys)
 
@@ -86,8 +99,13 @@ def _known(connection: Connection, keys: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for start in range(0, len(keys), CHUNK):
         some = t.notice.c.notice_key.in_(keys[start : start + CHUNK])
-        found.update(connection.scalars(select(t.notice.c.notice_key).where(some)))
+        found.update(connection.scalars(select(t.notice.c.notice_key).where(some, ~_let_go())))
     return found
+
+
+def _let_go() -> ColumnElement[bool]:
+    why = func.coalesce(t.notice.c.error, "")
+    return (t.notice.c.state == SUPPRESSED) & or_(*(why == reason for reason in REVIVED))
 
 
 def add_notices(ledger: Ledger, notices: Iterable[Notice]) -> int:
@@ -101,19 +119,29 @@ def insert_notices(connection: Connection, notices: Iterable[Notice]) -> int:
     now, by_key = instant(), {one.notice_key: one for one in notices}
     known = _known(connection, list(by_key))
     rows = [{**vars(one), "created_at": one.created_at or now} for key, one in by_key.items() if key not in known]
+    row = upsert(t.notice)
+    anew = {name: row.excluded[name] for name in NAMES if name not in ("notice_key", "unsure")}
+    kept = row.on_conflict_do_update(index_elements=key_of_table(t.notice), set_=anew, where=_let_go())
     for start in range(0, len(rows), CHUNK):
-        connection.execute(upsert(t.notice).on_conflict_do_nothing(), rows[start : start + CHUNK])
+        connection.execute(kept, rows[start : start + CHUNK])
     return len(rows)
 
 
-def notices_in(ledger: Ledger, *states: str, event: str | None = None) -> list[Notice]:
-    """Notices in these states (none given: in any), oldest first."""
+def notices_in(ledger: Ledger, *states: str, event: str | None = None, before: datetime | None = None) -> list[Notice]:
+    """Notices in these states (none given: in any), oldest first. `before`: only those drafted before then."""
     query = select(t.notice)
     if states:
         query = query.where(t.notice.c.state.in_(states))
     if event is not None:
         query = query.where(t.notice.c.event == event)
+    if before is not None:
+        query = query.where(t.notice.c.created_at < before.isoformat())
     return _read(ledger, query)
+
+
+def notices_of(ledger: Ledger, event: str) -> list[Notice]:
+    """Every notice of an event, oldest first."""
+    return _read(ledger, select(t.notice).where(t.notice.c.event == event))
 
 
 def notice_of(ledger: Ledger, prefix: str) -> Notice:
@@ -128,10 +156,9 @@ def notice_of(ledger: Ledger, prefix: str) -> Notice:
 
 
 def _read(ledger: Ledger, query: Select[Any]) -> list[Notice]:
-    names = [field.name for field in fields(Notice)]
     ordered = query.order_by(t.notice.c.created_at, t.notice.c.audience, t.notice.c.notice_key)
     with ledger.reading() as connection:
-        return [Notice(**{name: getattr(row, name) for name in names}) for row in connection.execute(ordered)]
+        return [Notice(**{name: getattr(row, name) for name in NAMES}) for row in connection.execute(ordered)]
 
 
 def count_states(ledger: Ledger) -> dict[str, int]:
@@ -160,10 +187,13 @@ def record_sending(ledger: Ledger, key: str, now: datetime) -> bool:
         return connection.execute(update(t.notice).where(ready).values(**values)).rowcount == 1
 
 
-def record_sent(ledger: Ledger, notice: Notice, now: datetime) -> None:
-    """Commit that it left, and its place in the audit chain: what its footer holds is an anchor outside."""
+def record_sent(ledger: Ledger, notice: Notice, now: datetime, said: str | None = None) -> None:
+    """Commit that it left, and its place in the audit chain: what its footer holds is an anchor outside.
+
+    `said`: what the other side had to remark all the same, such as one of several addresses that it refused.
+    """
     with ledger.writing() as connection:
-        _set(connection, [notice.notice_key], state=SENT, sent_at=now.isoformat(), error=None)
+        _set(connection, [notice.notice_key], state=SENT, sent_at=now.isoformat(), error=said)
         record_event(connection, "notice_sent", _told(notice))
 
 
@@ -183,6 +213,28 @@ def record_unknown(ledger: Ledger, notices: Sequence[Notice], error: str) -> Non
             record_event(connection, "notice_unknown", _told(one))
 
 
+def hold_unapproved(ledger: Ledger, audience: str) -> None:
+    """Hold what waits for this audience without an approval: it was drafted while none was asked for."""
+    of = (t.notice.c.audience == audience) & (t.notice.c.state == WAITING) & t.notice.c.approved_by.is_(None)
+    with ledger.reading() as connection:
+        found = list(connection.scalars(select(t.notice.c.notice_key).where(of)))
+    if found:
+        with ledger.writing() as connection:
+            _set(connection, found, only=(WAITING,), state=HELD, needs_approval=1)
+
+
+def told_already(ledger: Ledger, partners: Collection[str], events: Collection[str]) -> set[Happened]:
+    """What of these partners has left to somebody, or may have."""
+    n, found, wanted = t.notice.c, set[Happened](), sorted(partners)
+    left = n.state.in_((SENDING, SENT, BUNDLED, UNKNOWN)) & n.event.in_(events)
+    with ledger.reading() as connection:
+        for start in range(0, len(wanted), CHUNK):
+            some = left & n.partner_id.in_(wanted[start : start + CHUNK])
+            rows = connection.execute(select(n.audience, n.partner_id, n.event, n.period).where(some))
+            found.update((row.audience, row.partner_id, row.event, row.period) for row in rows)
+    return found
+
+
 def put_off(ledger: Ledger, until: Mapping[datetime, Sequence[str]]) -> None:
     """Note from when on which notices may be sent."""
     if until:
@@ -192,10 +244,10 @@ def put_off(ledger: Ledger, until: Mapping[datetime, Sequence[str]]) -> None:
 
 
 def suppress(ledger: Ledger, keys: Sequence[str], why: str) -> None:
-    """Commit that these will not be sent."""
+    """Commit that these will not be sent, unless they have left."""
     if keys:
         with ledger.writing() as connection:
-            _set(connection, keys, state=SUPPRESSED, error=why)
+            _set(connection, keys, only=UNSENT, state=SUPPRESSED, error=why)
 
 
 def approve(ledger: Ledger, notices: Sequence[Notice], person: str) -> int:
@@ -210,13 +262,16 @@ def approve(ledger: Ledger, notices: Sequence[Notice], person: str) -> int:
     return count
 
 
-def bundle(ledger: Ledger, digest: Notice, items: Sequence[Notice]) -> bool:
-    """Put a digest into the outbox and its items out of it, in one transaction; False where it was there before."""
+def bundle(ledger: Ledger, parts: Sequence[tuple[Notice, Sequence[Notice]]]) -> bool:
+    """Put the parts of a summary into the outbox and their items out of it, in one transaction; False where the summary
+    was there before."""
     with ledger.writing() as connection:
-        if not insert_notices(connection, [digest]):
+        if _known(connection, [parts[0][0].notice_key]):
             return False
-        keys = [one.notice_key for one in items]
-        _set(connection, keys, only=(COLLECTED,), state=BUNDLED, error=f"in digest {digest.reference}")
+        insert_notices(connection, [digest for digest, _ in parts])
+        for digest, items in parts:
+            keys = [one.notice_key for one in items]
+            _set(connection, keys, only=(COLLECTED,), state=BUNDLED, error=f"in digest {digest.reference}")
     return True
 
 
@@ -233,8 +288,7 @@ def forget(ledger: Ledger, before: datetime) -> None:
 
 def expire_held(ledger: Ledger, now: datetime, days: int) -> int:
     """Let go of notices that nobody approved within so many days: what they say is old by now."""
-    since = (now - timedelta(days=days)).isoformat()
-    old = [one.notice_key for one in notices_in(ledger, HELD) if one.created_at < since]
+    old = [one.notice_key for one in notices_in(ledger, HELD, before=now - timedelta(days=days))]
     suppress(ledger, old, f"not approved within {days} days")
     return len(old)
 

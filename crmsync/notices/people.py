@@ -63,16 +63,18 @@ def _columns(audience: Audience) -> dict[str, str]:
     return columns
 
 
-def read_people(rules: NoticeRules, snapshot: Snapshot, partners: Iterable[str]) -> People:
-    """The persons of these partners; a person without a plain mail address cannot be told."""
+def read_people(rules: NoticeRules, snapshot: Snapshot, partners: Iterable[str], further: Iterable[str] = ()) -> People:
+    """The persons of these partners; a person without a plain mail address cannot be told. `further`: partners who are
+    looked up as well, and do not count among those that have nobody."""
     wanted = {name: _columns(one) for name, one in rules.audiences.items() if _columns(one)}
-    rows = _rows(snapshot, sorted(set(partners)), {column for one in wanted.values() for column in one.values()})
+    counted = set(partners)
+    rows = _rows(snapshot, sorted({*counted, *further}), {column for one in wanted.values() for column in one.values()})
     persons: dict[str, dict[str, Person]] = {}
     unknown: dict[str, int] = {}
     for name, columns in wanted.items():
         found = {row[PARTNER_ID]: _person(row, columns, rules.audiences[name].by) for row in rows}
         persons[name] = {partner: person for partner, person in found.items() if person is not None}
-        unknown[name] = len(found) - len(persons[name])
+        unknown[name] = sum(1 for partner, person in found.items() if person is None and partner in counted)
     return People({row[PARTNER_ID]: row.get(NAME) or row[PARTNER_ID] for row in rows}, persons, unknown)
 
 

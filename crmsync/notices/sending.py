@@ -7,7 +7,7 @@ mail or a post to a channel is then told to the operator and left alone; a task 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import select
 
 from crmsync.configuration_notices import OPERATOR, OWNER, PARTNER, TASK, NoticeRules
+from crmsync.errors import CrmsyncError
 from crmsync.ledger import tables as t
 from crmsync.ledger.ledger import Ledger
 from crmsync.notices import outbox as o
@@ -25,10 +26,15 @@ from crmsync.notices.people import Suppressed
 from crmsync.notices.speech import Speech
 from crmsync.notices.tasks import TaskChannel
 from crmsync.notices.timing import allowed_from
+from crmsync.notices.waiting import held_back
 from crmsync.stopping import held
 
 TRIES, TRIES_UNCONFIRMED = 10, 3
 A_DAY = timedelta(days=1)
+TRIED_FOR = timedelta(days=3)
+"""A mail that is put off again and again is given up after so long, and `TRIES`: a server may be away for a weekend."""
+
+NO_WAY = "the channel that it was for is no longer configured"
 LOST = "the process ended while it was sending"
 
 log = structlog.get_logger()
@@ -36,7 +42,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Sending:
-    """What sending needs. `speeches`: for the line that stands over a second try."""
+    """What sending needs. `speeches`: for the line that stands over a second try; `unwritten`: partners whose account
+    does not hold the tier that was told of."""
 
     ledger: Ledger
     rules: NoticeRules
@@ -45,6 +52,7 @@ class Sending:
     suppressed: Suppressed = field(default_factory=Suppressed)
     tasks: TaskChannel | None = None
     timeout_s: float = 20.0
+    unwritten: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -69,15 +77,27 @@ def settle_lost(sending: Sending) -> list[Notice]:
     lost = o.notices_in(sending.ledger, o.SENDING)
     tasks = [one for one in lost if one.channel == TASK]
     if tasks and sending.tasks is not None:
-        present = sending.tasks.present(tasks)
-        for one in tasks:
-            if one.notice_key in present:
-                o.record_sent(sending.ledger, one, _moment(one))
-            else:
-                o.record_not_sent(sending.ledger, one, LOST, again=True)
-    unsure = [one for one in lost if one.channel != TASK]
-    o.record_unknown(sending.ledger, unsure, LOST)
+        _settle_tasks(sending, sending.tasks, tasks)
+    # no audience has tasks any more: nobody will ever look them up
+    asked = any(audience.by == TASK for audience in sending.rules.audiences.values())
+    unsure = [one for one in lost if one.channel != TASK or not asked]
+    if unsure:
+        o.record_unknown(sending.ledger, unsure, LOST)
     return unsure
+
+
+def _settle_tasks(sending: Sending, channel: TaskChannel, tasks: Sequence[Notice]) -> None:
+    """Look in the CRM whether these were made; where it does not answer they stay as they are, and a later go looks."""
+    try:
+        present = channel.present(tasks)
+    except CrmsyncError as fault:
+        log.warning("notice_tasks_not_settled", tasks=len(tasks), told=str(fault))
+        return
+    for one in tasks:
+        if one.notice_key in present:
+            o.record_sent(sending.ledger, one, _moment(one))
+        else:
+            o.record_not_sent(sending.ledger, one, LOST, again=True)
 
 
 def _moment(notice: Notice) -> datetime:
@@ -86,13 +106,15 @@ def _moment(notice: Notice) -> datetime:
 
 def send_due(sending: Sending, now: datetime) -> Sent:
     """Send what may go now; what may not waits for a later go. `now`: aware of its zone."""
+    if sending.rules.approve:
+        o.hold_unapproved(sending.ledger, PARTNER)
     counts: Counter[str] = Counter()
     recent = Counter(o.sent_since(sending.ledger, now - A_DAY))
     opening: dict[datetime, list[str]] = {}
     with ExitStack() as stack:
         senders = _Senders(sending, stack)
         for notice in o.notices_in(sending.ledger, o.APPROVED, o.WAITING):
-            if counts["tried"] >= sending.rules.per_run:
+            if counts["tried"] >= sending.rules.per_run or held_back(notice, sending.rules, sending.unwritten):
                 counts["later"] += 1
                 continue
             why = sending.suppressed.why(notice.recipient, notice.partner_id)
@@ -110,12 +132,20 @@ def send_due(sending: Sending, now: datetime) -> Sent:
                     counts["tried"] += 1
                     recent[notice.recipient] += 1
                     counts[_record(sending, notice, senders.send(notice, now), now)] += 1
+        _give_up(sending, senders, now)
     o.put_off(sending.ledger, opening)
     left = {state: count for state, count in o.count_states(sending.ledger).items() if state not in o.ENDED}
     return Sent(
         counts[Ending.SENT], counts[Ending.REFUSED], counts[Ending.UNKNOWN],
         counts[Ending.NOT_SENT] + counts[Ending.UNCONFIRMED], counts["later"], left,
     )  # fmt: skip
+
+
+def _give_up(sending: Sending, senders: _Senders, now: datetime) -> None:
+    """Let go of what waited for long and has no place to go to: a chat that was renamed, an audience without mail."""
+    since = now - timedelta(days=sending.rules.hold_days)
+    old = o.notices_in(sending.ledger, o.APPROVED, o.WAITING, before=since)
+    o.suppress(sending.ledger, [one.notice_key for one in old if not senders.has_place(one)], NO_WAY)
 
 
 def _opens(sending: Sending, notice: Notice, now: datetime, recent: Mapping[str, int]) -> datetime:
@@ -135,17 +165,23 @@ def _record(sending: Sending, notice: Notice, delivery: Delivery, now: datetime)
     ledger, tries = sending.ledger, notice.attempts + 1
     said = delivery.message or delivery.ending.value
     if delivery.ending == Ending.SENT:
-        o.record_sent(ledger, notice, now)
+        o.record_sent(ledger, notice, now, delivery.message)
     elif delivery.ending == Ending.UNKNOWN and notice.channel != TASK:
         o.record_unknown(ledger, [notice], said)
     elif delivery.ending == Ending.UNKNOWN:
         log.info("notice_waits", notice=notice.reference, why=said)  # stays `sending`: the next go looks it up
     else:
-        most = {Ending.NOT_SENT: TRIES, Ending.UNCONFIRMED: TRIES_UNCONFIRMED}.get(delivery.ending, 0)
         unsure = delivery.ending == Ending.UNCONFIRMED
-        o.record_not_sent(ledger, notice, said, again=tries < most, unsure=unsure)
+        o.record_not_sent(ledger, notice, said, again=_tried_again(delivery.ending, notice, tries, now), unsure=unsure)
     log.info("notice_ended", notice=notice.reference, event_name=notice.event, ending=delivery.ending.value)
     return delivery.ending
+
+
+def _tried_again(ending: Ending, notice: Notice, tries: int, now: datetime) -> bool:
+    """Whether a later go tries it once more. What surely did not leave can be tried for days, what may have cannot."""
+    if ending == Ending.NOT_SENT:
+        return tries < TRIES or now - datetime.fromisoformat(notice.created_at) < TRIED_FOR
+    return ending == Ending.UNCONFIRMED and tries < TRIES_UNCONFIRMED
 
 
 class _Senders:
@@ -163,15 +199,24 @@ class _Senders:
     def can(self, notice: Notice) -> bool:
         """Whether there is a way for it, and it has answered so far."""
         if notice.channel == TASK:
-            return self._sending.tasks is not None
+            return self._sending.tasks is not None and TASK not in self._down
         place = self._place(notice)
         return place is not None and place.name not in self._down
+
+    def has_place(self, notice: Notice) -> bool:
+        """Whether the settings and rules still name a way for it; the org of tasks may just not be reached."""
+        if notice.channel == TASK:
+            return any(audience.by == TASK for audience in self._sending.rules.audiences.values())
+        return self._place(notice) is not None
 
     def send(self, notice: Notice, now: datetime) -> Delivery:
         """Try once."""
         if notice.channel == TASK:
             assert self._sending.tasks is not None
-            return self._sending.tasks.send(notice, _account_of(self._sending.ledger, notice), now)
+            delivery = self._sending.tasks.send(notice, _account_of(self._sending.ledger, notice), now)
+            if delivery.down:
+                self._down.add(TASK)
+            return delivery
         place = self._place(notice)
         assert place is not None
         outgoing = self._outgoing(notice)

@@ -128,12 +128,12 @@ def read_speech(folder: Path, locale: str) -> Speech:
 
 
 def nearest_locale(asked: str | None, known: Mapping[str, Any], default: str) -> str:
-    """The folder for a person's locale: `de_AT` is told in `de` where there is no folder of its own."""
-    if not asked:
-        return default
-    parts = re.split(r"[-_.]", asked.strip())
-    wanted = (f"{parts[0].lower()}_{parts[1].upper()}",) if len(parts) > 1 else ()
-    return next((one for one in (*wanted, parts[0].lower()) if one in known), default)
+    """The folder for a person's locale: `de_AT` is told in `de` where there is no folder of its own, `zh-hant-TW` in
+    `zh_Hant`."""
+    folders = {name.casefold(): name for name in known}
+    parts = re.split(r"[-_.]", (asked or "").strip().casefold())
+    wanted = ("_".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((folders[one] for one in wanted if one in folders), default)
 
 
 def checked_locale(folder: Path) -> str:

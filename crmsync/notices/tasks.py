@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from crmsync.connectors.base import Into, ManyObjects, Target, Write, WritesSeveral
-from crmsync.errors import AccessError, ConfigError, Retriable
+from crmsync.errors import AccessError, ConfigError, CrmsyncError, Deferred
 from crmsync.notices.channels import Delivery, Ending
 from crmsync.notices.outbox import Notice
 from crmsync.writeback.fields import fitted
@@ -36,10 +36,10 @@ class TaskChannel:
                 return Delivery(Ending.SENT, "the task was there already")
             write = Write(key, self._values(notice, account, now), {})
             written = into.write_several([write])[0] if isinstance(into, WritesSeveral) else into.write_one(write)
-        except Retriable as fault:
-            return Delivery(Ending.UNKNOWN, str(fault))
-        except AccessError as fault:
-            return Delivery(Ending.NOT_SENT, str(fault))
+        except (AccessError, Deferred) as fault:
+            return Delivery(Ending.NOT_SENT, str(fault), down=True)
+        except CrmsyncError as fault:  # no answer, or none that can be read: the next go looks the task up
+            return Delivery(Ending.UNKNOWN, str(fault), down=True)
         if written.state == "applied":
             return Delivery(Ending.SENT)
         if written.state == "unknown":

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.belt.conftest import AS_OF, Crmsync, Folder
+from tests.belt.test_hand_edits import edit, held
 from tests.notices.servers import Hook, Hooks, Mailbox, Post
 
 NOTICES = """\
@@ -108,12 +109,27 @@ def test_what_is_not_so_any_more_is_not_told(crmsync: Crmsync, telling: Folder, 
     assert "anna@nordlicht.example" not in mailbox.recipients
 
 
-def test_what_a_run_did_not_come_to_tell_is_told_by_the_next_one(
-    crmsync: Crmsync, telling: Folder, hook: Hook, monkeypatch: pytest.MonkeyPatch
+def test_a_tier_is_told_by_the_run_that_takes_back_an_edit_by_hand_and_not_before(
+    crmsync: Crmsync, telling: Folder, hook: Hook
 ) -> None:
     notices_on(telling)
     telling.deals({})
     assert crmsync("run", "--as-of", DAY_1).code == 0
+    edit(telling, "P2", "granted_tier", "Silver")
+    telling.deals({"P2": 7000})
+    assert crmsync("run", "--as-of", DAY_2).code == 3
+    assert held(telling, "P2") == "Silver"  # left alone, though the other fields of the account are written
+    assert told(hook) == ["Edited by hand: granted_tier of Southwind <b>Ltd</b>"]
+    assert crmsync("run", "--as-of", DAY_3).code == 0
+    assert told(hook)[1:] == ["Southwind <b>Ltd</b> is now Gold"]
+
+
+def test_what_a_run_did_not_come_to_tell_is_told_by_the_next_one(
+    crmsync: Crmsync, telling: Folder, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling.deals({})
+    assert crmsync("run", "--as-of", DAY_1).code == 0
+    notices_on(telling)  # the first run that tells is the one that dies
     telling.deals({"P1": 6000})
 
     def dies(*_: object) -> None:
@@ -124,7 +140,7 @@ def test_what_a_run_did_not_come_to_tell_is_told_by_the_next_one(
         assert crmsync("run", "--as-of", DAY_2).code == 130
     assert "Gold" in telling.written  # the account is written, the standings are accepted, nobody was told
     assert told(hook) == []
-    again = crmsync("run", "--as-of", DAY_2, "--json")
+    again = crmsync("run", "--as-of", DAY_3, "--json")
     assert (again.code, again.json["state"]) == (0, "unchanged"), again.err
     assert told(hook) == ["Nordlicht GmbH is now Gold"]
 

@@ -36,7 +36,9 @@ DEAD = "mailto://127.0.0.1:9?from=a@vendor.example"  # nobody listens at the dis
 
 
 def chat(name: str = "operator/json", **given: Any) -> Notice:
-    return a_notice(name, **{"audience": "operator", "channel": "chat", "partner_id": None, **given})
+    return a_notice(
+        name, **{"event": "run_failed", "audience": "operator", "channel": "chat", "partner_id": None, **given}
+    )
 
 
 def states(ledger: Ledger) -> dict[str, int]:
@@ -180,11 +182,13 @@ def test_a_server_that_is_away_is_asked_once_and_everything_waits(ledger: Ledger
 
 
 def test_a_notice_that_never_gets_through_is_given_up(ledger: Ledger, templates: Templates) -> None:
-    o.add_notices(ledger, [a_notice()])
-    for _ in range(s.TRIES + 1):
-        send_due(sending(ledger, templates, mail=DEAD), NOW)
+    o.add_notices(ledger, [a_notice(created_at=NOW.isoformat())])
+    for _ in range(s.TRIES + 5):  # a server that is away for a night, asked every few minutes
+        send_due(sending(ledger, templates, mail=DEAD), NOW + timedelta(hours=14))
+    assert states(ledger) == {"waiting": 1}
+    send_due(sending(ledger, templates, mail=DEAD), NOW + s.TRIED_FOR)
     (given_up,) = o.notices_in(ledger, o.FAILED)
-    assert given_up.attempts == s.TRIES
+    assert given_up.attempts == s.TRIES + 6
     assert "the mail server cannot be used" in (given_up.error or "")
 
 
@@ -295,10 +299,8 @@ def test_a_summary_is_one_mail_a_week_and_only_if_there_is_something(
     weekly = rules("owner", digest="weekly")
 
     def go(now: datetime) -> None:
-        for digest, items in digests_of(
-            o.notices_in(ledger, o.COLLECTED), weekly, templates, now, "run-1", "Channel", "1:ab"
-        ):
-            o.bundle(ledger, digest, items)
+        for parts in digests_of(o.notices_in(ledger, o.COLLECTED), weekly, templates, now, "run-1", "Channel", "1:ab"):
+            o.bundle(ledger, parts)
         send_due(sending(ledger, templates, weekly, mail=mailbox.url), now)
 
     go(NOW)
