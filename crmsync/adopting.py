@@ -127,12 +127,13 @@ def _held_tiers(fields: FieldMap, program: Program, snapshot: Snapshot, computed
             values, names = account, fields.fields
         else:
             continue
-        tier = _tier_key(program, category, values.get(names.get("granted_tier", "")))
+        tier = tier_named(program, category, values.get(names.get("granted_tier", "")))
         found[partner, category] = (tier, values.get(names.get("tier_since", "")))
     return found
 
 
-def _tier_key(program: Program, category: str, label: str | None) -> str | None:
+def tier_named(program: Program, category: str, label: str | None) -> str | None:
+    """Key of the tier with this label in a category; None where the program has none of that name."""
     tiers = program.ladder_of(category.partition("/")[0]).tiers
     return next((tier.key for tier in tiers if tier.label == label), None)
 

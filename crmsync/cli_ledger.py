@@ -49,8 +49,9 @@ def revert(
     json: Json = False,
 ) -> None:
     """Save a plan that gives back what a run has overwritten, where nobody has changed it since; `apply` writes it."""
-    from crmsync import pipeline, reports
+    from crmsync import pipeline, reports, reverting
 
+    reverting.check_run(config, run)
     with pipeline.opened(config) as belt:
         reverted = pipeline.revert(belt, run)
     ends_with(reverted.exit_code, reports.revert_report(reverted, json))

@@ -144,9 +144,9 @@ def _settings(config: Path | None = None) -> Settings:
     return settings
 
 
-def open_ledger() -> Ledger:
+def open_ledger(config: Path | None = None) -> Ledger:
     """The ledger that the settings name, for reading. Errors: ConfigError when there is none yet."""
-    return _ledger(_settings())
+    return _ledger(_settings(config))
 
 
 def _ledger(settings: Settings) -> Ledger:

@@ -13,6 +13,7 @@ from crmsync.belt import Belt, opened, program_of
 from crmsync.exits import DONE
 from crmsync.ledger.accepted import accept_standings, newest_standings
 from crmsync.ledger.approvals import approval_of
+from crmsync.ledger.ledger import RunFacts
 from crmsync.levelling.standings import read_standings, write_standings
 from crmsync.plan_records import carried_out, lay_before, rule
 from crmsync.recording import recorded
@@ -76,6 +77,7 @@ def apply(belt: Belt, wanted: str) -> Result:
     check_open(saved, belt.ledger, program_digest=program.digest, config_digest=belt.config_digest)
     check_plan_known(belt, saved)
     with recorded(belt, "apply") as this:
+        belt.ledger.record_facts(this.run_id, RunFacts(plan_digest=saved.digest))
         assessed = Assessed(saved.as_of, program, read_standings(Path(saved.standings)))
         this.settle()
         outcomes = this.apply(saved)

@@ -15,21 +15,23 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from crmsync.adopting import tier_named
 from crmsync.belt import Belt, program_of
 from crmsync.connectors.base import Into, ManyObjects, Target
-from crmsync.errors import ConfigError
+from crmsync.errors import ConfigError, StoreError
 from crmsync.exits import BLOCKED, DONE, PLAN_WAITS
 from crmsync.ledger import tables as t
 from crmsync.ledger.accepted import Accepted, newest_standings
 from crmsync.ledger.audit import record_event
 from crmsync.ledger.canon import canonical
 from crmsync.ledger.intents import Intent, intents_of
-from crmsync.ledger.ledger import RunFacts
+from crmsync.ledger.ledger import Ledger, RunFacts
 from crmsync.levelling.standings import write_standings
+from crmsync.past import open_ledger
 from crmsync.programs.program import Program
-from crmsync.writeback.beside import HISTORY
+from crmsync.writeback.beside import HISTORY, STANDINGS, key_of
 from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, same
 from crmsync.writeback.guards import Tripwires, evaluate_guards
@@ -64,12 +66,12 @@ def draft_revert(belt: Belt, run_id: str, wanted: str) -> Reverted:
 
     Errors: ConfigError when there is no such run, or it has written nothing.
     """
-    digest, drafted_by = _plan_of(belt, wanted)
+    digest, drafted_by = _plan_of(belt.ledger, wanted)
     applied = intents_of(belt.ledger, digest, drafted_by, "applied")
     if not applied:
         raise ConfigError(f"run {wanted} has written nothing that is still known; there is nothing to revert")
     newest = newest_standings(belt.ledger)
-    before, is_last = _standings_before(belt, run_id, drafted_by, newest)
+    before, is_last = _standings_before(belt, run_id, digest, drafted_by, newest)
     left: Counter[str] = Counter()
     changes = [change for change in _changes(belt, applied, left) if change is not None]
     accounts = tuple(change for change in changes if not change.sink)
@@ -79,6 +81,8 @@ def draft_revert(belt: Belt, run_id: str, wanted: str) -> Reverted:
     belt.ledger.record_facts(run_id, RunFacts(as_of, program_digest=program.digest, config_digest=belt.config_digest))
     now = _rows(newest.path, program) if newest else []
     then = _rows(before, program)
+    if not is_last:  # the newest standings stay: what moves are the tiers that are given back in the CRM
+        now, then = _tiers_given_back(belt.fields, program, changes, now)
     guards = evaluate_guards(
         Tripwires(moves=moves_of(then, now, ranks_of(program)), writes=len(changes)), belt.configuration.guards
     )
@@ -122,15 +126,26 @@ def note_reverted(belt: Belt, run_id: str, plan: Plan) -> None:
             record_event(connection, "plan_reverted", {"run_id": run_id, "of_run": of_run, "plan": plan.digest})
 
 
-def _plan_of(belt: Belt, wanted: str) -> tuple[str, str]:
-    """Digest and drafting run of the plan that a run has applied."""
-    with belt.ledger.reading() as connection:
-        row = connection.execute(select(t.run).where(t.run.c.run_id == wanted)).one_or_none()
-        newest = select(t.intent.c.digest, t.intent.c.run_id).where(t.intent.c.run_id == wanted).limit(1)
-        found = connection.execute(newest).one_or_none()
-        if found is None and row is not None and row.plan_digest:
-            of_plan = select(t.intent.c.digest, t.intent.c.run_id).where(t.intent.c.digest == row.plan_digest).limit(1)
-            found = connection.execute(of_plan).one_or_none()
+def check_run(config: Path | None, wanted: str) -> None:
+    """Ask the ledger alone, before any org is reached. Errors: ConfigError when that run cannot be reverted."""
+    with open_ledger(config) as ledger:
+        _plan_of(ledger, wanted)
+
+
+def _plan_of(ledger: Ledger, wanted: str) -> tuple[str, str]:
+    """Digest and drafting run of the plan that a run has applied. Errors: ConfigError."""
+    r, i, s = t.run, t.intent, t.standings
+    with ledger.reading() as connection:
+        row = connection.execute(select(r).where(r.c.run_id == wanted)).one_or_none()
+        accepted = connection.scalar(select(s.c.path).where(s.c.run_id == wanted).limit(1))
+        whose = i.c.run_id == wanted
+        if row is not None and row.plan_digest:
+            whose |= i.c.digest == row.plan_digest
+        elif accepted is not None:  # an `apply` of before its run told the digest: the standings are of who drafted
+            whose |= i.c.run_id == Path(accepted).stem
+        newest = i.c.created_at.desc()  # the same plan may have been drafted, applied and reverted before
+        mine = select(i.c.digest, i.c.run_id).where(whose).order_by((i.c.run_id == wanted).desc(), newest).limit(1)
+        found = connection.execute(mine).one_or_none()
     if row is None:
         raise ConfigError(f"{wanted}: no such run; `crmsync status` names the last ones")
     if found is None:
@@ -138,26 +153,38 @@ def _plan_of(belt: Belt, wanted: str) -> tuple[str, str]:
     return found.digest, found.run_id
 
 
-def _standings_before(belt: Belt, run_id: str, drafted_by: str, newest: Accepted | None) -> tuple[Path, bool]:
+def _standings_before(
+    belt: Belt, run_id: str, digest: str, drafted_by: str, newest: Accepted | None
+) -> tuple[Path, bool]:
     """The standings to go back to, and whether those of the run are the newest (else the newest stay)."""
-    if newest is None or newest.path.stem != drafted_by:
-        return (newest.path if newest else _no_standings(belt, run_id, None)), False
+    if newest is None:
+        raise ConfigError("no standings were accepted yet; there is nothing to revert")
     s = t.standings
+    last = select(func.max(s.c.sequence)).where(s.c.run_id == newest.run_id, s.c.path == str(newest.path))
     with belt.ledger.reading() as connection:
-        mine = connection.scalar(
-            select(s.c.sequence).where(s.c.path == str(newest.path)).order_by(s.c.sequence).limit(1)
-        )
+        appliers = connection.execute(select(t.run.c.run_id).where(t.run.c.plan_digest == digest)).scalars()
+        if newest.path.stem == drafted_by:  # perhaps given back since: what stood before it first was accepted
+            mine = connection.scalar(select(func.min(s.c.sequence)).where(s.c.path == str(newest.path)))
+        elif newest.run_id in set(appliers):  # a revert has given these back: what it undid stands right before
+            mine = connection.scalar(last)
+        else:
+            return newest.path, False
         earlier = select(s.c.path).where(s.c.sequence < mine).order_by(s.c.as_of.desc(), s.c.sequence.desc()).limit(1)
         path = connection.scalar(earlier)
     return (Path(path) if path else _no_standings(belt, run_id, newest.path)), True
 
 
-def _no_standings(belt: Belt, run_id: str, like: Path | None) -> Path:
+def _no_standings(belt: Belt, run_id: str, like: Path) -> Path:
     """A file of no standings: what was before the first fill."""
-    if like is None:
-        raise ConfigError("no standings were accepted yet; there is nothing to revert")
     path = belt.state / "standings" / f"{run_id}.parquet"
-    write_standings(pq.read_table(like).slice(0, 0), path)
+    write_standings(pq.read_table(_there(like)).slice(0, 0), path)
+    return path
+
+
+def _there(path: Path) -> Path:
+    """Accepted standings are kept for good. Errors: StoreError."""
+    if not path.is_file():
+        raise StoreError(f"{path}: these accepted standings are missing; restore the state folder")
     return path
 
 
@@ -195,6 +222,9 @@ def _stamps(fields: FieldMap, sink: str) -> frozenset[str]:
 def _change(
     intent: Intent, found: Mapping[str, str | None] | None, stamps: frozenset[str], left: Counter[str]
 ) -> Change | None:
+    if not intent.wanted:
+        left["writes of which only the outcome is still kept"] += 1
+        return None
     if found is None:
         left["records that are gone"] += 1
         return None
@@ -218,9 +248,40 @@ def _change(
     )  # fmt: skip
 
 
+def _tiers_given_back(
+    fields: FieldMap, program: Program, changes: Sequence[Change], now: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The standings as the CRM has them, and as it will have them: with the tiers that these changes give back."""
+    stands = {(row["partner_id"], row["category"]): dict(row) for row in now}
+    becomes = {key: dict(row) for key, row in stands.items()}
+    categories: dict[str, list[str]] = {}
+    for partner, category in stands:
+        categories.setdefault(partner, []).append(category)
+    sinks = {sink.name: sink.fields.get("granted_tier") for sink in fields.sinks if sink.name == STANDINGS}
+    for change in changes:
+        name = sinks.get(change.sink) if change.sink else fields.fields.get("granted_tier")
+        if name is None or name not in change.values:
+            continue
+        own = {one: stands[change.partner_id, one]["granted_tier"] for one in categories.get(change.partner_id, ())}
+        category = _category_of(program, change, change.expected.get(name), own)
+        for rows, label in ((stands, change.expected.get(name)), (becomes, change.values[name])):
+            if category is not None:
+                rows[change.partner_id, category]["granted_tier"] = tier_named(program, category, label)
+    return list(stands.values()), list(becomes.values())
+
+
+def _category_of(program: Program, change: Change, label: str | None, own: Mapping[str, str | None]) -> str | None:
+    """Of which category a change speaks: its key says so, or an account shows the tier of its headline. `own`: tier
+    by category of the partner."""
+    if change.sink:
+        return next((one for one in own if change.record_id.endswith(key_of("", program.key, one))), None)
+    shown = [one for one, tier in own.items() if label_of_tier(program, one, tier) == label]
+    return next(iter([*shown, *own]), None)
+
+
 def _rows(path: Path, program: Program) -> list[dict[str, Any]]:
     columns = ["program", "partner_id", "category", "granted_tier", "previous_tier", "movement"]
-    rows = pq.read_table(path, columns=columns).to_pylist()
+    rows = pq.read_table(_there(path), columns=columns).to_pylist()
     return [row for row in rows if row["program"] == program.key]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from crmsync.ledger.ledger import Ledger
+from crmsync.retention import forget_payloads
 from tests.belt.conftest import Crmsync, Folder
 
 JUNE, JULY, AUGUST = "2026-06-01", "2026-07-01", "2026-08-01"
@@ -100,6 +102,103 @@ def test_a_revert_that_moves_many_asks_for_a_person_like_any_plan(crmsync: Crmsy
     assert crmsync("approve", digest[:12], "--by", "Ann Example").code == 0
     assert crmsync("apply", digest, "--config", "config").code == 0
     assert set(tiers(wide).values()) == {"Basic"}
+
+
+def test_what_an_approved_plan_has_written_is_reverted_by_the_run_that_applied_it(
+    crmsync: Crmsync, wide: Folder
+) -> None:
+    wide.deals({})
+    run(crmsync, JUNE)
+    wide.change("crmsync.yaml", OPEN, "at_least: 1, share: 5%")
+    wide.deals({"P1": 6000, "P2": 6000})
+    blocked = crmsync("run", "--config", "config", "--as-of", JULY, "--json")
+    assert blocked.code == 8, blocked.err
+    digest = blocked.json["plan"]["digest"]
+    assert crmsync("approve", digest[:12], "--by", "Ann Example").code == 0
+    applied = crmsync("apply", digest, "--config", "config", "--json").json["run_id"]
+    assert tiers(wide)["P2"] == "Gold"
+    wide.change("crmsync.yaml", "at_least: 1, share: 5%", OPEN)
+    code, told = revert(crmsync, applied)
+    assert code == 2
+    assert told["of_run"] == blocked.json["run_id"]
+    assert {one["partner_id"] for one in told["movers"]} == {"P1", "P2"}  # type: ignore[attr-defined]
+
+
+def test_a_revert_can_be_reverted_and_movement_starts_from_where_it_was(crmsync: Crmsync, wide: Folder) -> None:
+    wide.deals({"P1": 2000})
+    run(crmsync, JUNE)
+    wide.deals({"P1": 7000, "P2": 2000})
+    raised = run(crmsync, JULY)
+    after = tiers(wide), tiers(wide, "writeback_standings.csv")
+    _, told = revert(crmsync, raised)
+    undone = crmsync("apply", str(told["digest"]), "--config", "config", "--json").json["run_id"]
+    assert tiers(wide)["P1"] == "Silver"
+    for named in (str(told["run_id"]), undone):  # who drafted the revert, and who applied it
+        _, again = revert(crmsync, named)
+        moved = {(one["partner_id"], one["to_tier"]) for one in again["movers"]}  # type: ignore[attr-defined]
+        assert moved == {("P1", "Gold"), ("P2", "Silver")}
+    assert crmsync("apply", str(again["digest"]), "--config", "config").code == 0
+    assert (tiers(wide), tiers(wide, "writeback_standings.csv")) == after
+    assert crmsync("run", "--config", "config", "--as-of", AUGUST, "--json").json["plan"]["movers"] == []
+    assert crmsync("audit", "verify").code == 0
+
+
+def test_undoing_an_older_run_is_counted_by_what_it_moves_in_the_crm(crmsync: Crmsync, wide: Folder) -> None:
+    """The standings of the last run stay the accepted ones, so nothing moves between standings."""
+    wide.deals({})
+    run(crmsync, JUNE)
+    wide.deals({f"P{number}": 6000 for number in range(1, 6)})
+    raised = run(crmsync, JULY)
+    wide.deals({f"P{number}": 6000 for number in range(1, 7)})
+    run(crmsync, AUGUST)
+    wide.change("crmsync.yaml", OPEN, "at_least: 1, share: 5%")
+    code, told = revert(crmsync, raised)
+    assert code == 8, told
+    assert {(one["partner_id"], one["from_tier"], one["to_tier"]) for one in told["movers"]} == {  # type: ignore[attr-defined]
+        (f"P{number}", "Gold", "Basic") for number in range(1, 6)
+    }
+    assert crmsync("apply", str(told["digest"]), "--config", "config").code == 8
+
+
+def test_writes_whose_content_is_no_longer_kept_are_told_as_such(
+    crmsync: Crmsync, wide: Folder, tmp_path: Path
+) -> None:
+    wide.deals({"P1": 2000})
+    run(crmsync, JUNE)
+    wide.deals({"P1": 7000})
+    raised = run(crmsync, JULY)
+    with Ledger.open(tmp_path / "state") as ledger:
+        assert forget_payloads(ledger, datetime.now(UTC) + timedelta(days=91))
+    code, told = revert(crmsync, raised)
+    assert code == 0
+    left: dict[str, int] = told["left"]  # type: ignore[assignment]
+    assert left["writes of which only the outcome is still kept"] > 0
+    assert not [why for why in left if "nothing stood there before" in why]
+
+
+def test_standings_that_are_missing_stop_a_revert_with_what_to_do(
+    crmsync: Crmsync, wide: Folder, tmp_path: Path
+) -> None:
+    wide.deals({"P1": 2000})
+    first = run(crmsync, JUNE)
+    wide.deals({"P1": 7000})
+    raised = run(crmsync, JULY)
+    (tmp_path / "state" / "standings" / f"{first}.parquet").unlink()
+    refused = crmsync("revert", raised, "--config", "config")
+    assert refused.code == 6
+    assert "restore the state folder" in refused.err
+
+
+def test_a_run_that_is_none_is_refused_before_any_org_is_made(crmsync: Crmsync, embedded: Path, tmp_path: Path) -> None:
+    nothing = crmsync("revert", "nonsense", "--config", str(embedded))
+    assert nothing.code == 4
+    assert "no run took place in" in nothing.err
+    with Ledger.open(tmp_path / "state") as ledger:
+        ledger.end_run(ledger.start_run("run"), 0)
+    refused = crmsync("revert", "nonsense", "--config", str(embedded))
+    assert refused.code == 4
+    assert "no such run" in refused.err
+    assert not (tmp_path / "state" / "sandbox").exists()
 
 
 def test_the_first_fill_can_be_reverted_and_a_run_that_wrote_nothing_cannot(crmsync: Crmsync, wide: Folder) -> None:
