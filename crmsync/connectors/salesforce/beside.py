@@ -24,7 +24,7 @@ from crmsync.connectors.salesforce.records import read_records, write_record
 from crmsync.connectors.salesforce.rest_query import rest_blocks
 from crmsync.connectors.salesforce.rows import ID, long_id
 from crmsync.connectors.salesforce.soql import quoted, select
-from crmsync.connectors.salesforce.written_fields import WrittenFields, json_members
+from crmsync.connectors.salesforce.written_fields import WrittenFields, compared, json_members
 from crmsync.errors import ConfigError
 
 SEVERAL = 200
@@ -111,11 +111,12 @@ class RecordsBeside:
         if key is None:
             return read_records(self.org, self.fields, record_ids, fields)
         found: dict[str, Values] = {}
+        asked = {name: self.fields.field(name) for name in fields}
         same = str if key.case_sensitive else str.casefold  # ABC and abc are one key, unless the field says otherwise
         for block in self._blocks(key, record_ids, fields):
             for row in block:
                 found[same(row[key.name] or "")] = {
-                    name: self.fields.canonical(name, row[self.fields.field(name).name]) for name in fields
+                    name: compared(field, row[field.name]) for name, field in asked.items()
                 }
         return {one: found[same(one)] for one in record_ids if same(one) in found}
 

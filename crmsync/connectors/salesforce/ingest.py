@@ -17,6 +17,7 @@ from typing import IO, Any
 from crmsync.connectors.base import JobState, OpenJob, Write, Written
 from crmsync.connectors.retries import Transient
 from crmsync.connectors.salesforce.bulk_query import gone
+from crmsync.connectors.salesforce.describe import Field
 from crmsync.connectors.salesforce.faults import Refused
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.result_pages import save_body
@@ -85,9 +86,9 @@ def _put(org: Org, job_id: str, file: IO[bytes]) -> None:
 
 
 def _write_csv(file: IO[bytes], fields: WrittenFields, writes: Sequence[Write], key: str | None) -> int:
-    columns = sorted_columns(writes)
-    spelled = [fields.field(name).name for name in columns]
-    file.write(_line([key or ID_COLUMN, *spelled]))
+    columns = [(name, fields.field(name)) for name in sorted_columns(writes)]
+    file.write(_line([key or ID_COLUMN, *(field.name for _, field in columns)]))
+    sobject = fields.sobject.name
     seen: set[str] = set()
     named = (lambda one: one) if key else long_id
     case_matters = key is None or fields.field(key).case_sensitive
@@ -95,18 +96,18 @@ def _write_csv(file: IO[bytes], fields: WrittenFields, writes: Sequence[Write], 
         record_id = named(write.record_id)
         known_as = record_id if case_matters else record_id.casefold()
         if known_as in seen:
-            raise DataError(f"{fields.sobject.name} {record_id} stands twice in one bulk job")
+            raise DataError(f"{sobject} {record_id} stands twice in one bulk job")
         seen.add(known_as)
-        file.write(_line([record_id, *(_cell(write, name, fields) for name in columns)]))
+        file.write(_line([record_id, *[_cell(write, name, field, sobject) for name, field in columns]]))
     return file.tell()
 
 
-def _cell(write: Write, name: str, fields: WrittenFields) -> str:
+def _cell(write: Write, name: str, field: Field, sobject: str) -> str:
     if name not in write.values:
         return ""
-    sobject = fields.sobject.name
-    cell = bulk_cell(write.values[name], fields.field(name))
-    if write.values[name] == CLEARED:
+    text = write.values[name]
+    cell = bulk_cell(text, field)
+    if text == CLEARED:
         raise DataError(f"{sobject} {write.record_id}: {name} is the text {CLEARED}, which bulk jobs take for empty")
     if len(cell) > CELL_MAX:
         raise DataError(
@@ -246,9 +247,13 @@ def _outcomes(path: Path, outcome: str, key: str | None) -> Iterator[Written]:
             header = next(rows, [])
             if not {key or ID_COLUMN, *SAID[outcome]} <= set(header) or not all(header):
                 return
+            at = {name: place for place, name in enumerate(header)}
+            named = [at[name] for name in ((key,) if key else (SF_ID, ID_COLUMN)) if name in at]
             for row in rows:
                 if len(row) == len(header):
-                    written = _written(dict(zip(header, row, strict=True)), outcome, key)
+                    record_id = next((row[place] for place in named if row[place]), "")
+                    said = row[at[SF_ERROR]] if outcome == "failed" else ""
+                    written = _written(record_id if key else long_id(record_id), outcome, said, is_key=bool(key))
                     if written is not None:
                         yield written
 
@@ -258,9 +263,8 @@ def _whole_lines(file: IO[str]) -> Iterator[str]:
     return (line.replace("\0", "") for line in file if line.endswith(("\n", "\r")))
 
 
-def _written(row: dict[str, str], outcome: str, key: str | None) -> Written | None:
-    record_id = row.get(key) if key else long_id(row.get(SF_ID) or row.get(ID_COLUMN) or "")
-    if not record_id or (key is None and not RECORD_ID.fullmatch(record_id)):
+def _written(record_id: str, outcome: str, said: str, *, is_key: bool) -> Written | None:
+    if not record_id or not (is_key or RECORD_ID.fullmatch(record_id)):
         return None
     if outcome == "applied":
         return Written(record_id, "applied")
@@ -268,5 +272,5 @@ def _written(row: dict[str, str], outcome: str, key: str | None) -> Written | No
         return Written(
             record_id, "failed", "UNPROCESSED", "Salesforce ended the job before this record; it is unchanged"
         )
-    code, _, message = row.get(SF_ERROR, "").partition(":")
+    code, _, message = said.partition(":")
     return Written(record_id, "failed", code.strip() or "FAILED", message.strip() or None)

@@ -15,7 +15,7 @@ from crmsync.connectors.salesforce.faults import LOCKED, Locked, Refused
 from crmsync.connectors.salesforce.org import Org
 from crmsync.connectors.salesforce.rest_query import text_of
 from crmsync.connectors.salesforce.rows import long_id
-from crmsync.connectors.salesforce.written_fields import WrittenFields, json_body
+from crmsync.connectors.salesforce.written_fields import WrittenFields, compared, json_body
 from crmsync.errors import DataError
 
 RETRIEVE_IDS = 2_000  # per call of the collection resource
@@ -30,11 +30,11 @@ Values = dict[str, str | None]
 def read_records(org: Org, fields: WrittenFields, ids: Sequence[str], names: Sequence[str]) -> dict[str, Values]:
     """Canonical values by record id; a record that no longer exists is absent."""
     found: dict[str, Values] = {}
-    spelled = [fields.field(name).name for name in names]
+    asked = [fields.field(name) for name in names]
     wanted = dict.fromkeys(long_id(one) for one in ids)
     for some in _chunks(list(wanted), RETRIEVE_IDS):
-        for record_id, record in _retrieve(org, fields.sobject.name, some, spelled):
-            found[record_id] = {name: fields.canonical(name, _value(record, name)) for name in spelled}
+        for record_id, record in _retrieve(org, fields.sobject.name, some, [field.name for field in asked]):
+            found[record_id] = {field.name: compared(field, _value(record, field.name)) for field in asked}
     return {one: found[long_id(one)] for one in ids if long_id(one) in found}
 
 
@@ -57,7 +57,8 @@ def _retrieve(
 
 
 def _value(record: Mapping[str, Any], name: str) -> str | None:
-    return text_of(record.get(name), f"{record.get('Id')}: {name}")
+    value = record.get(name)
+    return value or None if isinstance(value, str) else text_of(value, f"{record.get('Id')}: {name}")
 
 
 def write_record(org: Org, fields: WrittenFields, write: Write) -> Written:
@@ -91,7 +92,8 @@ def _look(org: Org, fields: WrittenFields, record_id: str, names: Sequence[str])
         raise Transient(f"{fields.sobject.name} {record_id}: the answer is not complete JSON") from None
     if not isinstance(record, dict) or any(name not in record for name in listed):
         raise DataError(f"{fields.sobject.name} {record_id}: the answer lacks fields that were asked for")
-    return {name: fields.canonical(name, _value(record, name)) for name in listed}, answer.headers.get("ETag")
+    now = {name: compared(fields.field(name), _value(record, name)) for name in listed}
+    return now, answer.headers.get("ETag")
 
 
 def _patch(org: Org, fields: WrittenFields, write: Write, etag: str | None) -> Written | None:

@@ -211,7 +211,7 @@ def _local_date_of(cell: str, time_zone: str) -> date:
 
 def long_id(short: str) -> str:
     """The 18-character form of a record id; anything that is not a 15-character id stays as it is."""
-    if not _SHORT_ID.fullmatch(short):
+    if len(short) != 15 or not _SHORT_ID.fullmatch(short):
         return short
     signs = ""
     for start in (0, 5, 10):
@@ -246,6 +246,8 @@ def canonical_number(text: str) -> str:
 
 def one_line(text: str) -> str:
     """A text without line breaks, as a bulk cell must be; each break is one blank."""
+    if text.isprintable():  # no line break is, and this costs a fraction of looking for each
+        return text.strip()
     return _BREAKS.sub(" ", text).strip()
 
 

@@ -17,6 +17,8 @@ CELL_MAX = 32_000
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _SHOWN_VALUES = 12
 TEXTS = frozenset({"string", "textarea"})
+LIMITED = NUMBERS | {"picklist", "multipicklist"}
+"""Types of fields that do not take every text."""
 
 
 def write_map(mapping: SalesforceMapping) -> WriteMap:
@@ -52,12 +54,12 @@ class WrittenFields:
 
     def canonical(self, name: str, text: str | None) -> str | None:
         """A value in the form that is compared, and as long as the field has room for."""
-        field = self.field(name)
-        return fitting(canonical(text, field.type), field)
+        return compared(self.field(name), text)
 
     def canonical_values(self, values: Mapping[str, str | None]) -> dict[str, str | None]:
         """Values in the form that is compared, by the field's own spelling."""
-        return {self.field(name).name: self.canonical(name, text) for name, text in values.items()}
+        given = [(self.field(name), text) for name, text in values.items()]
+        return {field.name: compared(field, text) for field, text in given}
 
     def unwritable(self, names: Iterable[str]) -> dict[str, Unwritable]:
         """Those of the fields that cannot be written now, described anew. Errors: AccessError for a lost object."""
@@ -84,9 +86,14 @@ class WrittenFields:
 
         Errors: AccessError naming object.field (and the record) before anything is written.
         """
+        known: dict[str, Field] = {}
         for write in writes:
             for name, text in write.values.items():
-                self._check_value(self._updateable(name), text, write.record_id)
+                field = known.get(name)
+                if field is None:
+                    field = known[name] = self._updateable(name)
+                if text is not None and field.type in LIMITED:
+                    self._check_value(field, text, write.record_id)
 
     def _updateable(self, name: str) -> Field:
         found = self.field(name)
@@ -94,10 +101,11 @@ class WrittenFields:
             raise AccessError(_read_only(self.sobject, found))
         return found
 
-    def _check_value(self, field: Field, text: str | None, record_id: str) -> None:
-        if text is not None and field.type in NUMBERS:
+    def _check_value(self, field: Field, text: str, record_id: str) -> None:
+        if field.type in NUMBERS:
             self._check_digits(field, text, record_id)
-        if text is None or field.type not in ("picklist", "multipicklist") or not field.restricted:
+            return
+        if not field.restricted:
             return
         parts = text.split(";") if field.type == "multipicklist" else [text]
         for part in parts:
@@ -149,9 +157,16 @@ def _read_only(sobject: SObject, field: Field) -> str:
     return f"{sobject.name}.{field.name} cannot be written by this user: give its permission set edit access"
 
 
+def compared(field: Field, text: str | None) -> str | None:
+    """A value in the form that is compared, and as long as the field has room for."""
+    return fitting(canonical(text, field.type), field)
+
+
 def fitting(text: str | None, field: Field) -> str | None:
     """A text cut to the length of its field, with an ellipsis; keys and choices are never cut."""
-    if text is None or field.type not in TEXTS or field.unique_key or not field.length:
+    if text is None or 2 * len(text) <= field.length:  # a character takes two units at most
+        return text
+    if field.type not in TEXTS or field.unique_key or not field.length:
         return text
     cut = text.encode("utf-16-le", "surrogatepass")
     if len(cut) <= 2 * field.length:
