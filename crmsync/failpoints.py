@@ -33,6 +33,9 @@ NAMES = (
     "settled",
     "orphans_ended",
     "verify_read",
+    "last_error_read",
+    "last_error_written",
+    "last_error_kept",
     "standings_accepted",
 )
 """Every failpoint there is; a test asserts that each is reached."""

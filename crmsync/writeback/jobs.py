@@ -84,8 +84,8 @@ def _run_job(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
         # A job that was never started has no effect, whatever reached it: the rows go into a new one.
         sending.pace.saw_no_answer(str(fault))
         settled = [Settled(intent, "pending", "UPLOAD", str(fault)) for intent in intents]
-        record_outcomes(sending.ledger, settled, job_ref=job.job_ref, phase="abandoned")
         _clear_away(sending, job)
+        record_outcomes(sending.ledger, settled, job_ref=job.job_ref, phase="abandoned")
         return settled
     sending.pace.saw_answer()
     hit("job_uploaded")
@@ -226,8 +226,8 @@ def settle_job(sending: Sending, job: Job) -> int:
 
 def _settle(sending: Sending, job: Job, intents: Sequence[Intent]) -> None:
     if job.state in ("created", "uploaded"):
-        _abandon(sending, job, [Settled(intent, "pending") for intent in intents])
         _clear_away(sending, job)  # it was never asked to start
+        _abandon(sending, job, [Settled(intent, "pending") for intent in intents])
         return
     if look(sending, job).state != "open":
         finish(sending, job, intents)
@@ -248,7 +248,8 @@ def _abandon(sending: Sending, job: Job, settled: Sequence[Settled]) -> None:
 
 
 def _clear_away(sending: Sending, job: Job) -> None:
-    """End a job that was never asked to start; nothing hangs on it."""
+    """End a job that was never asked to start. To be called before the ledger lets go of it: who dies in between ends
+    it again, and no job is left open for ever."""
     if isinstance(sending.target, EndsJobs):
         try:
             sending.target.abort_job(job.crm_job_id)

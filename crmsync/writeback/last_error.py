@@ -12,6 +12,7 @@ import structlog
 
 from crmsync.connectors.base import Into, ManyObjects, Target, Write, WritesSeveral, Written
 from crmsync.errors import CrmsyncError, StoreError
+from crmsync.failpoints import hit
 from crmsync.ledger.field_states import held_values, keep_value
 from crmsync.ledger.intents import Intent, intents_of
 from crmsync.ledger.ledger import Ledger
@@ -69,6 +70,7 @@ def _cut(text: str) -> str:
 def _write(plan: Plan, field: str, wanted: Mapping[str, str | None], target: Target, ledger: Ledger) -> int:
     into = target.into(Into(plan.fields.object)) if isinstance(target, ManyObjects) else target
     held = into.read(sorted(wanted), [field])
+    hit("last_error_read")
     writes = [
         Write(record, {field: text}, {field: held[record][field]})
         for record, text in sorted(wanted.items())
@@ -80,11 +82,13 @@ def _write(plan: Plan, field: str, wanted: Mapping[str, str | None], target: Tar
             if written.state != "applied":
                 refused.add(written.record_id)
                 log.info("last_error_refused", record=written.record_id, code=written.code, reason=written.message)
+        hit("last_error_written")
     # An account that is gone has nothing left to be told; what was refused is tried again by the next run.
     with ledger.writing() as connection:
         for record, text in wanted.items():
             if record not in refused:
                 keep_value(connection, record, field, text)
+    hit("last_error_kept")
     return len(writes) - len(refused)
 
 

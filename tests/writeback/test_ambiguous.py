@@ -13,7 +13,8 @@ from crmsync.errors import DataError, Retriable
 from crmsync.ledger.ledger import Ledger
 from crmsync.sandbox.process import start_org
 from tests.writeback.conftest import NewState
-from tests.writeback.killing import Trial, World, drafted, faults_of, work
+from tests.writeback.trial_checks import faults_of
+from tests.writeback.trials import Trial, World, drafted, work
 
 TIMEOUT_S, DELAY_MS = 0.5, 800
 PATIENT_S = 10.0

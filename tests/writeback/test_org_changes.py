@@ -17,7 +17,7 @@ from crmsync.writeback.changes import Change
 from crmsync.writeback.last_error import tell_last_errors
 from crmsync.writeback.plan import Basis, Plan, sealed
 from tests.writeback.conftest import NewState
-from tests.writeback.killing import AS_OF, World, short
+from tests.writeback.trials import AS_OF, World, short
 
 BULK, SINGLY = "accounts", ""
 API = "/services/data/v67.0"

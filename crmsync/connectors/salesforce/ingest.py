@@ -40,6 +40,8 @@ STATES = {
 }
 ID_COLUMN, SF_ID, SF_ERROR, SF_CREATED = "Id", "sf__Id", "sf__Error", "sf__Created"
 SAID = {"applied": (SF_ID, SF_CREATED), "failed": (SF_ID, SF_ERROR), "unprocessed": ()}
+NAMED = re.compile(r":(?:\w+(?:, ?\w+)* ?)?--(?=;|$)")
+"""Behind its message an `sf__Error` names fields, or none: `:Name --`, `:--`. Single calls say the message alone."""
 RESULTS = (("successfulResults", "applied"), ("failedResults", "failed"), ("unprocessedrecords", "unprocessed"))
 
 
@@ -273,4 +275,4 @@ def _written(record_id: str, outcome: str, said: str, *, is_key: bool) -> Writte
             record_id, "failed", "UNPROCESSED", "Salesforce ended the job before this record; it is unchanged"
         )
     code, _, message = said.partition(":")
-    return Written(record_id, "failed", code.strip() or "FAILED", message.strip() or None)
+    return Written(record_id, "failed", code.strip() or "FAILED", NAMED.sub("", message).strip() or None)

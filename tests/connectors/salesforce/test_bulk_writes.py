@@ -240,7 +240,7 @@ def test_every_listed_record_has_its_outcome(wire: Wire, opened: Opened) -> None
     )
     assert list(opened.connector.job_results(JOB)) == [
         Written(ONE, "applied"),
-        Written(TWO, "failed", "FIELD_CUSTOM_VALIDATION_EXCEPTION", "Gold, needs: a plan:Tier__c--"),
+        Written(TWO, "failed", "FIELD_CUSTOM_VALIDATION_EXCEPTION", "Gold, needs: a plan"),
         Written(
             "001000000000003AAA", "failed", "UNPROCESSED",
             "Salesforce ended the job before this record; it is unchanged",
