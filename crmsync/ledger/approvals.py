@@ -23,6 +23,8 @@ WAITING = ("drafted", "blocked", "applying")
 """States of a plan that may still be written."""
 GONE = ("superseded", "declined")
 """States of a plan that is never written."""
+BEGUN = ("applying", "applied")
+"""States of a plan that has reached the CRM."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,15 @@ def newest_plan(ledger: Ledger) -> PlanRow | None:
     """The plan drafted last; None before the first."""
     with ledger.reading() as connection:
         row = connection.execute(select(t.plan).order_by(t.plan.c.sequence.desc()).limit(1)).one_or_none()
+    return None if row is None else _plan_row(row)
+
+
+def begun_after(ledger: Ledger, digest: str) -> PlanRow | None:
+    """The newest plan that was drafted after this one and has reached the CRM; None where there is none."""
+    mine = select(func.max(t.plan.c.sequence)).where(t.plan.c.digest == digest).scalar_subquery()
+    begun = select(t.plan).where(t.plan.c.sequence > mine, t.plan.c.digest != digest, t.plan.c.state.in_(BEGUN))
+    with ledger.reading() as connection:
+        row = connection.execute(begun.order_by(t.plan.c.sequence.desc()).limit(1)).one_or_none()
     return None if row is None else _plan_row(row)
 
 

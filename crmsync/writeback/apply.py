@@ -17,7 +17,15 @@ from crmsync.connectors.base import Progress, Target, Write, no_progress
 from crmsync.errors import Conflict, UnsafePlan
 from crmsync.failpoints import hit
 from crmsync.ledger.accepted import TierStep, accept_standings, newest_standings
-from crmsync.ledger.approvals import GONE, PlanRow, approval_of, newest_plan, set_plan_state, state_of_plan
+from crmsync.ledger.approvals import (
+    GONE,
+    PlanRow,
+    approval_of,
+    begun_after,
+    newest_plan,
+    set_plan_state,
+    state_of_plan,
+)
 from crmsync.ledger.canon import canonical
 from crmsync.ledger.intents import Intent, intents_of, open_intents, record_intents, record_outcomes
 from crmsync.ledger.ledger import Ledger
@@ -29,9 +37,6 @@ from crmsync.writeback.outbox import calls_planned, end_orphans, send, settle_op
 from crmsync.writeback.plan import Plan
 from crmsync.writeback.sending import Pace, Sending, by_object
 from crmsync.writeback.settling import not_as_written
-
-BEGUN = ("applying", "applied")
-"""States of a plan that has reached the CRM."""
 
 __all__ = ["Outcomes", "Problem", "accept_plan", "apply_plan", "check_open", "settle_open_intents", "token_of"]
 
@@ -115,11 +120,11 @@ def check_open(
     newest = newest_standings(ledger)
     if newest is not None and newest.as_of > plan.as_of:
         raise Conflict(f"plan {plan.digest[:12]} is of {plan.as_of}, but {newest.as_of} is already applied; plan again")
-    kept, newer = state_of_plan(ledger, plan.digest), newest_plan(ledger)
+    kept = state_of_plan(ledger, plan.digest)
     if kept is not None and kept.state in GONE:
-        raise _gone(plan, kept.state, newer if kept.state == "superseded" else None)
-    if newer is not None and newer.digest != plan.digest and newer.state in BEGUN:
-        raise _gone(plan, "superseded", newer)  # its own records may be written, but not its standings accepted again
+        raise _gone(plan, kept.state, newest_plan(ledger) if kept.state == "superseded" else None)
+    if (later := begun_after(ledger, plan.digest)) is not None:
+        raise _gone(plan, "superseded", later)  # its own records may be written, but not its standings accepted again
     if plan.blocked and approval_of(ledger, plan.digest) is None:
         raise UnsafePlan(f"plan {plan.digest[:12]} is blocked: {_tripped(plan)}")
 

@@ -400,6 +400,7 @@ def test_a_plan_is_not_written_again_over_a_later_one_of_the_same_day(ledger: Le
     keep(ledger, second)
     apply_plan(first, org, ledger, pause=no_pause)  # the later one is only drafted
     apply_plan(second, org, ledger, pause=no_pause)
+    keep(ledger, a_plan("run-3", {}, {}))  # drafted only
     with pytest.raises(Conflict, match=rf"was superseded by plan {second.digest[:12]} of run run-2"):
         apply_plan(first, org, ledger, pause=no_pause)
 
