@@ -127,7 +127,7 @@ def load_configuration(folder: Path) -> Configuration:
         files_folder=_files_folder(keys.get("files"), folder),
         time_zone=_time_zone(keys.get("time_zone")),
         sandbox=_sandbox(keys.get("sandbox")),
-        guards=read_guards(keys.get("guards")),
+        guards=read_guards(keys.get("guards"), tables),
         writing=read_writing(keys.get("writing")),
         conflicts=read_conflicts(keys.get("conflicts")),
         reading=_reading(keys.get("reading")),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from crmsync.strict_yaml import Node
+from crmsync.strict_yaml import Node, nearest
 
 OFF = "off"
+ADOPTED_INTO = "overrides"
+"""The table that tiers set by hand are adopted into, also where nothing else is read into it."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Trends:
     """From which loss on (a fraction) a table, a column, a kind of record or the closed amounts block.
 
     `at_least`: fewer rows or values than that are no trend. `tables`: table -> its own share of rows; None: not asked.
+    What takes rows away takes their kinds and amounts away, so that its own share, where larger, holds for these, too.
     """
 
     rows: Decimal = Decimal("0.02")
@@ -34,6 +37,15 @@ class Trends:
     closed_amounts: Decimal = Decimal("0.005")
     at_least: int = 2
     tables: Mapping[str, Decimal | None] = field(default_factory=dict)
+
+    def kinds_of(self, table: str) -> Decimal:
+        """From which share on a kind of record of this table has lost too many rows."""
+        return max(self.kinds, self.tables.get(table) or self.kinds)
+
+    def closed_amounts_of(self, table: str) -> Decimal | None:
+        """From which share on the closed amounts of this table have lost too much; None: they are not asked."""
+        own = self.tables.get(table, self.closed_amounts)
+        return None if own is None else max(self.closed_amounts, own)
 
 
 @dataclass(frozen=True)
@@ -69,8 +81,8 @@ MOVEMENTS = ("tier_changes", "demotions", "top_tier", "removals")
 SHARES = ("rows", "values", "kinds", "closed_amounts")
 
 
-def read_guards(node: Node | None) -> GuardLimits:
-    """The guards of a configuration. Errors: ConfigError with file and line."""
+def read_guards(node: Node | None, tables: Collection[str] = ()) -> GuardLimits:
+    """The guards of a configuration. `tables`: those that it reads. Errors: ConfigError with file and line."""
     if node is None:
         return GuardLimits()
     keys = node.mapping(optional=[one.name for one in fields(GuardLimits)])
@@ -80,7 +92,7 @@ def read_guards(node: Node | None) -> GuardLimits:
     if "small_program" in keys:
         found["small_program"] = _count(keys["small_program"], "partners")
     if "trends" in keys:
-        found["trends"] = _trends(keys["trends"])
+        found["trends"] = _trends(keys["trends"], {*tables, ADOPTED_INTO})
     if "canary" in keys:
         found["canary"] = _canary(keys["canary"])
     if "demotion_lag" in keys:
@@ -96,15 +108,23 @@ def _movement(node: Node, usual: Movement) -> Movement:
     )
 
 
-def _trends(node: Node) -> Trends:
+def _trends(node: Node, known: Collection[str]) -> Trends:
     keys = node.mapping(optional=[one.name for one in fields(Trends)])
     shares = {name: _share(keys[name], "what was there before") for name in SHARES if name in keys}
-    tables = keys["tables"].mapping() if "tables" in keys else {}
     return Trends(
         **shares,
         at_least=_count(keys["at_least"], "rows") if "at_least" in keys else Trends.at_least,
-        tables=MappingProxyType({name: _share_or_off(one) for name, one in tables.items()}),
+        tables=MappingProxyType(_own_shares(keys["tables"], known) if "tables" in keys else {}),
     )
+
+
+def _own_shares(node: Node, known: Collection[str]) -> dict[str, Decimal | None]:
+    tables = node.mapping()
+    shares = {name: _share_or_off(one) for name, one in tables.items()}
+    for name in tables:
+        if name not in known:
+            raise node.fail_at_key(name, f"`{name}` is none of the tables that are read{nearest(name, known)}")
+    return shares
 
 
 def _share_or_off(node: Node) -> Decimal | None:

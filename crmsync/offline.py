@@ -174,6 +174,22 @@ def record_rejected(out: Path, rejected: Sequence[Rejected]) -> Path | None:
     return path
 
 
+def row_of(bad: Rejected) -> tuple[str, str, str]:
+    """What a row that was left out is told by from run to run: place, column and value, as its list has them."""
+    return harmless_cell(bad.file), harmless_cell(bad.column), harmless_cell(bad.value)
+
+
+def rejected_rows(out: Path) -> list[tuple[str, str, str]]:
+    """The rows of the list that `record_rejected` wrote beside `out`, as `row_of` tells them; none where there is no
+    list."""
+    path = out.with_name(f"{out.name}.rejected.csv")
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return [(row["file"], row["column"], row["value"]) for row in csv.DictReader(stream)]
+    except (OSError, KeyError, csv.Error):
+        return []
+
+
 def _check_request(out: Path, tables: Path, previous: Path | None, engine: str) -> None:
     if engine not in ENGINES:
         raise ConfigError(f"--engine {engine} is not known; choose one of {', '.join(ENGINES)}")

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crmsync.configuration_conflicts import Conflicts
@@ -79,11 +80,12 @@ def _row(plan: Plan, edit: HandEdit) -> ConflictRow:
 def add_adopted(staging: Staging, ledger: Ledger) -> None:
     """Append a `pin` per adopted edit to the staged overrides, or make that table. The CRM's own rows stay as they are.
 
-    Those that have ended stay in it, without effect, so that the table never looks as if it had lost its rows.
+    Those that have ended stay in it, without effect, so that the table never looks as if it had lost its rows; of a
+    partner who is gone, or was merged into another, none is left.
 
     Errors: StoreError when the disk is full.
     """
-    edits = adopted_conflicts(ledger)
+    edits = _of_partners(staging, adopted_conflicts(ledger))
     if not edits:
         return
     table = CANONICAL[OVERRIDES]
@@ -97,6 +99,16 @@ def add_adopted(staging: Staging, ledger: Ledger) -> None:
         staging.add(TableFile(OVERRIDES, path, rows, columns, table.main_date))
     else:
         staging.tables[OVERRIDES] = replace(staged, rows=rows, columns=columns)
+
+
+def _of_partners(staging: Staging, edits: Sequence[ConflictRow]) -> list[ConflictRow]:
+    partners = staging.tables.get("partners")
+    if not edits or partners is None:
+        return list(edits)
+    asked = pa.array(sorted({edit.partner_id for edit in edits}), pa.string())
+    wanted = pc.field("partner_id").isin(asked)
+    there = set(pq.read_table(partners.path, columns=["partner_id"], filters=wanted)["partner_id"].to_pylist())
+    return [edit for edit in edits if edit.partner_id in there]
 
 
 def _batches(

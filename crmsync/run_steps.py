@@ -152,7 +152,7 @@ class Run:
                     belt, assessed.program, assessed.standings, extracted.snapshot, assessed.as_of, accepted
                 ),
                 review=review_since(assessed.program, accepted, assessed.as_of),
-                rejected=rejections(belt, len(assessed.rejected), accepted),
+                rejected=rejections(belt, assessed.rejected, accepted),
                 held=self.held,
                 limits=belt.configuration.guards,
                 counted_from=counted_from,
@@ -169,7 +169,6 @@ class Run:
                 drafting,
             )
             save_plan(drafted, belt.ledger, out)
-            keep_edits(belt.ledger, drafted)
         belt.ledger.record_facts(self.run_id, RunFacts(plan_digest=drafted.digest))
         keep_plan(belt, self.run_id, self.clock.last, drafted)
         log.info("plan_drafted", digest=drafted.digest, changes=len(drafted.changes), movers=len(drafted.movers))
@@ -181,6 +180,7 @@ class Run:
 
     def apply(self, drafted: Plan) -> Outcomes:
         """Write the plan; one bad record never stops the others."""
+        keep_edits(self.belt.ledger, drafted)
         with self.clock.stage("apply"):
             limits = self.belt.configuration.writing
             outcomes = apply_plan(drafted, self.belt.target, self.belt.ledger, self.belt.progress, limits=limits)
@@ -212,7 +212,9 @@ class Run:
                 )  # fmt: skip
 
     def tell_blocked(self, drafted: Plan) -> None:
-        """Tell that this plan waits for a person."""
+        """Tell that this plan waits for a person. Edits by hand that it found are known from now on, too; a plan alone,
+        which may be of any day, notes none."""
+        keep_edits(self.belt.ledger, drafted)
         if self.teller is not None:
             self.told = self.teller.tell_blocked(self.run_id, drafted)
 

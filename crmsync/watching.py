@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from crmsync.belt import Belt
-from crmsync.errors import DataError
+from crmsync.errors import DataError, Rejected
 from crmsync.increments import reviews_between
 from crmsync.ledger.accepted import Accepted
 from crmsync.ledger.sealed import (
@@ -20,9 +21,12 @@ from crmsync.ledger.sealed import (
     rows_accepted,
     stats_of_run,
 )
+from crmsync.offline import rejected_rows, row_of
 from crmsync.programs.program import Program
 from crmsync.programs.reads import columns_read
 from crmsync.snapshots import MANIFEST, Snapshot, main_date_of, open_snapshot
+from crmsync.writeback.badges import COLUMNS, CONTACT_BADGES
+from crmsync.writeback.fields import FieldMap
 from crmsync.writeback.figures import Edits, TableFigures, edits_between, figures_from, figures_of
 from crmsync.writeback.guards import Rejections
 from crmsync.writeback.guards_trends import Snapshots, drops_of, falls
@@ -35,7 +39,7 @@ def watched(
     """This snapshot beside the last accepted one; its own figures are kept in the ledger for the next run."""
     now = figures_of(snapshot)
     record_snapshot(belt.ledger, _sealed(snapshot, now, run_id, as_of))
-    read = frozenset({*columns_read(program), *_not_named(program, snapshot)})
+    read = frozenset({*columns_read(program), *_not_named(program, snapshot), *_of_badges(belt.fields)})
     if accepted is None:
         return Snapshots(now, read=read)
     drafted_by = accepted.path.stem  # who applies a saved plan is another run
@@ -54,6 +58,12 @@ def _not_named(program: Program, snapshot: Snapshot) -> Iterator[tuple[str, str]
         file = snapshot.tables.get(table)
         date = main_date_of(table, file.main_date if file else None, file.columns if file else {})
         yield from ((table, column) for column in ("partner_id", "currency", date) if column)
+
+
+def _of_badges(fields: FieldMap) -> Iterator[tuple[str, str]]:
+    """Columns that the badges of people are made from, whatever the program reads."""
+    if fields.sink(CONTACT_BADGES) is not None:
+        yield from (("certifications", column) for column in COLUMNS)
 
 
 def _rows_only(accepted: Accepted) -> dict[str, TableFigures]:
@@ -89,11 +99,22 @@ def _sealed(snapshot: Snapshot, figures: Mapping[str, TableFigures], run_id: str
     return Sealed(run_id, snapshot.digest, snapshot.folder, as_of, kind, tables)
 
 
-def rejections(belt: Belt, now: int, accepted: Accepted | None) -> Rejections | None:
-    """Rows rejected now and in the run that drafted the accepted standings."""
+def rejections(belt: Belt, now: Sequence[Rejected], accepted: Accepted | None) -> Rejections | None:
+    """Rows rejected now and in the run that drafted the accepted standings.
+
+    A row is told by place, column and value, for a line of a file moves; where the list of then is not kept any more,
+    there are as many new ones as there are more.
+    """
     if accepted is None:
         return None
-    return Rejections(now, int(stats_of_run(belt.ledger, accepted.path.stem).get("rejected") or 0))
+    drafted_by = accepted.path.stem
+    before = int(stats_of_run(belt.ledger, drafted_by).get("rejected") or 0)
+    then = rejected_rows(belt.state / "rejected" / drafted_by)
+    more = max(0, len(now) - before)
+    if before and not then:
+        return Rejections(len(now), before, more)
+    new = Counter(row_of(one) for one in now) - Counter(then)
+    return Rejections(len(now), before, max(new.total(), more))
 
 
 def review_since(program: Program, accepted: Accepted | None, as_of: date) -> date | None:

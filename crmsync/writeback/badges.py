@@ -19,9 +19,12 @@ COLUMNS = ("person_id", "credential", "issued_on", "expires_on")
 
 
 def badge_changes(
-    drafted: Drafted, sink: Sink, held: Mapping[str, Beside] | None, badges: Mapping[str, frozenset[str]]
+    drafted: Drafted, sink: Sink, held: Mapping[str, Beside] | None, badges: Mapping[str, frozenset[str]] | None
 ) -> Iterator[Change]:
-    """The contacts whose field differs; of a person who is not a contact of the org nothing is written."""
+    """The contacts whose field differs; of a person who is not a contact of the org nothing is written. `badges` None:
+    the tables do not tell who holds what, and nobody loses any for it."""
+    if badges is None:
+        return
     partners = {account: partner for partner, account in drafted.accounts.items()}
     for contact in sorted(held or {}):
         present = (held or {})[contact]
@@ -31,11 +34,11 @@ def badge_changes(
             yield from changed_record(sink, contact, partner, wanted, present)
 
 
-def badges_of(snapshot: Snapshot, as_of: date) -> dict[str, frozenset[str]]:
-    """The credentials that each person holds on that day."""
+def badges_of(snapshot: Snapshot, as_of: date) -> dict[str, frozenset[str]] | None:
+    """The credentials that each person holds on that day; None where no table says so."""
     file = snapshot.tables.get("certifications")
     if file is None or not {"person_id", "credential"} <= set(file.columns):
-        return {}
+        return None
     read = [column for column in COLUMNS if column in file.columns]
     found: dict[str, set[str]] = defaultdict(set)
     for row in pq.read_table(file.path, columns=read).to_pylist():

@@ -194,7 +194,8 @@ def account_values(program: Program, account: Account) -> dict[str, str | None]:
     """Wanted canonical text per key of `COMPUTED` and `PARTNER_SAFE`.
 
     A key that is absent is left as it is on the account: `previous_tier` unless the tier changes now (it names the tier
-    held before the present one), `points` without a metric of that unit, `categories` without categories. A program
+    held before the present one), `points` without a metric of that unit or while they are not known, `categories`
+    without categories. A program
     with `headline: none` gives the account no tier of its own; what else is written speaks of its first category.
     """
     row = account.headline
@@ -208,7 +209,9 @@ def account_values(program: Program, account: Account) -> dict[str, str | None]:
         values["categories"] = _categories(program, account.rows)
     values |= partner_texts(program, row)
     if points := [key for key, metric in program.metrics.items() if metric.unit is Unit.POINTS]:
-        values["points"] = _points((row.get("metrics") or {}).get(points[0]))
+        counted = _points((row.get("metrics") or {}).get(points[0]))
+        if counted is not None or not row.get("provisional"):
+            values["points"] = counted
     return {key: normalised(key, value) for key, value in values.items()}
 
 

@@ -28,10 +28,12 @@ __all__ = ["GuardResult", "Rejections", "Tripwires", "canary_size", "evaluate_gu
 
 @dataclass(frozen=True)
 class Rejections:
-    """Rows that could not be read: in this run, and in the last accepted one."""
+    """Rows that could not be read: in this run, and in the last accepted one. `new`: those of now that were not among
+    those of then."""
 
     now: int
     before: int
+    new: int
 
 
 @dataclass(frozen=True)
@@ -94,17 +96,18 @@ def _counts_equal(counts: Mapping[str, Mapping[str, int]]) -> GuardResult:
 
 def _none_falls_by_bad_rows(rejected: Rejections | None, moves: Moves) -> GuardResult:
     """A row with a bad cell counts for nothing, so a partner may fall because a cell was mistyped."""
-    more = rejected is not None and rejected.now > rejected.before
+    new = rejected is not None and rejected.new > 0
     value = (
-        f"{rejected.now} rows rejected, {rejected.before} in the last accepted run; {moves.demoted} partners fall"
+        f"{rejected.now} rows rejected, {rejected.new} of them new, {rejected.before} in the last accepted run; "
+        f"{moves.demoted} partners fall"
         if rejected is not None
         else "nothing to compare with: no accepted run yet"
     )
     return GuardResult(
         "rejected_rows",
         value,
-        "nobody falls while more rows are rejected than in the last accepted run",
-        more and moves.demoted > 0,
+        "nobody falls while rows are rejected that were not in the last accepted run",
+        new and moves.demoted > 0,
         "mend the rejected rows (the run lists them) and run again; if who falls does so rightly, approve this plan",
     )
 

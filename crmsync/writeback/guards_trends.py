@@ -177,17 +177,17 @@ def _kinds(snapshots: Snapshots, trends: Trends) -> GuardResult:
         for column, values in sorted(before.kinds.items())
         if now.rows and column in now.kinds
         for value, rows in values.items()
-        if _kind_lost(rows, now.kinds[column].get(value, 0), trends)
+        if _kind_lost(rows, now.kinds[column].get(value, 0), trends.kinds_of(name), trends.at_least)
     ]
     limit = f"less than {percent(trends.kinds)} fewer rows of any kind (type, role, level, region, status; yes/no: yes)"
     return _verdict("kinds", found, "no kind of record lost so many rows", limit, snapshots)
 
 
-def _kind_lost(before: int, now: int, trends: Trends) -> bool:
+def _kind_lost(before: int, now: int, share: Decimal, at_least: int) -> bool:
     """A large part of many, or all of a few."""
     if before >= MASS:
-        return loses(before - now, before, trends.kinds, trends.at_least)
-    return now == 0 and before >= max(trends.at_least, EDITS_LISTED)
+        return loses(before - now, before, share, at_least)
+    return now == 0 and before >= max(at_least, EDITS_LISTED)
 
 
 # --- closed amounts
@@ -222,11 +222,12 @@ def falls(snapshots: Snapshots, trends: Trends) -> Iterator[Fall]:
         return
     until = f"{snapshots.accepted_on:%Y-%m}"
     for name, before, now in snapshots.both():
-        for column, currencies in sorted(before.sums.items()):
+        limit = trends.closed_amounts_of(name)
+        for column, currencies in sorted(before.sums.items()) if limit is not None else ():
             for currency, months in sorted(currencies.items()):
                 rows, held = _closed(months, until)
                 _, holds = _closed(now.sums.get(column, {}).get(currency, {}), until)
-                if rows >= MASS and held > 0 and now.rows and (held - holds) >= held * trends.closed_amounts:
+                if rows >= MASS and held > 0 and now.rows and (held - holds) >= held * (limit or 0):
                     place = (name, column, currency)
                     what = f"{name}.{column}{' in ' + currency if currency else ''} before {until}"
                     part = percent((held - holds) / held)

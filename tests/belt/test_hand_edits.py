@@ -128,6 +128,20 @@ def test_an_adopted_tier_is_an_override_until_its_day(crmsync: Crmsync, filled: 
     assert held(filled, "P2") == "Basic"
 
 
+def test_a_rehearsal_of_another_day_notes_no_edit_and_ends_no_override(crmsync: Crmsync, filled: Folder) -> None:
+    rule(filled, "{policy: adopt, adopt_for: 9 days}")
+    edit(filled, "P2", "granted_tier", "Gold")
+    rehearsed = crmsync("plan", "--as-of", "2027-06-01", "--json")
+    assert edits(rehearsed) == [("P2", "granted_tier", "Gold", "adopted")]
+    assert crmsync("status", "--json").json["hand_edits"] == []
+    assert crmsync("run", *SECOND).code == 0
+    (known,) = crmsync("status", "--json").json["hand_edits"]
+    assert known["until"] == "2026-12-02"
+    assert ("P2", "granted_tier", "Gold", "gone") in edits(crmsync("plan", "--as-of", "2027-06-01", "--json"))
+    assert crmsync("run", *THIRD).code == 0
+    assert held(filled, "P2") == "Gold"
+
+
 def test_what_is_no_tier_cannot_be_adopted(crmsync: Crmsync, filled: Folder) -> None:
     rule(filled, "{policy: adopt}")
     edit(filled, "P2", "granted_tier", "Platinum")

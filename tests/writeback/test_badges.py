@@ -13,7 +13,10 @@ from crmsync.connectors.mapping_writes import read_writes
 from crmsync.snapshots import Staging, TableFile, write_table
 from crmsync.strict_yaml import read_yaml
 from crmsync.tables import ColumnType
+from crmsync.writeback.badges import badge_changes, badges_of
+from crmsync.writeback.beside import Beside, Drafted
 from crmsync.writeback.changes import Change
+from crmsync.writeback.fields import Sink
 from crmsync.writeback.plan import draft_plan
 from tests.writeback.facts import AS_OF, FIELDS, a_program, standing, standings
 
@@ -71,6 +74,24 @@ def test_a_contact_shows_what_is_in_force_on_the_day(tmp_path: Path):
 
 def test_the_order_of_a_multi_select_is_no_change(tmp_path: Path):
     assert drafted(tmp_path, [certificate("003A", "A"), certificate("003A", "B")], {"003A": "B;A"}) == []
+
+
+def test_nobody_loses_badges_where_no_table_tells_who_holds_what(tmp_path: Path):
+    """The column of persons was taken out of the field map, or the table out of the configuration."""
+    for lost in ("person_id", "credential"):
+        kinds = {name: kind for name, kind in KINDS.items() if name != lost}
+        rows = pa.table(
+            {name: pa.array(["x"], SCHEMA.field(name).type) for name in kinds if kinds[name] is ColumnType.TEXT}
+        )
+        staging = Staging(tmp_path / lost)
+        texts = dict.fromkeys(rows.column_names, ColumnType.TEXT)
+        count = write_table(staging.path("certifications"), rows, texts)
+        staging.add(TableFile("certifications", staging.path("certifications"), count, texts))
+        assert badges_of(staging.seal(), AS_OF) is None
+    drafted_from = Drafted(a_program(), FIELDS, AS_OF, {"A": "A"})
+    sink = Sink("contact_badges", "Contact", None, None, {"badges": "Badges__c"})
+    held = {"003A": Beside("003A", "003A", "A", {"Badges__c": "Cloud"})}
+    assert list(badge_changes(drafted_from, sink, held, None)) == []
 
 
 def test_a_badge_that_has_lapsed_is_taken_away(tmp_path: Path):

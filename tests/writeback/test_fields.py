@@ -95,6 +95,12 @@ def test_progress_is_empty_at_the_top():
     assert values(standing("A", "gold", progress=None, next_tier=None))["progress"] is None
 
 
+def test_points_that_are_not_known_leave_the_number_that_stands_there():
+    unknown = standing("A", metrics={"revenue": None, "people": None, "score": None}, provisional=True)
+    assert "points" not in values(unknown, points=True)
+    assert values({**unknown, "provisional": False}, points=True)["points"] is None
+
+
 def test_points_are_written_only_where_a_metric_has_that_unit():
     assert "points" not in values(standing("A"))
     assert values(standing("A"), points=True)["points"] == "12.35"

@@ -201,9 +201,14 @@ def test_the_canary_goes_first_on_first_fills_review_dates_and_opened_plans():
 
 
 @pytest.mark.parametrize(
-    ("now", "before", "demoted", "stops"), [(3, 2, 1, True), (2, 2, 1, False), (3, 2, 0, False), (1, 4, 9, False)]
+    ("now", "before", "new", "demoted", "stops"),
+    [(3, 2, 1, 1, True), (2, 2, 0, 1, False), (2, 2, 1, 1, True), (3, 2, 1, 0, False), (1, 4, 0, 9, False)],
 )
-def test_nobody_falls_while_more_rows_are_rejected_than_before(now: int, before: int, demoted: int, stops: bool):
-    found = guard("rejected_rows", Tripwires(Moves(100, demoted, demoted), rejected=Rejections(now, before)))
+def test_nobody_falls_while_rows_are_rejected_that_were_not_before(
+    now: int, before: int, new: int, demoted: int, stops: bool
+):
+    """As many as before say nothing: one may be mended while another breaks."""
+    found = guard("rejected_rows", Tripwires(Moves(100, demoted, demoted), rejected=Rejections(now, before, new)))
     assert found.tripped is stops
-    assert found.value == f"{now} rows rejected, {before} in the last accepted run; {demoted} partners fall"
+    said = f"{now} rows rejected, {new} of them new, {before} in the last accepted run; {demoted} partners fall"
+    assert found.value == said

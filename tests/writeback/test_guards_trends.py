@@ -116,6 +116,17 @@ def test_a_table_has_its_own_share_or_none():
     assert not told("rows", rows(100), rows(1), Trends(tables={"opportunities": None})).tripped
 
 
+def test_what_a_moving_window_takes_away_takes_its_kinds_and_amounts_along(tmp_path: Path):
+    """A table of twelve months loses the oldest with all they held; its own share of rows holds for these, too."""
+    seen = [figures_of(sealed(tmp_path / str(count), deals(count)))["opportunities"] for count in (1000, 880)]
+    for own, blocks in ((None, True), (Decimal("0.5"), False), (Decimal("0.11"), True)):
+        trends = Trends() if own is None else Trends(tables={"opportunities": own})
+        for guard in ("rows", "kinds", "closed_amounts"):
+            assert told(guard, *seen, trends).tripped is blocks, (own, guard)
+    off = Trends(tables={"opportunities": None})
+    assert [told(guard, *seen, off).tripped for guard in ("rows", "kinds", "closed_amounts")] == [False, True, False]
+
+
 def test_drops_are_told_from_one_accepted_snapshot_to_the_next():
     assert drops_of([{"a": 100}, {"a": 98}, {"a": 120}, {"a": 60, "b": 5}]) == {"a": [Decimal("0.02"), Decimal("0.5")]}
 

@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select
 
@@ -14,9 +16,11 @@ from crmsync.configuration_conflicts import Conflicts
 from crmsync.connectors.base import Into
 from crmsync.ledger import tables as t
 from crmsync.ledger.accepted import accept_standings
-from crmsync.ledger.conflicts import open_conflicts
+from crmsync.ledger.conflicts import ConflictRow, open_conflicts, record_conflicts
 from crmsync.ledger.ledger import Ledger
-from crmsync.people_edits import keep_edits, settle_edits, watch_of
+from crmsync.people_edits import add_adopted, keep_edits, settle_edits, watch_of
+from crmsync.snapshots import Staging, TableFile, write_table
+from crmsync.tables import ColumnType
 from crmsync.writeback.apply import apply_plan
 from crmsync.writeback.fields import FieldMap
 from crmsync.writeback.plan import Drafting, Plan, draft_plan
@@ -220,3 +224,24 @@ def test_a_record_beside_the_account_that_was_deleted_closes_its_edits_and_is_ma
     with_record.org.store.execute("DELETE FROM record WHERE id = ?", (BESIDE,))
     assert with_record.run() == [("Tier", "Gold", "gone")]
     assert with_record.beside() == {"Tier": "Silver"}
+
+
+# --- adopted tiers as overrides
+
+
+def test_an_adopted_tier_of_a_partner_who_is_gone_is_no_override_any_more(ledger: Ledger, tmp_path: Path) -> None:
+    """Merged into another, or deleted: it would be a rejected row in every run."""
+    rows = [
+        ConflictRow(
+            partner, partner, partner, "Account", TIER, "Silver", "Gold", "adopt", "told", "run-1", "2026-11-01",
+            "2027-01-30", None, "gold",
+        )
+        for partner in ("A", "B")
+    ]  # fmt: skip
+    record_conflicts(ledger, rows)
+    staging = Staging(tmp_path / "s")
+    kinds = {"partner_id": ColumnType.TEXT}
+    count = write_table(staging.path("partners"), pa.table({"partner_id": ["A", "C"]}), kinds)
+    staging.add(TableFile("partners", staging.path("partners"), count, kinds))
+    add_adopted(staging, ledger)
+    assert pq.read_table(staging.path("overrides"))["partner_id"].to_pylist() == ["A"]

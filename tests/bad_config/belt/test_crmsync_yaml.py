@@ -61,6 +61,11 @@ MISTAKES = [
     ("  demotions:", "  trends: {row: 2%}\n  demotions:", "unknown key `row`; did you mean `rows`?"),
     ("  demotions:", "  trends: {rows: 3}\n  demotions:", "`3` is not a share of what was there before; write 5%"),
     ("  demotions:", "  trends: {tables: {rates: 200%}}\n  demotions:", "`200%` is not a share of the rows before"),
+    (
+        "  demotions:",
+        "  trends: {tables: {oportunities: off}}\n  demotions:",
+        "none of the tables that are read; did you mean `opportunities`?",
+    ),
     ("guards:", "guards: &g", "an anchor `&g` is not accepted"),
 ]
 
