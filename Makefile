@@ -53,7 +53,7 @@ bench: $(READY)  ## seconds and peak memory: the belt, parts, assess beside SQL 
 
 clients: $(READY) $(SPARK_READY) $(CLIENTS_READY) $(BROWSER_READY)  ## foreign clients, unmodified, against the sandbox org; the engine on Apache Spark
 	@command -v git >/dev/null || { echo "CumulusCI needs git; on Debian: apt-get install git" >&2; exit 1; }
-	@APACHE_SPARK=$(SPARK) BROWSER_HOME=$(BROWSER) FOREIGN_CLIENTS=$(CLIENTS) $(BIN)/python -m pytest tests/clients
+	@APACHE_SPARK=$(SPARK) BROWSER_HOME=$(BROWSER) FOREIGN_CLIENTS=$(CLIENTS) $(BIN)/python -m pytest --dist loadgroup tests/clients
 
 pictures: $(READY) $(BROWSER_READY)  ## the pictures of the sandbox org's page in docs/pictures/
 	@PICTURES=1 BROWSER_HOME=$(BROWSER) $(BIN)/python -m pytest -n 0 tests/clients/test_page.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from tests.databases import Place, PostgresqlServer
 PROJECT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
+# Hundreds of processes are started: what they import is compiled once, also where the environment says otherwise.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 settings.register_profile(
     "crmsync",
     deadline=None,  # two cores are shared; a slow example is no fault
@@ -29,9 +34,12 @@ if IN_CI:  # examples are drawn from constants of the modules that happen to be 
     providers._get_local_constants = lambda: providers._local_constants
 
 
+LONGEST = ("test_kill.py", "test_machine.py", "test_random_edits.py", "test_oracle.py", "test_races.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest test goes first, so that no worker waits for it at the end."""
-    items.sort(key=lambda item: "test_kill.py" not in item.nodeid)
+    """The longest tests go first, so that no worker waits for one at the end; the others stay together by file."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,15 @@ class Case:
         return self.given.get(key, otherwise)
 
 
+@cache
+def read_page(path: Path) -> Mapping[str, Any]:
+    """A file of cases, read once for all the modules that use them: it takes longer than most tests."""
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+
+
 def cases() -> Iterator[Any]:
     for path in sorted(FOLDER.glob("*.yaml")):
-        whole = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        whole = read_page(path)
         for case in whole["cases"]:
             assert set(case) <= KEYS, f"{path.name}: {case.get('name')}: {set(case) - KEYS}"
             given = {**whole, **case}
