@@ -16,20 +16,35 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 @dataclass
 class Mailbox:
-    """What an SMTP server took. `answers`: by recipient, what RCPT says; `content`: what DATA says, for the next mails;
-    `taken`: is called with each mail before the server answers."""
+    """What an SMTP server took. `sender`: what MAIL says where it is not OK; `answers`: by recipient, what RCPT says;
+    `content`: what DATA says, for the next mails; `taken`: is called with each mail before the server answers."""
 
     mails: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     content: list[str] = field(default_factory=list)
     taken: Callable[[], None] | None = None
+    sender: str = ""
     port: int = 0
 
     @property
     def url(self) -> str:
         """How the settings name this server."""
         return f"mailto://127.0.0.1:{self.port}?from=partners@vendor.example&name=Partner%20Team"
+
+    async def handle_MAIL(  # noqa: N802
+        self,
+        _server: SMTP,
+        _session: Session,
+        envelope: Envelope,
+        address: str,
+        options: list[str],
+    ) -> str:
+        if self.sender:
+            return self.sender
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802
         self,
@@ -50,7 +65,7 @@ class Mailbox:
             self._keep(envelope)
             server.transport.close()  # the mail is taken, the answer never leaves
             return "250 OK"
-        if answer.startswith("250"):
+        if answer.startswith(("2", "what")):
             self._keep(envelope)
         return answer
 

@@ -8,7 +8,7 @@ import random
 import signal
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from crmsync import stopping
 from crmsync.errors import ConfigError
 from crmsync.ledger import tables as t
 from crmsync.ledger.ledger import Ledger
@@ -161,8 +162,12 @@ def test_a_recipient_that_is_refused_is_not_tried_again_unless_it_is_for_now(
 
 
 @pytest.mark.parametrize(
-    ("answer", "becomes"), [("554 spam", "failed"), ("451 later", "waiting"), ("break after", "unknown")]
-)
+    ("answer", "becomes"),
+    [
+        ("554 spam", "failed"), ("451 later", "waiting"), ("break after", "unknown"), ("what is this", "unknown"),
+        ("299 as you like", "sent"),
+    ],
+)  # fmt: skip
 def test_what_breaks_while_the_text_leaves_is_unknown_and_what_is_answered_is_not(
     ledger: Ledger, templates: Templates, mailbox: Mailbox, answer: str, becomes: str
 ) -> None:
@@ -172,6 +177,61 @@ def test_what_breaks_while_the_text_leaves_is_unknown_and_what_is_answered_is_no
     assert states(ledger) == {becomes: 1}
     send_due(sending(ledger, templates, mail=mailbox.url), NOW)
     assert len(mailbox.mails) == (0 if becomes == "failed" else 1)  # never two
+
+
+@pytest.mark.parametrize("answer", ["550 not from here", "530 log in first", "451 later"])
+def test_a_sender_who_is_not_wanted_costs_no_notice(
+    ledger: Ledger, templates: Templates, mailbox: Mailbox, answer: str
+) -> None:
+    """It is a mistake of the settings, not of each mail: when it is mended, all of them leave."""
+    o.add_notices(ledger, [a_notice(), a_notice("second@x.example")])
+    mailbox.sender = answer
+    sent = send_due(sending(ledger, templates, mail=mailbox.url), NOW)
+    assert (sent.not_sent, sent.later, states(ledger)) == (1, 1, {"waiting": 2})
+    mailbox.sender = ""
+    assert send_due(sending(ledger, templates, mail=mailbox.url), NOW).sent == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "becomes", "reached"),
+    [
+        ({"gone@vendor.example": "550 no such user"}, "sent", ["oncall@vendor.example"]),
+        ({"gone@vendor.example": "550 no", "oncall@vendor.example": "550 no"}, "failed", []),
+        ({"gone@vendor.example": "550 no", "oncall@vendor.example": "450 later"}, "waiting", []),
+    ],
+)
+def test_one_address_of_a_channel_that_is_refused_keeps_no_other_from_being_told(
+    ledger: Ledger, templates: Templates, mailbox: Mailbox, answers: dict[str, str], becomes: str, reached: list[str]
+) -> None:
+    o.add_notices(ledger, [chat("operator/mailto", channel="mail")])
+    mailbox.answers |= answers
+    url = f"{mailbox.url}&to=gone@vendor.example,oncall@vendor.example"
+    send_due(sending(ledger, templates, operator=url), NOW)
+    assert mailbox.recipients == reached
+    (notice,) = o.notices_in(ledger, becomes)
+    assert ("not to gone@vendor.example: the mail server answered 550" in (notice.error or "")) is (becomes == "sent")
+
+
+@pytest.fixture
+def stoppable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(stopping, "_state", stopping._State())
+    monkeypatch.setattr(stopping, "_watch", lambda: None)  # it would end this process by force
+    before = signal.getsignal(signal.SIGTERM)
+    stopping.install()
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("stoppable")
+def test_who_is_told_to_stop_while_a_mail_leaves_sends_it_whole_and_no_further_one(
+    ledger: Ledger, templates: Templates, mailbox: Mailbox
+) -> None:
+    o.add_notices(ledger, [a_notice(), a_notice("second@x.example")])
+    mailbox.taken = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        send_due(sending(ledger, templates, mail=mailbox.url), NOW)
+    assert ended.value.code == stopping.TERMINATED
+    assert (len(mailbox.mails), states(ledger)) == (1, {"sent": 1, "waiting": 1})
 
 
 def test_a_server_that_is_away_is_asked_once_and_everything_waits(ledger: Ledger, templates: Templates) -> None:
@@ -317,6 +377,29 @@ def test_a_summary_is_one_mail_a_week_and_only_if_there_is_something(
         "Your partners in Channel: 3 news", "Your partners in Channel: 2 news",
     ]  # fmt: skip
     assert states(ledger) == {"sent": 2, "bundled": 5}
+
+
+def test_a_week_has_one_summary_for_a_person_whatever_comes_in_between(
+    ledger: Ledger, templates: Templates, mailbox: Mailbox
+) -> None:
+    """Neither a second part of its own on Tuesday, nor one per language that the rows name."""
+    weekly = rules("owner", digest="weekly")
+
+    def go(now: datetime) -> int:
+        collected = o.notices_in(ledger, o.COLLECTED)
+        for parts in digests_of(collected, weekly, templates, now, "run-1", "Channel", "1:ab"):
+            o.bundle(ledger, parts)
+        return send_due(sending(ledger, templates, weekly, mail=mailbox.url), now).sent
+
+    collect(ledger, 2)
+    o.add_notices(
+        ledger, [a_notice("owen@vendor.example", audience="owner", state=o.COLLECTED, locale="de", period="de")]
+    )
+    assert go(NOW) == 1
+    collect(ledger, 60, first=10)
+    assert go(NOW + timedelta(hours=1)) == 0
+    assert go(NOW + timedelta(days=4)) == 2  # the next week: fifty, and ten
+    assert states(ledger) == {"sent": 3, "bundled": 63}
 
 
 # --- the rows
