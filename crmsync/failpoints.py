@@ -12,7 +12,7 @@ import signal
 ENVIRONMENT = "CRMSYNC_FAILPOINT"
 ANY = "any"
 
-NAMES = (
+OF_WRITES = (
     "plan_saved",
     "intents_recorded",
     "job_opening",
@@ -38,7 +38,9 @@ NAMES = (
     "last_error_kept",
     "standings_accepted",
 )
-"""Every failpoint there is; a test asserts that each is reached."""
+OF_NOTICES = ("notices_drafted", "notice_claimed", "notice_left", "notice_recorded")
+NAMES = (*OF_WRITES, *OF_NOTICES)
+"""Every failpoint there is; tests assert that each is reached."""
 
 _reached: dict[str, int] = {}
 

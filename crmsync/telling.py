@@ -18,6 +18,7 @@ from crmsync.configuration import Configuration
 from crmsync.configuration_notices import MAIL, OPERATOR, OWNER, PARTNER, SALES_OPS, TASK, NoticeRules
 from crmsync.connectors.mapping_sinks import NOTICE_TASK
 from crmsync.errors import ConfigError
+from crmsync.failpoints import hit
 from crmsync.ledger.chain import anchor
 from crmsync.ledger.conflicts import record_told, untold_conflicts
 from crmsync.ledger.ledger import Ledger
@@ -230,6 +231,7 @@ class Teller:
             lambda partners: o.told_already(self.ledger, partners, ONCE),
         )
         new = o.add_notices(self.ledger, notices)
+        hit("notices_drafted")
         if link and any(one.audience != PARTNER for one in notices):
             anchor(self.ledger, "notice")  # their footers hold it
         return new

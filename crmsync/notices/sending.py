@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from crmsync.configuration_notices import OPERATOR, OWNER, PARTNER, TASK, NoticeRules
 from crmsync.errors import CrmsyncError
+from crmsync.failpoints import hit
 from crmsync.ledger import tables as t
 from crmsync.ledger.ledger import Ledger
 from crmsync.notices import outbox as o
@@ -131,7 +132,11 @@ def send_due(sending: Sending, now: datetime) -> Sent:
                 if o.record_sending(sending.ledger, notice.notice_key, now):
                     counts["tried"] += 1
                     recent[notice.recipient] += 1
-                    counts[_record(sending, notice, senders.send(notice, now), now)] += 1
+                    hit("notice_claimed")
+                    delivery = senders.send(notice, now)
+                    hit("notice_left")
+                    counts[_record(sending, notice, delivery, now)] += 1
+                    hit("notice_recorded")
         _give_up(sending, senders, now)
     o.put_off(sending.ledger, opening)
     left = {state: count for state, count in o.count_states(sending.ledger).items() if state not in o.ENDED}

@@ -40,9 +40,11 @@ from tests.writeback.trials import ACCOUNTS, Trial, World, drafted, work
 MOST_DEATHS = 14
 TRIALS_PER_STATE = 40  # a ledger serves so many trials, as it serves many runs
 TIME = "time"
-BULK = tuple(name for name in failpoints.NAMES if name.startswith(("job", "upload", "start_", "started", "results")))
-SINGLE = tuple(name for name in failpoints.NAMES if name.startswith("one"))
-ERRORS = tuple(name for name in failpoints.NAMES if name.startswith("last_error"))
+BULK = tuple(
+    name for name in failpoints.OF_WRITES if name.startswith(("job", "upload", "start_", "started", "results"))
+)
+SINGLE = tuple(name for name in failpoints.OF_WRITES if name.startswith("one"))
+ERRORS = tuple(name for name in failpoints.OF_WRITES if name.startswith("last_error"))
 LATE = ("verify_read", *ERRORS, "standings_accepted")
 """Names behind the last write: a child that dies there leaves little to the next one, so that these come last."""
 FIRST: dict[str, tuple[str, str]] = {
@@ -149,7 +151,7 @@ def deaths_for(trial: Trial, tally: Tally, chance: random.Random) -> list[str]:
     """Where the children of a trial die: where too few have died so far, at any failpoint, or after a time."""
     unreached = {*(SINGLE if trial.bulk == "accounts" else ()), *(() if trial.bulk else (*BULK, "orphans_ended"))}
     unreached |= set() if trial.refused != trial.told else set(ERRORS)
-    lacking = [name for name in failpoints.NAMES if tally.at[name] < tally.least and name not in unreached]
+    lacking = [name for name in failpoints.OF_WRITES if tally.at[name] < tally.least and name not in unreached]
     deaths: list[str] = []
     for _ in range(chance.randint(7, MOST_DEATHS)):
         if lacking and chance.random() < 0.85:
@@ -242,7 +244,7 @@ def main(url: str, token: str, root: str, database: str, kills: str, least: str,
         gc.disable()
         most = int(kills) + 200
         while tally.trials < most and not tally.faults:
-            if tally.kills >= int(kills) and all(tally.at[name] >= tally.least for name in failpoints.NAMES):
+            if tally.kills >= int(kills) and all(tally.at[name] >= tally.least for name in failpoints.OF_WRITES):
                 break
             trial = campaign.trial(campaign.next_bulk())
             campaign.run(trial, deaths_for(trial, tally, chance))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from crmsync.failpoints import NAMES
+from crmsync.failpoints import OF_WRITES
 from crmsync.sandbox.process import Org, start_org
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -50,7 +50,7 @@ def test_a_killed_apply_loses_nothing_and_doubles_nothing(tmp_path: Path, org: O
     assert seen["faults"] == [], f"seed {SEED}: {seen['faults'][:5]}\n{done.stderr[-2000:]}"
     assert seen["kills"] >= kills, seen
     assert seen["at"]["time"] >= kills // 20, seen
-    missed = [name for name in NAMES if seen["at"].get(name, 0) < least]
+    missed = [name for name in OF_WRITES if seen["at"].get(name, 0) < least]
     assert not missed, f"killed fewer than {least} times at {missed}"
     assert seen["open_jobs"] == 0, "jobs that nobody started are left open"
 
