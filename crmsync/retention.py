@@ -1,7 +1,8 @@
 """What past runs left, and for how long it is kept.
 
 Snapshots: those of the last ten runs and of the last sixty review dates. Accepted standings, tiers, outcomes and the
-audit: for good. What was sent to a record and what stood there before (its payload): 90 days after it was settled.
+audit: for good. What was sent to a record and what stood there before (its payload): 90 days after it was settled; the
+saved plan that holds the same: as long, or as long as the snapshot it was drafted from.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import and_, func, select, update
 
 from crmsync.ledger import tables as t
+from crmsync.ledger.approvals import WAITING
 from crmsync.ledger.audit import record_event
 from crmsync.ledger.canon import instant
 from crmsync.ledger.ledger import Ledger
@@ -44,7 +46,9 @@ def forget_old(ledger: Ledger, state: Path, now: datetime | None = None) -> None
     for path in (*_children(state / "rejected"), *_children(state / "shadow")):
         if path.name.partition(".")[0] not in kept:
             path.unlink(missing_ok=True)
+    _forget_checkpoints(ledger)
     forget_payloads(ledger, now or datetime.now(UTC))
+    forget_plans(ledger, state, now or datetime.now(UTC))
 
 
 def keep_longer(ledger: Ledger, run_id: str) -> None:
@@ -65,6 +69,33 @@ def forget_payloads(ledger: Ledger, now: datetime) -> int:
             connection.execute(update(i).where(old).values(wanted=GONE, pre_image=GONE))
             record_event(connection, "payloads_removed", {"before": before, "intents": count})
     return count
+
+
+def forget_plans(ledger: Ledger, state: Path, now: datetime) -> int:
+    """Remove saved plans that nobody can apply any more, once their payloads have had their time and the snapshot of
+    their run is gone (until then a run is computed again with what its plan says); returns how many."""
+    before = (now - PAYLOADS).isoformat(timespec="milliseconds")
+    p = t.plan
+    with ledger.reading() as connection:
+        rows = connection.execute(select(p.c.digest, p.c.run_id, p.c.state, p.c.drafted_at)).all()
+    old = {row.digest for row in rows if row.state not in WAITING and row.drafted_at < before}
+    wanted = {
+        row.digest
+        for row in rows
+        if row.state in WAITING or row.drafted_at >= before or (state / "snapshots" / row.run_id).is_dir()
+    }
+    gone = [path for digest in old - wanted if (path := state / "plans" / f"{digest}.json").exists()]
+    for path in gone:
+        path.unlink()
+    return len(gone)
+
+
+def _forget_checkpoints(ledger: Ledger) -> None:
+    """Only the newest run is ever gone on with; what older ones kept for that may hold values of records."""
+    older = select(t.run.c.run_id).where(t.run.c.sequence < select(func.max(t.run.c.sequence)).scalar_subquery())
+    with ledger.writing() as connection:
+        kept = t.run_phase.c.checkpoint.is_not(None) & t.run_phase.c.run_id.in_(older)
+        connection.execute(update(t.run_phase).where(kept).values(checkpoint=None))
 
 
 def _note_removed(ledger: Ledger, runs: list[str]) -> None:

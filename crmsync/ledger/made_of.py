@@ -52,8 +52,10 @@ def accepted_runs(ledger: Ledger) -> list[MadeOf]:
 def _made_of(
     connection: Connection, ledger: Ledger, row: Row[tuple[object, ...]], run: Row[tuple[object, ...]]
 ) -> MadeOf:
-    s = t.standings
-    before = select(s.c.path).where(s.c.as_of < row.as_of, s.c.accepted_at < run.started_at)
+    s, r = t.standings, t.run
+    # By the order of the runs: a clock that went back since would make the standings before look like later ones.
+    earlier = select(r.c.run_id).where(r.c.sequence < run.sequence)
+    before = select(s.c.path).where(s.c.as_of < row.as_of, s.c.run_id.in_(earlier))
     path = connection.scalar(before.order_by(s.c.as_of.desc(), s.c.sequence.desc()).limit(1))
     return MadeOf(
         run.run_id, run.started_at, date.fromisoformat(row.as_of), ledger.state_dir / "snapshots" / run.run_id,

@@ -13,14 +13,13 @@ from sqlalchemy import Row, func, select
 
 from crmsync.ledger import tables as t
 from crmsync.ledger.accepted import newest_standings
-from crmsync.ledger.approvals import Approval, GuardRow, PlanRow, approval_of, guards_of, newest_plan
+from crmsync.ledger.approvals import WAITING, Approval, GuardRow, PlanRow, approval_of, guards_of, newest_plan
 from crmsync.ledger.conflicts import ConflictRow, open_conflicts
 from crmsync.ledger.deployments import Deployment, newest_deployments
 from crmsync.ledger.intents import Intent, count_states, open_intents
 from crmsync.ledger.ledger import Ledger, store_of
 
 SHOWN_RUNS = 10
-WAITING = ("drafted", "blocked", "applying")
 NOTICES_ENDED = ("sent", "bundled", "suppressed")
 
 

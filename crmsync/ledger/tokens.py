@@ -22,9 +22,9 @@ def unknown_tokens(ledger: Ledger, tokens: Iterable[str]) -> set[str]:
     if not unknown:
         return unknown
     with ledger.reading() as connection:
-        for column in (t.field_state.c.token, t.intent.c.token):
-            for token in connection.execute(select(column).distinct()).scalars():
-                unknown.discard(token)
+        for column in (t.field_state.c.token, t.intent.c.token):  # every write ever is looked through only for the rest
+            if unknown:
+                unknown.difference_update(connection.execute(select(column).distinct()).scalars())
     return unknown
 
 

@@ -114,7 +114,10 @@ def test_a_server_that_goes_while_the_audit_is_read_is_a_store_error(
 
     real = chain._rows
     with Ledger.open(tmp_path, exclusive=False, url=url) as ledger:
-        with mock.patch.object(chain, "_rows", cut), pytest.raises(StoreError, match="the connection is lost.*the server is up"):
+        with (
+            mock.patch.object(chain, "_rows", cut),
+            pytest.raises(StoreError, match=r"the connection is lost.*the server is up"),
+        ):
             chain.verify_chain(ledger)
         assert chain.verify_chain(ledger).faults == ()  # the next transaction has a connection of its own
 
