@@ -6,11 +6,13 @@ Record values stay at debug level.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any, TextIO
+from urllib.parse import quote, quote_plus
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -22,7 +24,7 @@ SECRET_KEY = re.compile(
 HARMLESS_KEYS = frozenset({"write_token_field", "token_field"})  # names of CRM fields, not their content
 SHORTEST_SECRET = 6  # redacting shorter values would cut ordinary words to pieces
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def configure_logs(level: str = "info", secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
@@ -46,9 +48,14 @@ def configure_logs(level: str = "info", secrets: Iterable[str] = (), stream: Tex
 
 
 def keep_secret(secrets: Iterable[str]) -> None:
-    """These values never appear either, beside those that are known already."""
-    known = {*_redaction.secrets, *(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)}
+    """These values never appear either, beside those that are known already; nor as a form or JSON writes them."""
+    written = {each for secret in secrets if len(secret) >= SHORTEST_SECRET for each in _spellings(secret)}
+    known = {*_redaction.secrets, *written}
     _redaction.secrets = tuple(sorted(known, key=len, reverse=True))
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    yield from (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1])
 
 
 def bind_run(run_id: str) -> None:
@@ -58,7 +65,7 @@ def bind_run(run_id: str) -> None:
 
 def shown(message: str) -> str:
     """A message for people: no secret known to `configure_logs`, control characters escaped, line breaks kept."""
-    return "\n".join(safe_text(line) for line in _redaction.text(message).splitlines())
+    return "\n".join(safe_text(line) for line in _redaction.text(message).rstrip("\n").split("\n"))
 
 
 def safe_text(text: str) -> str:

@@ -92,6 +92,22 @@ def test_messages_for_people_are_redacted_and_keep_their_line_breaks(stream: io.
     assert shown(f"login with {SECRET} failed\nuse\x07another") == "login with [redacted] failed\nuse\\x07another"
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x1c", "\r", "\x9b2J", "\u200f", "\ud800"])
+def test_no_sign_of_a_record_begins_a_line_or_steers_the_terminal(stream: io.StringIO, sign: str) -> None:
+    configure_logs(stream=stream)
+    told = shown(f"record Evil{sign}crmsync: all is well")
+    assert len(told.splitlines()) == 1
+    assert sign not in told
+    assert told.encode()
+
+
+@pytest.mark.parametrize("form", ["s3cret%2B%2F%22canary", "s3cret%2B/%22canary", 's3cret+/\\"canary'])
+def test_a_secret_is_known_as_a_form_or_json_writes_it(stream: io.StringIO, form: str) -> None:
+    configure_logs(secrets=['s3cret+/"canary'], stream=stream)
+    structlog.get_logger().info("refused", answer=f"client_secret={form}&x=1")
+    assert "canary" not in stream.getvalue() + shown(form)
+
+
 def test_control_and_direction_characters_become_escapes() -> None:
     assert safe_text("a\x1b[31mb\r\nc\u202ed") == "a\\x1b[31mb\\r\\nc\\u202ed"
     assert safe_text("Süd & Söhne 株式会社") == "Süd & Söhne 株式会社"

@@ -143,16 +143,16 @@ def _body(response: requests.Response) -> _Body:
         return _soap_fault(response.content)
     try:
         content = json.loads(response.content or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return _Body(message=_clean(response.content[:MESSAGE_LENGTH].decode("utf-8", "replace")))
     first = content[0] if isinstance(content, list) and content else content
     if not isinstance(first, dict):
         return _Body(message="no explanation")
     fields = first.get("fields")
     return _Body(
-        str(first.get("errorCode") or first.get("statusCode") or first.get("error") or ""),
+        _clean(str(first.get("errorCode") or first.get("statusCode") or first.get("error") or "")),
         _clean(str(first.get("message") or first.get("error_description") or "no explanation")),
-        tuple(str(name) for name in fields) if isinstance(fields, list) else (),
+        tuple(_clean(str(name)) for name in fields[:50]) if isinstance(fields, list) else (),
     )
 
 
@@ -163,7 +163,9 @@ def _soap_fault(content: bytes) -> _Body:
     except MetadataFileError:
         return _Body(message="an answer that is no complete XML", soap=True)
     code = root.findtext(".//{*}faultcode") or ""
-    return _Body(code.rpartition(":")[2], _clean(root.findtext(".//{*}faultstring") or "no explanation"), soap=True)
+    return _Body(
+        _clean(code.rpartition(":")[2]), _clean(root.findtext(".//{*}faultstring") or "no explanation"), soap=True
+    )
 
 
 def _clean(text: str) -> str:
@@ -184,7 +186,7 @@ def _host(response: requests.Response) -> str:
 
 def _retry_after_s(response: requests.Response) -> float | None:
     text = response.headers.get("Retry-After", "").strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text)
     try:
         moment = parsedate_to_datetime(text)

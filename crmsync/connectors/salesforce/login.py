@@ -5,6 +5,7 @@ Source: OAuth 2.0 flows of Salesforce, `POST /services/oauth2/token`. SOAP login
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,12 +16,14 @@ from pydantic import SecretStr
 from crmsync.connectors.salesforce.faults import Refused
 from crmsync.connectors.salesforce.session import GuardedSession, is_loopback, shown
 from crmsync.errors import AccessError
+from crmsync.logs import keep_secret
 from crmsync.settings import SalesforceSettings
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 JWT_LIFE_S = 180
 PREFIX = "CRMSYNC_SALESFORCE__"
 KEY_BYTES_MAX = 64 * 1024
+_TOKEN = re.compile(r"[!#-&(-~]+")  # what a header can carry; no quotes, which an env file would keep as they are
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,13 @@ def log_in(settings: SalesforceSettings, session: GuardedSession, clock: Callabl
     if settings.access_token is not None:
         if not settings.instance_url:
             raise AccessError(f"an access token needs its address: set {PREFIX}INSTANCE_URL")
-        return Login(settings.instance_url.rstrip("/"), settings.access_token.get_secret_value())
+        token = settings.access_token.get_secret_value()
+        if not _TOKEN.fullmatch(token):
+            raise AccessError(
+                f"{PREFIX}ACCESS_TOKEN: the value has a blank, a quote, a line break or a letter that no token has; "
+                "give the token alone"
+            )
+        return Login(settings.instance_url.rstrip("/"), token)
     return renew(settings, session, clock)
 
 
@@ -91,9 +100,11 @@ def _assertion(settings: SalesforceSettings, host: str, clock: Callable[[], floa
         "exp": int(clock()) + JWT_LIFE_S,
     }
     try:
-        return jwt.encode(claims, _key(settings), algorithm="RS256")
+        assertion = jwt.encode(claims, _key(settings), algorithm="RS256")
     except (ValueError, TypeError, AttributeError, jwt.PyJWTError):  # a public key lacks what signing asks of it
         raise AccessError(f"{settings.jwt_key_file}: not an RSA private key in PEM form without a password") from None
+    keep_secret([assertion])
+    return assertion
 
 
 def _audience(settings: SalesforceSettings, host: str) -> str:
@@ -122,9 +133,12 @@ def _exchange(session: GuardedSession, settings: SalesforceSettings, host: str, 
         raise AccessError(f"{shown(host)} refused the login: {_reason(refusal)}") from None
     try:
         answer = response.json()
-        token, instance = str(answer["access_token"]), str(answer.get("instance_url") or settings.instance_url or host)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise AccessError(f"{shown(host)} answered the login without an access token") from None
+        token, instance = answer["access_token"], str(answer.get("instance_url") or settings.instance_url or host)
+        given = isinstance(token, str) and _TOKEN.fullmatch(token) is not None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        given = False
+    if not given:
+        raise AccessError(f"{shown(host)} answered the login without an access token")
     session.hosts.checked(instance)
     return Login(instance.rstrip("/"), token)
 

@@ -141,6 +141,7 @@ class Org:
         return self._client
 
     def _use(self, login: Login) -> None:
+        keep_secret([login.token])  # the org may say it again in what it answers
         self.base_url = self.session.hosts.checked(login.instance_url)
         self.session.token.host = urlsplit(self.base_url).netloc
         self.session.token.value = login.token

@@ -15,17 +15,20 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from urllib3.exceptions import LocationParseError
+from urllib3.exceptions import LocationParseError, NameResolutionError, NewConnectionError
 from urllib3.util import parse_url
 
 from crmsync.connectors.retries import Transient
 from crmsync.connectors.salesforce.faults import refuse_fault
 from crmsync.errors import AccessError, DataError
 
-ALLOWED_HOSTS = ("salesforce.com", "force.com")
-"""Host names that end in one of these may get a token, besides loopback and what the settings add."""
+ALLOWED_HOSTS = ("salesforce.com",)
+"""Hosts below one of these may get a token, besides loopback and what the settings add. Not force.com: pages and sites
+live there, whose code is that of whoever made them."""
 
-_USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
+PAGES = (".force.com", ".salesforce-setup.com", ".site.com")
+_HOST = re.compile(r"[a-z0-9.-]+|\[[0-9a-f:.]+\]")
+_USAGE = re.compile(r"api-usage=([0-9]{1,12})/([0-9]{1,12})\b")
 
 
 def is_loopback(host: str) -> bool:
@@ -52,12 +55,22 @@ class Hosts:
             return "http" + url[len(scheme) :] if self.plain else url
         if scheme != "https":
             raise AccessError(f"{shown(url)}: only https is allowed (http only for loopback)")
-        if not any(host.endswith("." + ending.lstrip("*.").lower()) for ending in (*ALLOWED_HOSTS, *self.extra)):
+        if not self._allowed(host):
             raise AccessError(
-                f"{shown(url)}: {host} is not a Salesforce host; the token is not sent there. "
-                "If it is yours, name it in CRMSYNC_SALESFORCE__ALLOWED_HOSTS"
+                f"{shown(url)}: {host} is not a Salesforce host; the token is not sent there. {_way(host)}"
             )
         return url
+
+    def _allowed(self, host: str) -> bool:
+        """Salesforce's own are always below the name; one that the settings name may be that very host."""
+        extra = [ending.lstrip("*.").lower() for ending in self.extra]
+        return host.endswith(tuple(f".{ending}" for ending in (*ALLOWED_HOSTS, *extra) if ending)) or host in extra
+
+
+def _way(host: str) -> str:
+    if host.endswith(PAGES):
+        return "Pages live there; the API is at https://NAME.my.salesforce.com (in Setup: My Domain)"
+    return "If it is yours, name it in CRMSYNC_SALESFORCE__ALLOWED_HOSTS"
 
 
 def _scheme_and_host(url: str) -> tuple[str, str]:
@@ -69,7 +82,11 @@ def _scheme_and_host(url: str) -> tuple[str, str]:
         raise AccessError(f"{shown(url)}: an address with a user name, blank or backslash is not called")
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise AccessError(f"{shown(url)}: an address must look like https://example.my.salesforce.com")
-    return parsed.scheme, parsed.host.lower()
+    host = parsed.host.lower()
+    authority = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    if not _HOST.fullmatch(host) or not authority.isascii():  # others may read such letters in another way
+        raise AccessError(f"{shown(url)}: a host name has only letters a to z, digits, points and hyphens")
+    return parsed.scheme, host
 
 
 def shown(url: str) -> str:
@@ -169,8 +186,6 @@ class GuardedSession(requests.Session):
         headers = {name: text for name, text in (given or {}).items() if name not in ("Authorization", "X-PrettyPrint")}
         if self.token.value and urlsplit(url).netloc == self.token.host:
             headers["Authorization"] = f"Bearer {self.token.value}"
-        elif given and "Basic" in given.get("Authorization", ""):
-            headers["Authorization"] = given["Authorization"]
         return headers
 
 
@@ -185,5 +200,15 @@ def _cut_off(method: str, url: str, error: requests.RequestException) -> Transie
         requests.ReadTimeout: "no answer in time",
         requests.exceptions.SSLError: "the TLS certificate was not accepted",
         requests.exceptions.ProxyError: "the proxy refused",
-    }.get(type(error), "the connection failed or was cut")
+    }.get(type(error)) or _unconnected(error)
     return Transient(f"{method} {shown(url)}: {reason}", applied=False if never_sent else None)
+
+
+def _unconnected(error: requests.RequestException) -> str:
+    """Why no connection came about, where that is known: a mistyped address looks like a fault of the network."""
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(cause, NameResolutionError):
+        return "the connection failed, no host of this name is known"
+    if isinstance(cause, NewConnectionError):
+        return "the connection failed, nothing answers there"
+    return "the connection failed or was cut"

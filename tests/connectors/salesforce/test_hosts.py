@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import requests
 import responses
+from urllib3 import HTTPSConnectionPool
+from urllib3.connection import HTTPSConnection
+from urllib3.exceptions import MaxRetryError, NameResolutionError
 
 from crmsync.connectors.retries import Transient
 from crmsync.connectors.salesforce.session import GuardedSession, Hosts, is_loopback, same_host_url, shown
@@ -17,7 +22,7 @@ from crmsync.errors import AccessError, DataError
         "https://acme.my.salesforce.com",
         "https://acme--uat.sandbox.my.salesforce.com/services/data",
         "https://login.salesforce.com/services/oauth2/token",
-        "https://acme.file.force.com/x",
+        "https://[::1]:8443/",
         "https://ACME.MY.SALESFORCE.COM/",
     ],
 )
@@ -40,6 +45,18 @@ def test_salesforce_hosts_are_called(url: str) -> None:
         "https://acme.my.salesforce.com@evil.example/",
         "https://evil.example\\@acme.my.salesforce.com/",
         "https://evil.example\\.salesforce.com/",
+        "https://evil.example%2f.salesforce.com/",
+        "https://evil.example;.salesforce.com/",
+        "https://evil.example。salesforce.com/",
+        "https://evil.example／.salesforce.com/",
+        "https://\u0430cme.my.salesforce.com/",
+        "https://acme.my.\u017falesforce.com/",
+        "https://[::1%25eth0]/",
+        "https://127.1/",
+        "https://0x7f000001/",
+        "https://salesforce.com/",
+        "https://salesforce.com./",
+        "https://mallory-developer-edition.force.com/",
         "https://acme.my.salesforce.com\t.evil.example/",
         "https://10.0.0.1/",
         "https://[::ffff:169.254.169.254]/",
@@ -59,10 +76,25 @@ def test_other_addresses_are_refused_without_showing_secrets(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://crm.acme.example/", "https://a.crm.acme.example/"])
-def test_the_settings_may_add_a_host(url: str) -> None:
-    extra = Hosts(("acme.example",))
+@pytest.mark.parametrize("named", ["acme.example", "*.Acme.example", ".acme.example"])
+def test_the_settings_may_add_a_host(url: str, named: str) -> None:
+    extra = Hosts((named,))
     assert extra.checked(url) == url
+    assert extra.checked("https://acme.example/") == "https://acme.example/"
     with pytest.raises(AccessError, match="CRMSYNC_SALESFORCE__ALLOWED_HOSTS"):
+        Hosts().checked(url)
+
+
+@pytest.mark.parametrize("named", ["*", ".", "*.", ""])
+def test_an_ending_that_says_nothing_adds_no_host(named: str) -> None:
+    for url in ("https://evil.example./", "https://evil.example/"):
+        with pytest.raises(AccessError):
+            Hosts((named,)).checked(url)
+
+
+@pytest.mark.parametrize("url", ["https://acme.lightning.force.com/", "https://acme.my.salesforce-setup.com"])
+def test_the_address_of_the_pages_is_refused_with_that_of_the_api(url: str) -> None:
+    with pytest.raises(AccessError, match=r"the API is at https://NAME\.my\.salesforce\.com"):
         Hosts().checked(url)
 
 
@@ -110,6 +142,22 @@ def test_the_token_goes_to_the_orgs_own_host_only() -> None:
 
 
 @responses.activate
+@pytest.mark.parametrize("wanted", ["Basic dXNlcjpjYW5hcnk=", "Bearer canary"])
+def test_no_credentials_but_the_token_are_sent(wanted: str) -> None:
+    responses.get("https://login.salesforce.com/x", json=[])
+    sent = GuardedSession(Hosts(), (1, 1)).get("https://login.salesforce.com/x", headers={"Authorization": wanted})
+    assert "Authorization" not in sent.request.headers
+
+
+@responses.activate
+def test_an_allowance_that_is_no_number_is_not_noted() -> None:
+    session = GuardedSession(Hosts(), (1, 1))
+    responses.get("https://a.my.salesforce.com/x", json=[], headers={"Sforce-Limit-Info": f"api-usage={'9' * 5000}/1"})
+    session.get("https://a.my.salesforce.com/x")
+    assert session.usage.api_usage is None
+
+
+@responses.activate
 def test_every_call_has_both_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {}
     original = requests.Session.request
@@ -142,6 +190,17 @@ def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) ->
     assert session.merge_environment_settings("http://127.0.0.1:1/x", {}, None, None, None)["proxies"] == {}
     with pytest.raises(Transient, match=r"127\.0\.0\.1:1/x: the connection failed"):
         session.get("http://127.0.0.1:1/x")
+
+
+def test_an_address_that_leads_nowhere_is_told_as_such() -> None:
+    with pytest.raises(Transient, match="nothing answers there"):
+        GuardedSession(Hosts(plain=True), (0.2, 0.2)).get("http://127.0.0.1:1/x")
+    cause = NameResolutionError("acme.my.salesforce.com", HTTPSConnection("acme.my.salesforce.com"), socket.gaierror())
+    lost = requests.ConnectionError(MaxRetryError(HTTPSConnectionPool("acme.my.salesforce.com"), "/", cause))
+    with responses.RequestsMock() as mock:
+        mock.get("https://acme.my.salesforce.com/x", body=lost)
+        with pytest.raises(Transient, match="no host of this name is known"):
+            GuardedSession(Hosts(), (1, 1)).get("https://acme.my.salesforce.com/x")
 
 
 def test_a_shown_address_holds_no_user_and_no_query() -> None:

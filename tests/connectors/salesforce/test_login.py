@@ -15,9 +15,11 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from crmsync.connectors.retries import Transient
 from crmsync.connectors.salesforce.login import JWT_GRANT, Login, log_in
 from crmsync.connectors.salesforce.session import GuardedSession, Hosts
 from crmsync.errors import AccessError, ConfigError, CrmsyncError
+from crmsync.logs import configure_logs, shown
 from crmsync.settings import SalesforceSettings
 from tests.connectors.salesforce.wire import (
     BASE,
@@ -163,6 +165,12 @@ def test_a_file_that_is_no_key_is_named(tmp_path: Path) -> None:
         ),
         (ok({"token_type": "Bearer"}), "without an access token"),
         (ok([1]), "without an access token"),
+        (ok({"access_token": None}), "without an access token"),
+        (ok({"access_token": {"x": "y"}}), "without an access token"),
+        (ok({"access_token": "canary\r\nX-Evil: 1"}), "without an access token"),
+        ((200, {"Content-Type": "application/json"}, "[" * 100_000), "without an access token"),
+        ((400, {"Content-Type": "application/json"}, "[" * 100_000), "refused the login: 400"),
+        (ok({"error": "E" * 9_000, "error_description": "x\x1b[2J"}, 400), "refused the login: E{400}…: x "),
     ],
 )
 def test_a_refused_login_says_why(wire: Wire, answer: tuple, words: str) -> None:
@@ -170,6 +178,38 @@ def test_a_refused_login_says_why(wire: Wire, answer: tuple, words: str) -> None
     with pytest.raises(AccessError, match=words) as caught:
         login(**APP)
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\n", f'"{TOKEN}"', f"\u201c{TOKEN}\u201d", f"Bearer {TOKEN}", "a\0b"])
+def test_a_token_that_no_header_can_carry_is_refused_by_the_name_of_its_setting(wire: Wire, token: str) -> None:
+    with pytest.raises(AccessError, match="CRMSYNC_SALESFORCE__ACCESS_TOKEN: the value has a blank") as caught:
+        login(instance_url=BASE, access_token=token)
+    assert "canary" not in str(caught.value)
+    assert wire.calls == []
+
+
+@pytest.mark.parametrize("asked", ["²", "Fri, 31 Dec 9999 23:59:59 -2359", "-1", "9" * 5000])
+def test_whatever_an_org_says_about_waiting_is_a_fault_that_passes(wire: Wire, asked: str) -> None:
+    wire.on("POST", TOKEN_PATH, html(503, Retry_After=asked))
+    with pytest.raises(Transient):
+        login(**APP)
+
+
+def test_what_an_org_says_again_of_our_secrets_is_not_shown(wire: Wire, tmp_path: Path, key_file: Path) -> None:
+    """A token that a login has brought, the proof it was asked for with, and secrets as a form writes them."""
+    configure_logs(secrets=["s3cret+/canary=="])
+    opened = open_connector(
+        tmp_path, settings={"instance_url": BASE, "client_id": "app", "username": "u", "jwt_key_file": str(key_file)}
+    )
+    granted(wire)
+    wire.on("GET", ".*FROM Organization", fault(400, "ODD", f"Bearer {NEW} is odd"))
+    with pytest.raises(CrmsyncError) as caught:
+        opened.connector.identity()
+    assert NEW in str(caught.value)  # the org has said it
+    assertion = form(wire)["assertion"]
+    told = shown(f"{caught.value} {assertion} client_secret=s3cret%2B%2Fcanary%3D%3D")
+    assert "canary" not in told
+    assert assertion not in told
 
 
 def test_a_token_for_another_host_is_not_used(wire: Wire) -> None:
