@@ -14,6 +14,7 @@ from crmsync.exits import DONE, FAILED, ends_with
 
 if TYPE_CHECKING:
     from crmsync.health import Health
+    from crmsync.ledger.ledger import Ledger
     from crmsync.settings import Settings
     from crmsync.tasks import BeltWork
     from crmsync.worker import Clock, Pulse
@@ -36,13 +37,21 @@ def worker(
     from crmsync.worker import Pulse, WallClock, Worker
 
     settings, work, pulse = _settings(config), BeltWork(config), Pulse()
+    runs = Worker(work, pulse=pulse, after=lambda ledger: _export(settings, ledger))
     if once:
-        ended = Worker(work, pulse=pulse).once()
+        ended = runs.once()
         ends_with(_worst([one.exit_code for one in ended]), reports.worker_report(ended, json))
     work.check()  # a mistake in a file ends a worker that starts; one that runs goes on when it is mended
     work.ledger(exclusive=False).close()  # so does a ledger that cannot be used; a new one is made
     with answering(work, settings, pulse, WallClock()):
-        Worker(work, pulse=pulse).forever()
+        runs.forever()
+
+
+def _export(settings: Settings, ledger: Ledger) -> None:
+    """Once more when the slot has ended: a run cannot know how its slot will end."""
+    from crmsync.metrics import export_metrics
+
+    export_metrics(settings.metrics_file, ledger)
 
 
 def health(

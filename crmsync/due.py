@@ -15,6 +15,9 @@ from crmsync.ledger.slots import SlotRow
 from crmsync.schedule import MOST_MISSED, Days, caught_up, every_day, slots_between, start_of_day
 
 CLOCK_WENT_BACK = timedelta(hours=25)  # no rest is as long
+MOST_TRIES = 24  # with an hour between them a day is over
+DEATHS_AT_ONCE = 3  # a run that dies is taken up at once; one that kills its process each time is given rest
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
 MISSED = "a later slot was due as well"
 TOO_LATE = "missed, and `catch_up: none`"
 OVERTAKEN = "the next slot is due"
@@ -63,10 +66,25 @@ def choice_of(ledger: Ledger, duties: Duties, now: datetime) -> Choice | None:
     return None
 
 
+def longest_pause(tries: int) -> timedelta:
+    """How long a slot rests at most after so many tries that went wrong: a minute, two, four, … an hour."""
+    return timedelta(seconds=min(FIRST_PAUSE_S * 2 ** min(tries - 1, 16), LONGEST_PAUSE_S))
+
+
 def _may_run(slot: SlotRow, now: datetime) -> bool:
     """Whether a slot has rested enough. A rest beyond all measure was noted by a clock that has gone back since."""
-    rests = slot.state in ("failed", "blocked") and slot.not_before is not None and slot.not_before > now
-    return not rests or (slot.not_before is not None and slot.not_before - now > CLOCK_WENT_BACK)
+    if slot.state == "running" and slot.attempts >= MOST_TRIES:
+        return False
+    until = _rests_until(slot)
+    return until is None or until <= now or until - now > CLOCK_WENT_BACK
+
+
+def _rests_until(slot: SlotRow) -> datetime | None:
+    if slot.state in ("failed", "blocked"):
+        return slot.not_before
+    if slot.state == "running" and slot.started_at is not None and slot.attempts >= DEATHS_AT_ONCE:
+        return slot.started_at + longest_pause(slot.attempts - DEATHS_AT_ONCE + 1)
+    return None
 
 
 def _approved(ledger: Ledger, slot: SlotRow) -> str | None:
@@ -82,6 +100,9 @@ def _new_slots(ledger: Ledger, duties: Duties, now: datetime) -> dict[str, list[
         after = book.counted_from(ledger, schedule.name, now)
         start = start_of_day(now, duties.zone) if after is None else after
         slots = slots_between(schedule, duties.zone, start, now, duties.days(schedule))
+        # where `time_zone` was changed, the same time on the wall comes once more
+        known = book.known_periods(ledger, schedule.name, [one.period for one in slots]) if slots else frozenset()
+        slots = [one for one in slots if one.period not in known]
         if slots or after is None:
             run, skip = caught_up(schedule.catch_up, slots, now)
             why = MISSED if run else TOO_LATE

@@ -13,18 +13,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
+from filelock import FileLock, Timeout
+
 from crmsync.due import Duties
 from crmsync.ledger import slots as book
 from crmsync.ledger.ledger import Ledger
 from crmsync.schedule import slots_between
 from crmsync.worker import Pulse
 
+log = structlog.get_logger()
+
 STUCK_S = 180.0  # the loop turns at least once a minute
 LONGEST_RUN_S = 12 * 3600.0  # every call has a time limit; what lasts longer hangs
 MISSED_SLOTS = 2  # one failed run is tried again; two are somebody's business
 GRACE = timedelta(minutes=10)
 LOOKED_BACK = timedelta(days=800)
-ADDRESS_FILE = "worker.json"
+ADDRESS_FILE, ADDRESS_LOCK = "worker.json", "worker.lock"
 ANSWER_S = 10.0
 ANSWER_BYTES = 64 * 1024
 
@@ -64,7 +69,7 @@ def _runs_now(ledger: Ledger) -> bool:
 
 def _overdue(ledger: Ledger, duties: Duties, name: str, now: datetime) -> Iterator[str]:
     schedule = duties.schedule(name)
-    last = book.last_run(ledger, name)
+    last = book.last_run(ledger, name, now)
     since = last.due_at if last else book.began(ledger, name)
     if schedule is None or since is None or since > now:
         return
@@ -72,7 +77,9 @@ def _overdue(ledger: Ledger, duties: Duties, name: str, now: datetime) -> Iterat
     missed = slots_between(schedule, duties.zone, since, now - GRACE, duties.days(schedule))
     if len(missed) >= MISSED_SLOTS:
         done = f"the last one done is {last.period}" if last else "none was ever done"
-        yield f"schedule {name}: {len(missed)} slots were not run; {done}"
+        newest = next(iter(book.newest_slots(ledger, name, 1, until=now)), None)
+        passed = f"; {newest.told}" if newest and newest.state == "skipped" and newest.told else ""
+        yield f"schedule {name}: {len(missed)} slots were not run; {done}{passed}"
 
 
 @dataclass(frozen=True)
@@ -86,13 +93,28 @@ class Address:
 
 @contextlib.contextmanager
 def known_address(state_dir: Path, url: str) -> Iterator[None]:
-    """Say in the state folder where this process answers, for as long as the block lasts."""
-    path = state_dir / ADDRESS_FILE
-    path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "url": url}), encoding="utf-8")
+    """Say in the state folder where this process answers, for as long as the block lasts.
+
+    It holds a lock meanwhile, which the kernel frees however the process dies: what a dead one left is not believed,
+    also where another process got its number. The second worker of a folder leaves the first one's word alone.
+    """
+    path, lock = state_dir / ADDRESS_FILE, _lock_of(state_dir)
     try:
+        lock.acquire(timeout=1)
+    except (Timeout, OSError) as error:
+        log.warning("worker_address_not_noted", path=str(path), told=str(error) or type(error).__name__)
+        yield
+        return
+    try:
+        path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "url": url}), encoding="utf-8")
         yield
     finally:
         path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _lock_of(state_dir: Path) -> FileLock:
+    return FileLock(state_dir / ADDRESS_LOCK, thread_local=False)
 
 
 def address_of_worker(state_dir: Path) -> Address | None:
@@ -102,17 +124,18 @@ def address_of_worker(state_dir: Path) -> Address | None:
         address = Address(str(found["host"]), int(found["pid"]), str(found["url"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return address if address.host == socket.gethostname() and _exists(address.pid) else None
+    return address if address.host == socket.gethostname() and _lives(state_dir) else None
 
 
-def _exists(pid: int) -> bool:
+def _lives(state_dir: Path) -> bool:
+    """Whether the process that noted its address still runs; to ask is to take its lock for a moment."""
+    lock = _lock_of(state_dir)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's process
-    return True
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
 
 
 def ask(address: Address, path: str) -> tuple[int, str]:

@@ -5,10 +5,11 @@ Nothing heavy is imported before a slot is run: `worker --once` and `health` are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from crmsync.configuration import Configuration, config_folder, load_configuration
@@ -106,8 +107,17 @@ def _reviews(schedules: tuple[Schedule, ...]) -> bool:
 
 def _signature(folder: Path) -> Signature:
     """Every file of the configuration with its time of change and size."""
-    found = ((str(path), path.stat()) for path in folder.rglob("*") if path.is_file())
-    return frozenset((name, status.st_mtime_ns, status.st_size) for name, status in found)
+    return frozenset(_states(folder))
+
+
+def _states(folder: Path) -> Iterator[tuple[str, int, int]]:
+    for path in folder.rglob("*"):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue  # it is just being put in place: the next look sees it
+        if S_ISREG(status.st_mode):
+            yield str(path), status.st_mtime_ns, status.st_size
 
 
 def _sync(belt: Belt, day: date) -> Done:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from typing import Protocol
 import structlog
 
 from crmsync.configuration_schedule import Schedule
-from crmsync.due import Choice, Duties, anything_due, choice_of, note_due
+from crmsync.due import MOST_TRIES, Choice, Duties, anything_due, choice_of, longest_pause, note_due
 from crmsync.errors import AlreadyRunning, CrmsyncError, Deferred
 from crmsync.exits import BLOCKED, DONE, FAILED, PARKED, PLAN_WAITS, STORE, STORE_FAULTS
 from crmsync.ledger import slots as book
@@ -29,8 +29,6 @@ log = structlog.get_logger()
 
 LOOK_EVERY_S = 60.0  # cron texts know minutes
 BUSY_S = 15.0  # another process holds the ledger
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
-MOST_TRIES = 24  # with an hour between them a day is over
 DECIDED_AFTER = timedelta(minutes=30)  # between two looks whether a blocked plan was approved in the CRM
 RENEWS_AFTER = timedelta(hours=1)  # a rolling day gives some of the allowance back every hour
 
@@ -115,12 +113,20 @@ class Ended:
 
 
 class Worker:
-    """Runs what is due. `once` ends when nothing is due any more, `forever` never."""
+    """Runs what is due. `once` ends when nothing is due any more, `forever` never. `after`: is called with the ledger
+    when a slot has ended."""
 
-    def __init__(self, work: Work, clock: Clock | None = None, pulse: Pulse | None = None) -> None:
+    def __init__(
+        self,
+        work: Work,
+        clock: Clock | None = None,
+        pulse: Pulse | None = None,
+        after: Callable[[Ledger], None] = lambda _ledger: None,
+    ) -> None:
         self.work = work
         self.clock = clock or WallClock()
         self.pulse = pulse or Pulse()
+        self.after = after
 
     def once(self) -> list[Ended]:
         """Run everything that is due, oldest first. Errors: ConfigError, AlreadyRunning, StoreError."""
@@ -143,16 +149,19 @@ class Worker:
             self.pulse.fault = None
         except AlreadyRunning as error:
             log.debug("ledger_busy", told=str(error))
+            self.pulse.fault = None
             return BUSY_S
-        except CrmsyncError as error:
+        except Exception as error:  # such as a file of the configuration that went while it was read
             self._tell(error)
         now = self.clock.now()
         return LOOK_EVERY_S - (now.second + now.microsecond / 1e6) % LOOK_EVERY_S
 
-    def _tell(self, error: CrmsyncError) -> None:
-        if self.pulse.fault != str(error):
-            log.error("worker_cannot_work", kind=type(error).__name__, told=str(error))
-        self.pulse.fault = str(error)
+    def _tell(self, error: Exception) -> None:
+        said = str(error) if isinstance(error, CrmsyncError) else f"unexpected {type(error).__name__}: {error}"
+        if self.pulse.fault != said:
+            log.error("worker_cannot_work", kind=type(error).__name__, told=said)
+            log.debug("worker_cannot_work", exc_info=error)
+        self.pulse.fault = said
 
     def _next(self) -> Ended | None:
         """Run the slot whose turn it is; None when there is none."""
@@ -182,6 +191,7 @@ class Worker:
             structlog.contextvars.unbind_contextvars("run_id")  # what is told from here on belongs to no run
         end = self._end(ledger, slot, done)
         book.end_slot(ledger, slot.schedule, slot.period, end)
+        self.after(ledger)
         log.info("slot_ended", schedule=slot.schedule, period=slot.period, state=end.state, exit_code=done.exit_code)
         return Ended(slot, end.state, done.exit_code, end.run_id, end.told)
 
@@ -214,5 +224,5 @@ def pause_after(done: Done, tries: int, now: datetime) -> timedelta:
     """How long a failed slot rests: doubling with jitter, or until the API allowance is renewed."""
     if done.exit_code == Deferred.exit_code:
         return max(done.until - now, timedelta(0)) if done.until is not None else RENEWS_AFTER
-    longest = min(FIRST_PAUSE_S * 2 ** min(tries - 1, 16), LONGEST_PAUSE_S)
-    return timedelta(seconds=random.uniform(longest / 2, longest))
+    longest = longest_pause(tries)
+    return random.uniform(0.5, 1.0) * longest

@@ -19,6 +19,7 @@ from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.upsert import changed, upsert
 
 CLOCKS_DIFFER = timedelta(minutes=5)  # of two workers, at most
+CHUNK = 500
 _BORN = "schedule:"
 
 
@@ -85,7 +86,8 @@ def from_the_future(ledger: Ledger, now: datetime) -> bool:
 
 
 def forget_future(ledger: Ledger, now: datetime) -> None:
-    """Forget them, unless they were run: else they would be missing when their time comes."""
+    """Forget them, unless they were run to their end: else they would be missing when their time comes. One that is
+    still `running` died; to be called with the ledger held."""
     if from_the_future(ledger, now):
         with ledger.writing() as connection:
             connection.execute(delete(t.schedule_slot).where(*_ahead(now)))
@@ -93,7 +95,7 @@ def forget_future(ledger: Ledger, now: datetime) -> None:
 
 def _ahead(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     s = t.schedule_slot
-    return s.c.due_at > _text(now + CLOCKS_DIFFER), s.c.state.not_in(("done", "running"))
+    return s.c.due_at > _text(now + CLOCKS_DIFFER), s.c.state != "done"
 
 
 def note_slots(ledger: Ledger, slots: Iterable[SlotRow]) -> None:
@@ -110,6 +112,16 @@ def note_slots(ledger: Ledger, slots: Iterable[SlotRow]) -> None:
             connection.execute(upsert(t.schedule_slot).on_conflict_do_nothing(), rows)
 
 
+def known_periods(ledger: Ledger, schedule: str, periods: Sequence[str]) -> frozenset[str]:
+    """Those of the periods of a schedule that are noted already."""
+    s, found = t.schedule_slot, set[str]()
+    with ledger.reading() as connection:
+        for start in range(0, len(periods), CHUNK):
+            some = s.c.period.in_(periods[start : start + CHUNK])
+            found.update(connection.scalars(select(s.c.period).where(s.c.schedule == schedule, some)))
+    return frozenset(found)
+
+
 def open_slots(ledger: Ledger) -> list[SlotRow]:
     """Slots that are not over, oldest first. One that failed too often is over."""
     s = t.schedule_slot
@@ -120,19 +132,24 @@ def open_slots(ledger: Ledger) -> list[SlotRow]:
     return [_slot(row) for row in rows]
 
 
-def newest_slots(ledger: Ledger, schedule: str, count: int) -> list[SlotRow]:
-    """The last slots of a schedule, newest first."""
+def newest_slots(ledger: Ledger, schedule: str, count: int, until: datetime | None = None) -> list[SlotRow]:
+    """The last slots of a schedule, newest first. `until`: those that are due by then."""
     s = t.schedule_slot
     query = select(s).where(s.c.schedule == schedule).order_by(s.c.due_at.desc(), s.c.period.desc()).limit(count)
+    if until is not None:
+        query = query.where(s.c.due_at <= _text(until))
     with ledger.reading() as connection:
         return [_slot(row) for row in connection.execute(query).all()]
 
 
-def last_run(ledger: Ledger, schedule: str) -> SlotRow | None:
-    """The newest slot of a schedule that was run to its end, or to a plan that waits for an approval."""
+def last_run(ledger: Ledger, schedule: str, now: datetime) -> SlotRow | None:
+    """The newest slot of a schedule that was run to its end, or to a plan that waits for an approval.
+
+    One of the future was run by a clock that went wrong: it says nothing about the days until then.
+    """
     s = t.schedule_slot
-    ended = s.c.state.in_(("done", "blocked"))
-    query = select(s).where(s.c.schedule == schedule, ended).order_by(s.c.due_at.desc()).limit(1)
+    ended = (s.c.schedule == schedule, s.c.state.in_(("done", "blocked")), s.c.due_at <= _text(now))
+    query = select(s).where(*ended).order_by(s.c.due_at.desc()).limit(1)
     with ledger.reading() as connection:
         row = connection.execute(query).one_or_none()
     return None if row is None else _slot(row)

@@ -140,9 +140,19 @@ def test_the_address_of_a_worker_that_died_is_not_believed(tmp_path: Path):
     for content in ("", "{}", '{"host": "h"}', "[1]", json.dumps({"host": "other", "pid": 1, "url": "u"})):
         (tmp_path / ADDRESS_FILE).write_text(content)
         assert address_of_worker(tmp_path) is None
-    dead = {"host": socket.gethostname(), "pid": 2**22 - 1, "url": "http://127.0.0.1:1"}
+    # its number may be somebody else's by now, and in a container it is always 1
+    dead = {"host": socket.gethostname(), "pid": os.getpid(), "url": "http://127.0.0.1:1"}
     (tmp_path / ADDRESS_FILE).write_text(json.dumps(dead))
     assert address_of_worker(tmp_path) is None
+
+
+def test_a_second_worker_of_a_folder_leaves_the_word_of_the_first_alone(tmp_path: Path):
+    with known_address(tmp_path, "http://127.0.0.1:1"):
+        with known_address(tmp_path, "http://127.0.0.1:2"):
+            pass
+        found = address_of_worker(tmp_path)
+        assert found is not None
+        assert found.url == "http://127.0.0.1:1"
 
 
 def test_a_worker_is_asked_for_what_keeps_it_from_being_ready():

@@ -11,13 +11,14 @@ import pytest
 
 from crmsync.configuration_schedule import TASKS as WORDS
 from crmsync.configuration_schedule import Schedule
+from crmsync.due import MOST_TRIES
 from crmsync.errors import AlreadyRunning, Deferred, Retriable, StoreError
 from crmsync.ledger import slots as book
 from crmsync.ledger.approvals import PlanRow, approve, record_plan
 from crmsync.ledger.ledger import Ledger, RunFacts
 from crmsync.ledger.slots import SlotRow
 from crmsync.tasks import TASKS
-from crmsync.worker import MOST_TRIES, Done, Worker, pause_after
+from crmsync.worker import Done, Worker, pause_after
 from tests.databases import Place
 from tests.worker.facts import DAILY, MONDAY, MarkedWork, SetClock, states
 
