@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, literal_column, select, update
 
 from crmsync.ledger import tables as t
 from crmsync.ledger.audit import record_event
 from crmsync.ledger.canon import canonical, instant
 from crmsync.ledger.ledger import Ledger
+from crmsync.ledger.many_rows import Cell, execute_many
 from crmsync.ledger.upsert import key_of, upsert
 
 IntentState = Literal["pending", "claimed", "applied", "parked", "conflict", "superseded"]
@@ -27,7 +28,7 @@ JobPhase = Literal["opening", "created", "uploaded", "starting", "started", "don
 LIVE_JOBS = ("created", "uploaded", "starting", "started")
 MADE_ONCE = frozenset({"history", "risk_task"})
 """Records beside the accounts that are never written again, so that nobody asks what they were made with."""
-SINGLE = "single"
+PAGE = 5_000
 CHUNK = 500
 
 
@@ -80,7 +81,7 @@ class Job:
     created_at: str = ""
 
 
-def record_intents(ledger: Ledger, digest: str, run_id: str, intents: Sequence[Intent]) -> None:
+def record_intents(ledger: Ledger, digest: str, run_id: str, intents: Iterable[Intent]) -> None:
     """Put the intents of one plan into the outbox, once; unfinished ones of other plans are superseded.
 
     A newer plan has looked at every account: what it does not ask for any more is not wanted any more. A record that
@@ -91,10 +92,9 @@ def record_intents(ledger: Ledger, digest: str, run_id: str, intents: Sequence[I
     refused = select(t.intent).where(others, t.intent.c.state == "parked")
     with ledger.writing() as connection:
         before = {(row.sink, row.object, row.record_id): row for row in connection.execute(refused)}
-        rows = [_row(_as_before(intent, before), position, now) for position, intent in enumerate(intents)]
         connection.execute(update(t.intent).where(others).values(state="superseded", changed_at=now))
-        if rows:
-            connection.execute(upsert(t.intent).on_conflict_do_nothing(), rows)
+        rows = (_row(_as_before(intent, before), position, now) for position, intent in enumerate(intents))
+        execute_many(connection, NEW_INTENT, ROW, rows)
 
 
 def _as_before(intent: Intent, before: Mapping[tuple[str, str, str], Row[Any]]) -> Intent:
@@ -104,49 +104,108 @@ def _as_before(intent: Intent, before: Mapping[tuple[str, str, str], Row[Any]]) 
     return replace(intent, attempts=row.attempts, first_failed_at=row.first_failed_at)
 
 
-def _row(intent: Intent, position: int, now: str) -> dict[str, object]:
-    return {
-        **vars(intent),
-        "sequence": position,
-        "wanted": canonical(dict(intent.wanted)),
-        "pre_image": canonical(dict(intent.pre_image)),
-        "created_at": now,
-        "changed_at": now,
-    }
+KEPT = tuple(one.name for one in fields(Intent))
+WANTED_AT = KEPT.index("wanted")
+ROW = (*KEPT, "sequence", "created_at", "changed_at")
+NEW_INTENT = upsert(t.intent).on_conflict_do_nothing()
+
+
+def _row(intent: Intent, position: int, now: str) -> tuple[Cell, ...]:
+    wanted, pre_image = canonical(dict(intent.wanted)), canonical(dict(intent.pre_image))
+    return (
+        intent.intent_id, intent.run_id, intent.digest, intent.record_id, intent.partner_id, wanted, pre_image,
+        intent.token, intent.state, intent.attempts, intent.code, intent.message, intent.job_ref, intent.sink,
+        intent.object, intent.key_field, intent.first_failed_at, position, now, now,
+    )  # fmt: skip
 
 
 def intents_of(ledger: Ledger, digest: str, run_id: str, state: IntentState | None = None) -> list[Intent]:
     """The intents of one plan in plan order, all or those of one state."""
-    query = select(t.intent).where(t.intent.c.digest == digest, t.intent.c.run_id == run_id)
-    if state is not None:
-        query = query.where(t.intent.c.state == state)
-    return _read(ledger, query.order_by(t.intent.c.sequence))
+    chosen = _of_plan(digest, run_id) if state is None else _of_plan(digest, run_id) & (t.intent.c.state == state)
+    return _read(ledger, chosen, t.intent.c.sequence)
+
+
+def intents_in_pages(ledger: Ledger, digest: str, run_id: str, state: IntentState) -> Iterator[list[Intent]]:
+    """Those of one plan and state, some thousand at a time in plan order; what is taken may change state meanwhile."""
+    chosen, last = _of_plan(digest, run_id) & (t.intent.c.state == state), -1
+    while True:
+        of_page = select(t.intent.c.sequence).where(chosen, t.intent.c.sequence > last)
+        with ledger.reading() as connection:
+            numbers = connection.execute(of_page.order_by(t.intent.c.sequence).limit(PAGE)).scalars().all()
+        if not numbers:
+            return
+        yield _read(ledger, chosen & t.intent.c.sequence.between(last + 1, numbers[-1]), t.intent.c.sequence)
+        last = numbers[-1]
+
+
+def problems_of(ledger: Ledger, digest: str, run_id: str) -> list[Intent]:
+    """The intents of one plan that were refused or are in conflict, in plan order."""
+    return _read(ledger, _of_plan(digest, run_id) & t.intent.c.state.in_(("parked", "conflict")), t.intent.c.sequence)
+
+
+def chosen_intents(ledger: Ledger, ids: Collection[str]) -> list[Intent]:
+    """These intents, by their ids."""
+    listed = sorted(ids)
+    some = [listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK)]
+    return [one for part in some for one in _read(ledger, t.intent.c.intent_id.in_(part), t.intent.c.sequence)]
+
+
+def begun_accounts(ledger: Ledger, digest: str, run_id: str, most: int) -> list[str]:
+    """Ids of the intents of accounts of one plan that are not pending any more, as far as `most` of them."""
+    begun = _of_plan(digest, run_id) & (t.intent.c.sink == "") & (t.intent.c.state != "pending")
+    with ledger.reading() as connection:
+        return list(connection.execute(select(t.intent.c.intent_id).where(begun).limit(most)).scalars())
+
+
+def unwritten_partners(ledger: Ledger, digest: str, run_id: str) -> frozenset[str]:
+    """Partners whose account is not written by this plan yet, though it is to be."""
+    waiting = _of_plan(digest, run_id) & (t.intent.c.sink == "") & (t.intent.c.state != "applied")
+    with ledger.reading() as connection:
+        return frozenset(connection.execute(select(t.intent.c.partner_id).where(waiting)).scalars())
+
+
+def count_of_plan(ledger: Ledger, digest: str, run_id: str) -> dict[str, Counter[str]]:
+    """How many intents of one plan are in which state, by sink in plan order."""
+    first = func.min(t.intent.c.sequence)
+    query = select(t.intent.c.sink, t.intent.c.state, func.count()).where(_of_plan(digest, run_id))
+    found: dict[str, Counter[str]] = {}
+    with ledger.reading() as connection:
+        for sink, state, count in connection.execute(query.group_by(t.intent.c.sink, t.intent.c.state).order_by(first)):
+            found.setdefault(sink, Counter())[state] = count
+    return found
+
+
+def _of_plan(digest: str, run_id: str) -> ColumnElement[bool]:
+    return (t.intent.c.digest == digest) & (t.intent.c.run_id == run_id)
 
 
 def claimed_intents(ledger: Ledger, job_ref: str | None) -> list[Intent]:
     """Claimed intents of one job, or those of single writes (`job_ref` None)."""
     of_job = t.intent.c.job_ref.is_(None) if job_ref is None else t.intent.c.job_ref == job_ref
-    query = select(t.intent).where(t.intent.c.state == "claimed", of_job)
-    return _read(ledger, query.order_by(t.intent.c.sequence))
+    return _read(ledger, (t.intent.c.state == "claimed") & of_job, t.intent.c.sequence)
 
 
 def open_intents(ledger: Ledger, *states: IntentState) -> list[Intent]:
     """Intents of any plan in the given states, oldest first."""
-    query = select(t.intent).where(t.intent.c.state.in_(states))
-    return _read(ledger, query.order_by(t.intent.c.created_at, t.intent.c.sequence))
+    return _read(ledger, t.intent.c.state.in_(states), t.intent.c.created_at, t.intent.c.sequence)
 
 
-def _read(ledger: Ledger, query: object) -> list[Intent]:
+def _read(ledger: Ledger, chosen: ColumnElement[bool], *order: ColumnElement[Any]) -> list[Intent]:
+    query = select(*(t.intent.c[name] for name in KEPT)).where(chosen).order_by(*order)
     with ledger.reading() as connection:
-        rows = connection.execute(query).all()  # type: ignore[call-overload]
-    return [
-        Intent(
-            row.intent_id, row.run_id, row.digest, row.record_id, row.partner_id, json.loads(row.wanted),
-            json.loads(row.pre_image), row.token, row.state, row.attempts, row.code, row.message, row.job_ref,
-            row.sink, row.object, row.key_field, row.first_failed_at,
-        )
-        for row in rows
-    ]  # fmt: skip
+        return [one for rows in connection.execute(query).partitions(PAGE) for one in _intents(rows)]
+
+
+def _intents(rows: Sequence[Row[Any]]) -> Iterator[Intent]:
+    wanted, pre_images = (_parsed([row[at] for row in rows]) for at in (WANTED_AT, WANTED_AT + 1))
+    for row, wants, held in zip(rows, wanted, pre_images, strict=True):
+        yield Intent(*row[:WANTED_AT], wants, held, *row[WANTED_AT + 2 :])
+
+
+def _parsed(texts: Sequence[str]) -> list[dict[str, str | None]]:
+    """JSON texts parsed as one: that is faster, and the field names are in memory once."""
+    parsed: list[dict[str, str | None]] = json.loads(f"[{','.join(texts)}]")
+    return parsed
 
 
 def count_states(ledger: Ledger) -> dict[str, int]:
@@ -183,13 +242,19 @@ def claim_single(ledger: Ledger, intents: Sequence[Intent]) -> None:
         _claim(connection, intents, None, instant())
 
 
-def _claim(connection: Connection, intents: Iterable[Intent], job_ref: str | None, now: str) -> None:
-    statement = (
-        update(t.intent)
-        .where(t.intent.c.intent_id == bindparam("claimed_id"))
-        .values(state="claimed", job_ref=job_ref, attempts=t.intent.c.attempts + 1, changed_at=now)
+CLAIM = (
+    update(t.intent)
+    .where(t.intent.c.intent_id == bindparam("claimed_id"))
+    .values(
+        state=bindparam("to"), job_ref=bindparam("by"), changed_at=bindparam("at"),
+        attempts=literal_column("attempts + 1"),
     )
-    connection.execute(statement, [{"claimed_id": intent.intent_id} for intent in intents])
+)  # fmt: skip
+
+
+def _claim(connection: Connection, intents: Iterable[Intent], job_ref: str | None, now: str) -> None:
+    rows = (("claimed", job_ref, now, intent.intent_id) for intent in intents)
+    execute_many(connection, CLAIM, ("to", "by", "at", "claimed_id"), rows)
 
 
 def record_job_phase(ledger: Ledger, job_ref: str, phase: JobPhase) -> None:
@@ -238,38 +303,34 @@ def record_outcomes(
         if settled:
             _set_intents(connection, settled, now)
         if final := [each for each in settled if each.state != "pending"]:
-            connection.execute(insert(t.outcome), [_outcome(each, now) for each in final])
+            execute_many(connection, NEW_OUTCOME, OUTCOME, (_outcome(each, now) for each in final))
             _audit(connection, final)
-        if written := [row for each in final if _is_kept(each) for row in _fields(each, now)]:
-            kept = upsert(t.field_state)
-            new = {name: kept.excluded[name] for name in ("value", "token", "written_at")}
-            connection.execute(kept.on_conflict_do_update(index_elements=key_of(t.field_state), set_=new), written)
+            _keep_fields(connection, final, now)
         if job_ref is not None:
             applied = sum(1 for each in settled if each.state == "applied")
             _set_job(connection, job_ref, phase, applied=applied, failed=len(settled) - applied)
 
 
+SETTLE = (
+    update(t.intent)
+    .where(t.intent.c.intent_id == bindparam("settled_id"))
+    .values(
+        state=bindparam("to"), code=bindparam("with_code"), message=bindparam("said"), changed_at=bindparam("at"),
+        first_failed_at=bindparam("since"),
+    )
+)  # fmt: skip
+
+
 def _set_intents(connection: Connection, settled: Sequence[Settled], now: str) -> None:
-    statement = (
-        update(t.intent)
-        .where(t.intent.c.intent_id == bindparam("settled_id"))
-        .values(
-            state=bindparam("to"), code=bindparam("with_code"), message=bindparam("said"), changed_at=now,
-            first_failed_at=bindparam("since"),
-        )
-    )  # fmt: skip
-    rows = [
-        {
-            "settled_id": each.intent.intent_id, "to": each.state, "with_code": each.code, "said": each.message,
-            "since": None if each.state == "applied" else each.intent.first_failed_at or _now_if_parked(each, now),
-        }
-        for each in settled
-    ]  # fmt: skip
-    connection.execute(statement, rows)
+    rows = ((each.state, each.code, each.message, now, _since(each, now), each.intent.intent_id) for each in settled)
+    execute_many(connection, SETTLE, ("to", "with_code", "said", "at", "since", "settled_id"), rows)
 
 
-def _now_if_parked(settled: Settled, now: str) -> str | None:
-    return now if settled.state == "parked" else None
+def _since(settled: Settled, now: str) -> str | None:
+    """Since when the record is refused."""
+    if settled.state == "applied":
+        return None
+    return settled.intent.first_failed_at or (now if settled.state == "parked" else None)
 
 
 def _audit(connection: Connection, settled: Sequence[Settled]) -> None:
@@ -291,12 +352,25 @@ def outcomes_digest(outcomes: Iterable[Sequence[str | None]]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _outcome(settled: Settled, now: str) -> dict[str, object]:
+OUTCOME = ("intent_id", "record_id", "state", "code", "message", "at")
+NEW_OUTCOME = insert(t.outcome).inline()  # nobody asks for the numbers that the rows are given
+
+
+def _outcome(settled: Settled, now: str) -> tuple[Cell, ...]:
     intent = settled.intent
-    return {
-        "intent_id": intent.intent_id, "record_id": intent.record_id, "state": settled.state, "code": settled.code,
-        "message": settled.message, "at": now,
-    }  # fmt: skip
+    return (intent.intent_id, intent.record_id, settled.state, settled.code, settled.message, now)
+
+
+FIELD = ("record_id", "field", "value", "token", "written_at")
+_FIELD = upsert(t.field_state)
+KEEP_FIELD = _FIELD.on_conflict_do_update(
+    index_elements=key_of(t.field_state), set_={name: _FIELD.excluded[name] for name in FIELD[2:]}
+)
+
+
+def _keep_fields(connection: Connection, settled: Sequence[Settled], now: str) -> None:
+    rows = (row for each in settled if _is_kept(each) for row in _fields(each, now))
+    execute_many(connection, KEEP_FIELD, FIELD, rows)
 
 
 def _is_kept(settled: Settled) -> bool:
@@ -304,13 +378,12 @@ def _is_kept(settled: Settled) -> bool:
     return (settled.state == "applied" or bool(settled.left_out)) and settled.intent.sink not in MADE_ONCE
 
 
-def _fields(settled: Settled, now: str) -> list[dict[str, object]]:
+def _fields(settled: Settled, now: str) -> Iterator[tuple[Cell, ...]]:
     intent = settled.intent
-    return [
-        {"record_id": intent.record_id, "field": name, "value": value, "token": intent.token, "written_at": now}
-        for name, value in intent.wanted.items()
-        if name not in settled.left_out
-    ]
+    record_id, token = intent.record_id, intent.token
+    for name, value in intent.wanted.items():
+        if name not in settled.left_out:
+            yield (record_id, name, value, token, now)
 
 
 def last_written(ledger: Ledger, record_id: str) -> dict[str, str | None]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -27,7 +27,17 @@ from crmsync.ledger.approvals import (
     state_of_plan,
 )
 from crmsync.ledger.canon import canonical
-from crmsync.ledger.intents import Intent, intents_of, open_intents, record_intents, record_outcomes
+from crmsync.ledger.intents import (
+    Intent,
+    count_of_plan,
+    intents_in_pages,
+    intents_of,
+    open_intents,
+    problems_of,
+    record_intents,
+    record_outcomes,
+    unwritten_partners,
+)
 from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.beside import HISTORY
 from crmsync.writeback.canary import send_canary
@@ -35,8 +45,10 @@ from crmsync.writeback.changes import Change
 from crmsync.writeback.fields import FieldMap, Sink
 from crmsync.writeback.outbox import calls_planned, end_orphans, send, settle_open_intents
 from crmsync.writeback.plan import Plan
-from crmsync.writeback.sending import Pace, Sending, by_object
+from crmsync.writeback.sending import Pace, Sending, by_object, parts
 from crmsync.writeback.settling import not_as_written
+
+CHECKED_AT_ONCE = 2_000
 
 __all__ = ["Outcomes", "Problem", "accept_plan", "apply_plan", "check_open", "settle_open_intents", "token_of"]
 
@@ -89,7 +101,7 @@ class Outcomes:
     problems: tuple[Problem, ...] = ()
     before: int = 0  # of the applied ones, those that an earlier apply of the same plan had already written
     beside: Mapping[str, SinkOutcomes] = field(default_factory=dict)
-    earlier: tuple[Intent, ...] = ()  # those that an earlier apply of the same plan had already written
+    earlier: Mapping[str, int] = field(default_factory=dict)  # by sink, what an earlier apply of the plan had written
 
     @property
     def clean(self) -> bool:
@@ -158,9 +170,8 @@ def apply_plan(
     ledger.bind_org(target.identity())
     settle_open_intents(ledger, target, pause=pause)
     org = ledger.org() or ""
-    record_intents(
-        ledger, plan.digest, plan.run_id, [_intent(plan, change, org) for change in (*plan.changes, *plan.beside)]
-    )
+    intents = (_intent(plan, change, org) for change in chain(plan.changes, plan.beside))
+    record_intents(ledger, plan.digest, plan.run_id, intents)
     hit("intents_recorded")
     before = _written_before(ledger, plan)
     set_plan_state(ledger, plan.digest, plan.run_id, "applying")
@@ -168,16 +179,17 @@ def apply_plan(
     sending = Sending(ledger, target, _stamps(plan.fields), progress, pause, pace=Pace.of(target, limits))
     _send_all(sending, plan, waiting)
     end_orphans(sending)
-    return _outcomes(intents_of(ledger, plan.digest, plan.run_id), before)
+    return _outcomes(ledger, plan, before)
 
 
-def _written_before(ledger: Ledger, plan: Plan) -> list[Intent]:
-    """What an earlier apply had written. What one had that never came to its end belongs to this one: it is not
-    verified yet, and nobody was told of it."""
+def _written_before(ledger: Ledger, plan: Plan) -> Mapping[str, int]:
+    """How many an earlier apply had written, by sink. What one had that never came to its end belongs to this one: it
+    is not verified yet, and nobody was told of it."""
     kept = state_of_plan(ledger, plan.digest)
     if kept is not None and kept.state == "applying":
-        return []
-    return intents_of(ledger, plan.digest, plan.run_id, "applied")
+        return {}
+    found = count_of_plan(ledger, plan.digest, plan.run_id)
+    return {sink: states["applied"] for sink, states in found.items() if states["applied"]}
 
 
 def _send_all(sending: Sending, plan: Plan, waiting: Sequence[Intent]) -> None:
@@ -185,7 +197,8 @@ def _send_all(sending: Sending, plan: Plan, waiting: Sequence[Intent]) -> None:
     groups = [(sending.of(some), some) for some in by_object(waiting)]
     for of_object, some in groups:
         if isinstance(of_object.target, ChecksWrites):
-            of_object.target.check_writes([Write(each.record_id, each.wanted, each.pre_image) for each in some])
+            for part in parts(some, CHECKED_AT_ONCE):
+                of_object.target.check_writes([Write(each.record_id, each.wanted, each.pre_image) for each in part])
     sending.pace.check_allowance(sum(calls_planned(of_object.target, len(some)) for of_object, some in groups))
     for of_object, some in groups:
         name = some[0].sink
@@ -206,37 +219,29 @@ def verify_plan(plan: Plan, target: Target, ledger: Ledger, before: Outcomes) ->
     """
     if before.written:
         sending = Sending(ledger, target, _stamps(plan.fields))
-        for some in by_object(intents_of(ledger, plan.digest, plan.run_id, "applied")):
-            of_object = _stamped_by(sending.of(some), plan, some[0].sink)
-            record_outcomes(ledger, not_as_written(of_object, some))
+        for page in intents_in_pages(ledger, plan.digest, plan.run_id, "applied"):
+            for some in by_object(page):
+                of_object = _stamped_by(sending.of(some), plan, some[0].sink)
+                record_outcomes(ledger, not_as_written(of_object, some))
     set_plan_state(ledger, plan.digest, plan.run_id, "applied")
-    if not before.written:
-        return before
-    return _outcomes(intents_of(ledger, plan.digest, plan.run_id), before.earlier)
+    return _outcomes(ledger, plan, before.earlier) if before.written else before
 
 
 def _with_account(ledger: Ledger, plan: Plan, intents: Sequence[Intent]) -> list[Intent]:
     """Those whose account has nothing left to be written; the others wait for a later run."""
-    of_accounts = (one for one in intents_of(ledger, plan.digest, plan.run_id) if not one.sink)
-    held_up = {one.partner_id for one in of_accounts if one.state != "applied"}
+    held_up = unwritten_partners(ledger, plan.digest, plan.run_id)
     return [intent for intent in intents if intent.partner_id not in held_up]
 
 
-def _outcomes(intents: Sequence[Intent], before: Sequence[Intent]) -> Outcomes:
+def _outcomes(ledger: Ledger, plan: Plan, before: Mapping[str, int]) -> Outcomes:
     problems = tuple(
         Problem(intent.record_id, intent.partner_id, intent.state, intent.code, intent.message, intent.sink)
-        for intent in intents
-        if intent.state in ("parked", "conflict")
+        for intent in problems_of(ledger, plan.digest, plan.run_id)
     )
-    earlier = Counter(intent.sink for intent in before)
-    of_sink = {
-        sink: _sink_outcomes(Counter(one.state for one in intents if one.sink == sink), earlier[sink])
-        for sink in dict.fromkeys(["", *(intent.sink for intent in intents)])
-    }
-    accounts = of_sink.pop("")
-    return Outcomes(
-        accounts.applied, accounts.parked, accounts.conflicts, problems, accounts.before, of_sink, tuple(before)
-    )
+    counts = count_of_plan(ledger, plan.digest, plan.run_id)
+    of_sink = {sink: _sink_outcomes(states, before.get(sink, 0)) for sink, states in counts.items()}
+    accounts = of_sink.pop("", SinkOutcomes())
+    return Outcomes(accounts.applied, accounts.parked, accounts.conflicts, problems, accounts.before, of_sink, before)
 
 
 def _sink_outcomes(states: Mapping[str, int], before: int) -> SinkOutcomes:

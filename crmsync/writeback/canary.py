@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from crmsync.errors import UnsafePlan
-from crmsync.ledger.intents import Intent, intents_of, record_outcomes
+from crmsync.ledger.intents import Intent, begun_accounts, chosen_intents, record_outcomes
 from crmsync.writeback.outbox import send
 from crmsync.writeback.plan import Plan
 from crmsync.writeback.sending import Sending
@@ -25,24 +25,22 @@ def send_canary(sending: Sending, plan: Plan, waiting: Sequence[Intent]) -> Sequ
     Errors: UnsafePlan when one of them does not hold what was written, or half of them were refused; the rest waits,
     however often this plan is tried: the next one reads anew what the accounts hold.
     """
-    done = [one for one in intents_of(sending.ledger, plan.digest, plan.run_id) if _is_account(one, "pending")]
-    if not plan.canary or len(done) > plan.canary:  # the rest had begun when this plan was interrupted
+    if not plan.canary:
+        return waiting
+    done = begun_accounts(sending.ledger, plan.digest, plan.run_id, plan.canary + 1)
+    if len(done) > plan.canary:  # the rest had begun when this plan was interrupted
         return waiting
     ordered = sorted(waiting, key=lambda intent: intent.intent_id)  # a hash: a few of everywhere
     first = ordered[: plan.canary - len(done)]
     if first:
         send(sending, first)
-    _check(sending, plan, {*(one.intent_id for one in done), *(one.intent_id for one in first)})
     chosen = {one.intent_id for one in first}
+    _check(sending, plan, {*done, *chosen})
     return [one for one in waiting if one.intent_id not in chosen]
 
 
-def _is_account(intent: Intent, but: str) -> bool:
-    return not intent.sink and intent.state != but
-
-
 def _check(sending: Sending, plan: Plan, chosen: set[str]) -> None:
-    intents = [one for one in intents_of(sending.ledger, plan.digest, plan.run_id) if one.intent_id in chosen]
+    intents = chosen_intents(sending.ledger, chosen)
     written = [one for one in intents if one.state == "applied"]
     differing = not_as_written(sending, written) if written else []
     record_outcomes(sending.ledger, differing)

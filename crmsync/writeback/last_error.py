@@ -33,7 +33,7 @@ def tell_last_errors(plan: Plan, target: Target, ledger: Ledger) -> int:
     field = plan.fields.last_error
     if field is None:
         return 0
-    wanted = _errors(intents_of(ledger, plan.digest, plan.run_id), plan)
+    wanted = _errors(intents_of(ledger, plan.digest, plan.run_id, "parked"), plan)
     told = {record: value for record, value in held_values(ledger, field).items() if value}
     differing = {one: wanted.get(one) for one in {*wanted, *told} if wanted.get(one) != told.get(one)}
     if not differing:
