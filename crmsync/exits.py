@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -38,6 +39,9 @@ def ends_with(exit_code: int, text: str, *, to_stderr: bool = False) -> NoReturn
 def guarded(app: Typer) -> NoReturn:
     """Run the command line; every fault becomes one message on stderr and the exit code of its kind."""
     stopping.install()
+    with contextlib.suppress(AttributeError, ValueError):
+        # a name that the terminal's encoding lacks is no reason to end a run with an error after it has written
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = _run(app)
         sys.stdout.flush()
@@ -54,7 +58,7 @@ def _run(app: Typer) -> int:
     try:
         return _call(app)
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else DONE
+        return ended.code if isinstance(ended.code, int) else DONE if ended.code is None else FAILED
     except KeyboardInterrupt:
         _tell("interrupted; what was already written is recorded, run again to go on", "Interrupted", INTERRUPTED)
         return INTERRUPTED

@@ -24,7 +24,7 @@ SECRET_KEY = re.compile(
 HARMLESS_KEYS = frozenset({"write_token_field", "token_field"})  # names of CRM fields, not their content
 SHORTEST_SECRET = 6  # redacting shorter values would cut ordinary words to pieces
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def configure_logs(level: str = "info", secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
@@ -70,7 +70,7 @@ def shown(message: str) -> str:
 
 def safe_text(text: str) -> str:
     """The text with control and direction characters written as escapes, so that no record value can forge a line."""
-    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
+    return CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
 
 
 def _renderers(out: TextIO) -> list[Processor]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from crmsync.errors import ConfigError
@@ -112,6 +114,8 @@ class NoticeSettings(BaseModel):
 
 
 NOTICE_SECRETS = ("mail", "sales_ops", "operator")
+SECRETS = frozenset({*SECRET_NAMES, *NOTICE_SECRETS, "spark_token", "ledger_url"})
+"""Settings whose value is never shown."""
 
 
 class Settings(BaseSettings):
@@ -147,9 +151,8 @@ class Settings(BaseSettings):
 
     def secrets(self) -> frozenset[str]:
         """Every loaded secret in clear, for redaction by value; of the ledger's address the password alone, too."""
-        password = urlsplit(self.ledger_address or "").password
-        passwords = (password, unquote(password)) if password else ()
-        return frozenset({*secrets_of(self), *passwords, *_secret_parts(self.notices)})
+        ledger = _opening(self.ledger_address) if self.ledger_address else ()
+        return frozenset({*secrets_of(self), *ledger, *_secret_parts(self.notices)})
 
 
 def load_settings(config_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -166,16 +169,33 @@ def load_settings(config_dir: Path | None = None, environ: Mapping[str, str] | N
 
 
 def _complaints(error: ValidationError) -> Iterator[str]:
-    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+    for fault in error.errors(include_url=False, include_context=False):
         name = PREFIX + NESTED.join(str(part) for part in fault["loc"]).upper()
-        message = fault["msg"].removeprefix("Value error, ")
-        yield f"environment variable {name}: {message}" if fault["loc"] else f"environment variable {PREFIX}{message}"
+        if fault["type"] == "value_error":  # of _filled, which begins with the rest of the name
+            begin = f"{name}{NESTED}" if fault["loc"] else name
+            yield f"environment variable {begin}{fault['msg'].removeprefix('Value error, ')}"
+        else:
+            right = FORMS.get(str(fault["loc"][-1]), fault["msg"])
+            yield f"environment variable {name}: {_given(fault)}{right}"
+
+
+def _given(fault: ErrorDetails) -> str:
+    """The value that is wrong, where it can be no secret."""
+    name, value = str(fault["loc"][-1]), fault["input"]
+    return "" if name in SECRETS or not isinstance(value, str) else f"`{value[:100]}` is not possible: "
+
+
+FORMS = {
+    "api_version": "write it like 67.0",
+    "listen": "write HOST:PORT, such as 127.0.0.1:9464, or `off`",
+}
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
     """A misspelt variable would be ignored silently, and the run would use another login than its owner thinks."""
     known = {*variable_names(), FAILPOINT}
-    for name in environ:
+    for given in environ:
+        name = given.upper()  # as pydantic takes them
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -211,6 +231,7 @@ def exposed_files(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 
 TOKEN_LENGTH = 16  # parts of a path below are words such as `alerts`
+OPENS = re.compile("pass|pw|secret|token|key", re.IGNORECASE)
 
 
 def _secret_parts(notices: NoticeSettings) -> Iterator[str]:
@@ -219,9 +240,24 @@ def _secret_parts(notices: NoticeSettings) -> Iterator[str]:
         secret = getattr(notices, name)
         for address in secret.get_secret_value().split() if secret else ():
             yield address
-            parts = urlsplit(address)
-            found = [parts.password or "", *(part for part in parts.path.split("/") if len(part) >= TOKEN_LENGTH)]
-            yield from (each for part in found if part for each in (part, unquote(part)))
+            yield from _opening(address)
+
+
+def _opening(address: str) -> Iterator[str]:
+    """What in an address opens what it leads to: its password, and long parts of it that are no name of a host.
+
+    Not by urlsplit: an address may be none, and the tokens of some channels stand where others have host and port.
+    """
+    place_of, _, query = address.partition("://")[2].partition("?")
+    authority, _, path = place_of.partition("/")
+    login, at, place = authority.rpartition("@")
+    found = [login.partition(":")[2]] if at else []
+    found += [part for part in re.split("[:@]", f"{login}:{place}") if len(part) >= TOKEN_LENGTH and "." not in part]
+    found += [part for part in path.split("/") if len(part) >= TOKEN_LENGTH]
+    for name, _, value in (each.partition("=") for each in re.split("[&;]", query)):
+        if OPENS.search(name) or (len(value) >= TOKEN_LENGTH and "%40" not in value and "@" not in value):
+            found.append(value)
+    yield from (each for part in found if part for each in (part, unquote(part)))
 
 
 def secrets_of(model: BaseModel) -> Iterable[str]:

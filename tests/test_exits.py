@@ -150,6 +150,18 @@ def test_the_command_ends_with_it_too() -> None:
     assert (ended.returncode, "Traceback" in ended.stderr) == (4, False)
 
 
+def test_a_name_that_the_terminal_cannot_show_ends_nothing() -> None:
+    program = (
+        "import typer; from crmsync.exits import ends_with, guarded\n"
+        "app = typer.Typer(); app.command()(lambda: ends_with(3, 'Zoë \\u2192 \\ud800'))\n"
+        "guarded(app)"
+    )
+    command = [sys.executable, "-c", program]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "Zo\\xeb \\u2192 \\ud800\n", "")
+
+
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     command = f"{sys.executable} -m crmsync run --help | true"
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)

@@ -47,6 +47,46 @@ def test_the_password_in_the_ledgers_address_is_a_secret_by_itself(monkeypatch: 
     assert "canary" not in repr(settings)
 
 
+@pytest.mark.parametrize(
+    ("variable", "address"),
+    [
+        ("LEDGER_URL", "postgresql://crmsync@db.example/ledger?password=canary-pw"),
+        ("LEDGER_URL", "postgresql://crmsync:canary-pw@[::1/ledger"),
+        ("NOTICES__OPERATOR", "tgram://123456789:canary-of-the-bot/1234"),
+        ("NOTICES__OPERATOR", "pover://user@canary-of-the-user"),
+        ("NOTICES__OPERATOR", "discord://4174/canary-of-the-hook"),
+        ("NOTICES__OPERATOR", "json://hook.example/x?+X-Token=canary"),
+        ("NOTICES__SALES_OPS", "https://hook.example/x?sig=canary-of-the-hook&to=somebody@example.com"),
+        ("NOTICES__SALES_OPS", "slack://[canary-of-slack-1"),
+    ],
+)
+def test_what_opens_an_address_is_a_secret_by_itself(
+    monkeypatch: pytest.MonkeyPatch, variable: str, address: str
+) -> None:
+    monkeypatch.setenv(f"CRMSYNC_{variable}", address)
+    told = address.partition("://")[2]
+    for secret in load_settings().secrets():
+        told = told.replace(secret, "")
+    assert "canary" not in told
+
+
+def test_the_host_in_an_address_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRMSYNC_NOTICES__MAIL", "mailtos://partners:canary@smtp.mail.example.com?from=team@example.com")
+    assert load_settings().secrets() == {
+        "mailtos://partners:canary@smtp.mail.example.com?from=team@example.com",
+        "canary",
+    }
+
+
+def test_a_misspelt_variable_is_refused_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("crmsync_log_levl", "debug")
+    with pytest.raises(ConfigError, match="did you mean CRMSYNC_LOG_LEVEL"):
+        load_settings()
+    monkeypatch.delenv("crmsync_log_levl")
+    monkeypatch.setenv("crmsync_log_level", "debug")
+    assert load_settings().log_level == "debug"
+
+
 def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRMSYNC_SALESFORCE__ACESS_TOKEN", TOKEN)
     with pytest.raises(ConfigError, match="CRMSYNC_SALESFORCE__ACCESS_TOKEN") as caught:
@@ -57,11 +97,20 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("CRMSYNC_SALESFORCE__TIMEOUT_S", "soon", "CRMSYNC_SALESFORCE__TIMEOUT_S: Input should be a valid number"),
+        (
+            "CRMSYNC_SALESFORCE__TIMEOUT_S",
+            "soon",
+            "CRMSYNC_SALESFORCE__TIMEOUT_S: `soon` is not possible: Input should be a valid",
+        ),
         ("CRMSYNC_SALESFORCE__TIMEOUT_S", "0", "greater than 0"),
-        ("CRMSYNC_SALESFORCE__API_VERSION", "v67", "CRMSYNC_SALESFORCE__API_VERSION"),
+        ("CRMSYNC_SALESFORCE__API_VERSION", "v67", "`v67` is not possible: write it like 67.0"),
+        ("CRMSYNC_LISTEN", "9464", "`9464` is not possible: write HOST:PORT, such as 127.0.0.1:9464, or `off`"),
         ("CRMSYNC_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
-        ("CRMSYNC_SALESFORCE__ACCESS_TOKEN_FILE", "/nowhere/token", "/nowhere/token: the secret file cannot be read"),
+        (
+            "CRMSYNC_SALESFORCE__ACCESS_TOKEN_FILE",
+            "/nowhere/token",
+            "variable CRMSYNC_SALESFORCE__ACCESS_TOKEN_FILE: /nowhere/token: the secret file cannot be read",
+        ),
     ],
 )
 def test_a_wrong_value_names_the_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:

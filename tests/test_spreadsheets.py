@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from crmsync.spreadsheets import harmless_cell
@@ -12,6 +14,13 @@ from crmsync.spreadsheets import harmless_cell
 )
 def test_a_formula_becomes_text(cell: str) -> None:
     assert harmless_cell(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("cell", ["Firm;=1+1", "Firm\t@SUM(A1)", "Firm\r\n=1", "Firm; +cmd|' /C calc'!A0"])
+def test_a_formula_behind_another_separator_becomes_text(cell: str) -> None:
+    told = harmless_cell(cell)
+    assert not [part for part in re.split(r"[;\t\r\n]\s*", told) if part.startswith(("=", "+", "-", "@"))]
+    assert told.replace("'", "") == cell.replace("'", "")
 
 
 @pytest.mark.parametrize("cell", ["-5", "+3.50", "-1,000.00", "1e-5", "-1E+9", "Firm = 1", "", None, -5, 0.1, "'=1"])

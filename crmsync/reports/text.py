@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crmsync.logs import safe_text
+from crmsync.logs import CONTROL, safe_text
 
 NO_TIER = "(no tier)"
 
@@ -39,7 +39,9 @@ def _cell(value: object) -> str:
 
 
 def json_text(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, ensure_ascii=False, default=str)
+    """One JSON object on one line. Signs that steer a terminal or end a line are escaped, as JSON may write them."""
+    text = json.dumps(content, ensure_ascii=False, default=str)
+    return CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def command(*arguments: str, config: Path | None = None) -> str:
