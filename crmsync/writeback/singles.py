@@ -10,7 +10,7 @@ from crmsync.connectors.base import Write, WritesSeveral, Written
 from crmsync.errors import Retriable
 from crmsync.failpoints import hit
 from crmsync.ledger.intents import Intent, Settled, claim_single, record_outcomes
-from crmsync.stopping import held
+from crmsync.stopping import asked, held
 from crmsync.writeback.sending import Sending, by_parent, parts
 from crmsync.writeback.settling import LOCKED, judged, sendable, settle_by_reading
 
@@ -70,20 +70,34 @@ def send_group(sending: Sending, group: Sequence[Intent]) -> None:
 
 @held()
 def _send_few(sending: Sending, few: Sequence[Intent]) -> list[Settled]:
-    """Write them once; returns those that are to be tried again."""
+    """Write them once; returns those that are to be tried again, or were not sent because the process is to end."""
     claim_single(sending.ledger, few)
     hit("one_claimed")
-    settled = again_if_locked(judged(sending, few, _write_several(sending, few), late=True))
+    if isinstance(sending.target, WritesSeveral):
+        sent, written = few, _write_several(sending, sending.target, few)
+    else:
+        written = _write_each(sending, few)
+        sent = few[: len(written)]
+    settled = again_if_locked(judged(sending, sent, written, late=True))
+    settled += [Settled(intent, "pending") for intent in few[len(sent) :]]
     record(sending, settled)
     hit("one_recorded")
     return [each for each in settled if each.state == "pending"]
 
 
-def _write_several(sending: Sending, intents: Sequence[Intent]) -> list[Written]:
-    if not isinstance(sending.target, WritesSeveral):
-        return [_write_one(sending, intent) for intent in intents]
+def _write_each(sending: Sending, intents: Sequence[Intent]) -> list[Written]:
+    """The outcomes of the first of them: of all, unless the process is told to end meanwhile."""
+    written: list[Written] = []
+    for intent in intents:
+        if asked():
+            break
+        written.append(_write_one(sending, intent))
+    return written
+
+
+def _write_several(sending: Sending, target: WritesSeveral, intents: Sequence[Intent]) -> list[Written]:
     try:
-        written = sending.target.write_several([write_of(sending, intent) for intent in intents])
+        written = target.write_several([write_of(sending, intent) for intent in intents])
     except Retriable as fault:
         written = [Written(intent.record_id, "unknown", message=str(fault)) for intent in intents]
     hit("one_written")

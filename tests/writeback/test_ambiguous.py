@@ -13,24 +13,13 @@ from crmsync.errors import DataError, Retriable
 from crmsync.ledger.ledger import Ledger
 from crmsync.sandbox.process import start_org
 from tests.writeback.conftest import NewState
+from tests.writeback.terminating import CALLS
 from tests.writeback.trial_checks import faults_of
 from tests.writeback.trials import Trial, World, drafted, work
 
 TIMEOUT_S, DELAY_MS = 0.5, 800
 PATIENT_S = 10.0
 
-CALLS: dict[str, tuple[str, str, str]] = {
-    "one record": ("", "PATCH", "/sobjects/{object}/{id}"),
-    "several records": ("", "PATCH", "/composite/sobjects/*"),
-    "open a job": ("accounts", "POST", "/jobs/ingest"),
-    "upload": ("accounts", "PUT", "/jobs/ingest/{job}/batches"),
-    "start": ("accounts", "PATCH", "/jobs/ingest/{job}"),
-    "start of an upsert": ("beside", "PATCH", "/jobs/ingest/{job}"),
-    "look at a job": ("accounts", "GET", "/jobs/ingest/{job}"),
-    "results": ("beside", "GET", "*/successfulResults*"),
-    "read back": ("accounts", "POST", "/composite/sobjects/{object}"),
-}
-"""What is written by jobs, method and door of the call."""
 ANSWERS: dict[str, dict[str, Any]] = {
     "503": {"error": "SERVER_UNAVAILABLE"},
     "reset": {"cut": True},
