@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from crmsync.errors import ConfigError, CrmsyncError
+from crmsync.errors import ConfigError, CrmsyncError, DataError
 from crmsync.lagging import held_by
 from crmsync.ledger.chain import Verified, verify_chain
 from crmsync.ledger.history import Happened, partner_history
@@ -186,7 +186,8 @@ def verify(anchors: Sequence[str] = (), runs: int | None = SAMPLED) -> Proof:
 class Differs:
     """One tier that is another in the second run. `causes`: data, override, program, calendar: each of them alone
     changes the first run's tier; before (the standings that movement started from): with those of the first run the
-    second would have another tier. Empty: only several together change it."""
+    second would have another tier; wait: the first run had carried the tier over until a second snapshot agreed.
+    Empty: only several together change it."""
 
     partner_id: str
     category: str
@@ -197,16 +198,18 @@ class Differs:
 
 @dataclass(frozen=True)
 class RunDiff:
-    """Two runs beside each other. `same`: inputs in which they do not differ."""
+    """Two runs beside each other. `same`: inputs in which they do not differ; `untried`: cause -> why the first run
+    cannot be computed with that of the second alone (its program reads what the first run's data do not have)."""
 
     first: str
     second: str
     tiers: tuple[Differs, ...]
     same: tuple[str, ...]
+    untried: Mapping[str, str] = field(default_factory=dict)
 
 
 OVERRIDES = "overrides"
-BEFORE = "before"
+BEFORE, WAIT = "before", "wait"
 CAUSES = ("data", "override", "program", "calendar", BEFORE)
 Tiers = Mapping[tuple[str, str], str | None]
 
@@ -220,17 +223,39 @@ def diff(first: str, second: str) -> RunDiff:
             raise ConfigError(f"{first} is as of {one.as_of}, {second} as of {two.as_of}: name the earlier one first")
         before, after = _accepted(one), _accepted(two)
         changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+        waited, waits = held_by(ledger, one.run_id), held_by(ledger, two.run_id)
         with ingredients(ledger, one) as old, ingredients(ledger, two) as new:
             swaps = dict(_swaps(old, new, one, two)) if changed else {}
-            found = {cause: _tiers(computed(swapped, light=True)[1].standings) for cause, swapped in swaps.items()}
-    causes = {
-        key: tuple(
-            cause for cause, tiers in found.items() if tiers.get(key) != (after if cause == BEFORE else before).get(key)
-        )
-        for key in changed
-    }
-    told = tuple(Differs(*key, before.get(key), after.get(key), causes[key]) for key in changed)
-    return RunDiff(one.run_id, two.run_id, told, tuple(cause for cause in CAUSES if changed and cause not in swaps))
+            found, untried = _tried(swaps)
+            carried = any(partner in waited for partner, _ in changed)
+            own = _computed_tiers(old) if carried else before  # of who waited, the accepted tier was not computed
+    told = []
+    for key in changed:
+        compared = {**dict.fromkeys(found, own if key[0] in waited else before), BEFORE: after}
+        causes = tuple(cause for cause, tiers in found.items() if tiers.get(key) != compared[cause].get(key))
+        if key[0] in waits:
+            causes = (BEFORE,)  # carried over from there
+        elif key[0] in waited:
+            causes = (WAIT, *causes)
+        told.append(Differs(*key, before.get(key), after.get(key), causes))
+    same = tuple(cause for cause in CAUSES if changed and cause not in swaps)
+    return RunDiff(one.run_id, two.run_id, tuple(told), same, untried)
+
+
+def _tried(swaps: Mapping[str, Ingredients]) -> tuple[dict[str, Tiers], dict[str, str]]:
+    """The tiers that each of these gives, and why some cannot be computed."""
+    found: dict[str, Tiers] = {}
+    untried: dict[str, str] = {}
+    for cause, swapped in swaps.items():
+        try:
+            found[cause] = _computed_tiers(swapped)
+        except (ConfigError, DataError) as error:
+            untried[cause] = error.message if isinstance(error, ConfigError) else str(error)
+    return found, untried
+
+
+def _computed_tiers(of: Ingredients) -> Tiers:
+    return _tiers(computed(of, light=True)[1].standings)
 
 
 def _swaps(old: Ingredients, new: Ingredients, one: MadeOf, two: MadeOf) -> Iterator[tuple[str, Ingredients]]:

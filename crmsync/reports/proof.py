@@ -22,6 +22,7 @@ CAUSES = {
     "program": "program",
     "calendar": "calendar",
     "before": "the standings before",
+    "wait": "the end of a wait for a second snapshot",
 }
 
 
@@ -76,6 +77,11 @@ def diff_report(found: RunDiff, as_json: bool) -> str:
     lines += [f"… and {more} more (--json shows all)"] if more > 0 else []
     if found.same:
         lines += ["", "the same in both: " + ", ".join(CAUSES[cause] for cause in found.same)]
+    lines += [""] if found.untried else []
+    lines += [
+        f"{CAUSES[cause]} of the second run alone cannot be tried on the first: {safe_text(why)}"
+        for cause, why in found.untried.items()
+    ]
     return "\n".join(lines)
 
 

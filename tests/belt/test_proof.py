@@ -57,6 +57,41 @@ def test_why_a_tier_differs_is_found_by_changing_one_thing_at_a_time(crmsync: Cr
     assert "no accepted run of that id" in crmsync("diff", first, "nonsense").err
 
 
+def test_a_program_that_needs_new_data_is_told_as_one_that_cannot_be_tried_alone(
+    crmsync: Crmsync, wide: Folder
+) -> None:
+    wide.deals({"P1": 2000, "P2": 500})
+    first = run(crmsync, JUNE)
+    wide.write(
+        "data/opportunities.csv",
+        "opportunity_id,partner_id,is_closed,is_won,amount,closed_on,points\n"
+        "O1,P1,true,true,2000,2026-05-01,10\nO2,P2,true,true,500,2026-05-01,900\n",
+    )
+    points = "metrics:\n  points: {unit: number, sum: opportunities.points, where: is_won, during: last 12 months}\n"
+    wide.change("programs/resellers.yaml", "metrics:\n", points)
+    wide.change("programs/resellers.yaml", "requires: {revenue: 1000}", "requires: {points: 100}")
+    second = run(crmsync, JULY)
+    shown = crmsync("diff", first, second)
+    assert shown.code == 0, shown.err
+    assert "2 tiers differ" in shown.out
+    assert "only several together" in shown.out
+    assert "program of the second run alone cannot be tried on the first: `points`" in shown.out
+
+
+def test_the_end_of_a_wait_is_a_cause_of_its_own(crmsync: Crmsync, wide: Folder) -> None:
+    wide.change("crmsync.yaml", "guards: {", "guards: {demotion_lag: true, ")
+    wide.deals({"P1": 6000})
+    run(crmsync, "2026-06-01")
+    wide.deals({"P1": 2000})
+    waited = run(crmsync, "2026-06-02")
+    run(crmsync, "2026-06-03")
+    found = crmsync("diff", waited, "last", "--json")
+    assert found.code == 0, found.err
+    assert [(one["first"], one["second"], one["causes"]) for one in found.json["tiers"]] == [
+        ("gold", "silver", ["wait"])
+    ]
+
+
 def test_runs_are_computed_again_bit_equal_after_their_files_have_changed(
     crmsync: Crmsync, wide: Folder, tmp_path: Path
 ) -> None:
