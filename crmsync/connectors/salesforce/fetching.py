@@ -1,13 +1,15 @@
 """One query's records out of the org into the snapshot: whole, counted before and after, or the changes alone.
 
-All counts agree or nothing is kept.
+All counts agree or nothing is kept. Where people work while all is read, what they changed is put into it, until the
+server counts as many.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,8 @@ NO_BULK_CODES = frozenset({"INVALIDENTITY", "INVALIDENTITYTYPE"})
 WORTH_IT = 0.3
 """An increment of more than this share of the records costs as much as reading them all."""
 QUERIES_EACH = 3
+CATCHES = 5
+"""So often is looked for what was changed meanwhile: an answer is a second old, and an org is seldom busy for five."""
 _STAMP_LENGTH = len("2026-01-31T08:00:00.000")
 
 log = structlog.get_logger()
@@ -56,6 +60,14 @@ class PartRead:
     before: int
     after: int
     changed: int | None = None
+
+
+class _Differs(DataError):  # noqa: N818
+    """Not as many rows were read as the server counts. `read`: what was read."""
+
+    def __init__(self, message: str, read: HeldPart) -> None:
+        super().__init__(message)
+        self.read = read
 
 
 @dataclass(frozen=True)
@@ -92,10 +104,14 @@ class Fetching:
         return self._twice(part, high, STEPS[-1])
 
     def _twice(self, part: Part, high: str, count: int) -> PartRead:
-        """A difference between rows read and the server's counts is re-read once: people work while we read."""
+        """A difference between rows read and the server's counts is re-read once: people work while we read. What they
+        changed in the second read is asked for by itself."""
         parts = stretches(self.org, part, count)
+        since = None
         try:
             return self._attempt(part, parts, high)
+        except _Differs as fault:
+            since = fault.read.seen  # of rows that were read before the second read began
         except DataError as fault:
             if isinstance(fault, Refused) and fault.code in HIDDEN_CODES:
                 raise AccessError(
@@ -104,7 +120,31 @@ class Fetching:
                 ) from None
             if isinstance(fault, Refused) and fault.code not in AGAIN_CODES:
                 raise
-        return self._attempt(part, parts, high)
+        try:
+            return self._attempt(part, parts, high)
+        except _Differs as fault:
+            caught_up = self._caught_up(part, fault.read, since)
+            if caught_up is None:
+                raise
+            return caught_up
+
+    def _caught_up(self, part: Part, read: HeldPart, since: str | None) -> PartRead | None:
+        """The records that were read, with all in them that was changed since; None where that cannot be told, or is
+        not as many as the server counts either."""
+        if not since or part.deleted is None:
+            return None
+        held = replace(read, path=read.path.with_suffix(".first"), seen=since)
+        os.replace(read.path, held.path)
+        try:
+            for _ in range(CATCHES):
+                answers = ask_in_order(self.org, _three(part, _moment(since, self.overlap_s)))
+                found = self._increment(part, held, answers, read.seen or "")
+                if found is not None:
+                    log.info("caught_up", table=part.key, changed=found.changed)
+                    return replace(found, changed=None)  # all of them were read
+        finally:
+            held.path.unlink(missing_ok=True)
+        return None
 
     def _attempt(self, part: Part, parts: Sequence[Part], high: str) -> PartRead:
         counts = self._counts(parts)
@@ -115,10 +155,11 @@ class Fetching:
             rows = keeper.keep(watched.blocks(blocks))
         after = sum(self._counts(parts))
         if not before == rows == after:
-            raise DataError(
+            raise _Differs(
                 f"{part.object} (table {part.key}): {rows:,} rows were read, but Salesforce counts "
                 f"{before:,} before and {after:,} after; nothing was kept. "
-                "Run again when these records are not being changed"
+                "Run again when these records are not being changed",
+                HeldPart(part.key, keeper.path, rows, part.digest, watched.high, ""),
             )
         return PartRead(_held(part, keeper.path, rows, watched.high), before, after)
 

@@ -18,6 +18,7 @@ from crmsync.connectors.checks import check_rows
 from crmsync.connectors.mapping import read_mapping
 from crmsync.connectors.retries import Retries
 from crmsync.connectors.salesforce.connector import SalesforceConnector
+from crmsync.errors import DataError
 from crmsync.sandbox.process import start_org
 from crmsync.settings import SalesforceSettings
 from crmsync.snapshots import Snapshot, Staging
@@ -173,6 +174,42 @@ def test_a_count_that_disagrees_leads_to_a_whole_read(world: World, ids: dict[st
         world.client.call("DELETE", "//__sandbox/faults")
     assert set(after.held["parts"]) - set(after.held["increments"]) == {"activities"}
     assert after.digest == world.read()[0].digest != before.digest
+
+
+@pytest.mark.parametrize("overlap_s", [0.0, 900.0])
+def test_an_org_that_never_rests_is_read_whole_all_the_same(
+    world: World, ids: dict[str, list[str]], overlap_s: float
+) -> None:
+    """Somebody brings a record back while they are read, and deletes another when they are read again."""
+    some = ids["Partner_Activity__c"]
+    world.change(delete={"object": "Partner_Activity__c", "id": some[0]})
+    seen: list[str] = []
+
+    def people_work(what: str, done: int, total: int | None) -> None:  # noqa: ARG001
+        if what == "activities" and len(seen) < 2:
+            verb, record = ("undelete", some[0]) if not seen else ("delete", some[1])
+            world.change(**{verb: {"object": "Partner_Activity__c", "id": record}})
+            seen.append(verb)
+
+    staging = Staging(world.folder / f"s{next(world.serial)}", None, overlap_s)
+    world.connector().extract(TABLES, staging, people_work)
+    check_rows(staging)
+    busy = staging.seal()
+    assert seen == ["undelete", "delete"], "both whole reads were disturbed"
+    assert busy.held["increments"] == []
+    assert busy.digest == world.read()[0].digest
+    for record in some[:2]:
+        world.change(undelete={"object": "Partner_Activity__c", "id": record})
+
+
+def test_rows_that_are_hidden_are_not_made_up_for_by_changes(world: World, ids: dict[str, list[str]]) -> None:
+    rule = {"hide_rows": {"field": "Id", "value": ids["Partner_Activity__c"][2]}}
+    world.client.call("PUT", "//__sandbox/faults", json=[{"path": "/query", "do": rule}])
+    try:
+        with pytest.raises(DataError, match=r"table activities\): .* rows were read, but Salesforce counts"):
+            world.read()
+    finally:
+        world.client.call("DELETE", "//__sandbox/faults")
 
 
 def test_records_that_were_tampered_with_are_not_built_upon(world: World) -> None:
