@@ -91,7 +91,7 @@ soak: $(READY)  ## the engine against the slow oracle, and Spark against DuckDB,
 	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-2000} $(BIN)/python -m pytest tests/levelling/test_oracle.py
 	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-200} $(BIN)/python -m pytest tests/engines/test_equal.py
 	@SOAK_EXAMPLES=$${SOAK_EXAMPLES:-1000} $(BIN)/python -m pytest -s tests/writeback/test_guard_scenarios.py
-	@SOAK_NOTICE_KILLS=$${SOAK_NOTICE_KILLS:-1000} $(BIN)/python -m pytest tests/notices/test_sending.py -k however_often
+	@SOAK_NOTICE_KILLS=$${SOAK_NOTICE_KILLS:-1000} $(BIN)/python -m pytest tests/notices/test_killed.py
 	@SOAK_KILLS=$${SOAK_KILLS:-10000} $(BIN)/python -m pytest -n 0 tests/writeback/test_kill.py
 	@SOAK_INCREMENTS=$${SOAK_INCREMENTS:-200} $(BIN)/python -m pytest tests/connectors/salesforce/test_increments.py -k equal
 	@SOAK_FLIPS=$${SOAK_FLIPS:-10000} $(BIN)/python -m pytest --timeout 1800 tests/ledger/test_chain.py -k flipped

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,10 +14,24 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
+from crmsync.errors import AlreadyRunning
 from crmsync.ledger.ledger import Ledger
 from crmsync.ledger.tables import metadata
 
 FASTER = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+
+
+TRIES, PAUSE_S = 400, 0.02
+
+
+def opened_again(open_it: Callable[[], Ledger]) -> Ledger:
+    """A ledger whose holder was killed: a server takes a moment to see that its client is gone."""
+    for _ in range(TRIES):
+        try:
+            return open_it()
+        except AlreadyRunning:
+            time.sleep(PAUSE_S)
+    return open_it()
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,10 @@ class Place:
     def open(self, *, exclusive: bool = True) -> Ledger:
         """The ledger of this place."""
         return Ledger.open(self.state, exclusive=exclusive, url=self.url)
+
+    def open_again(self) -> Ledger:
+        """The ledger of this place, after the process that held it was killed."""
+        return opened_again(self.open)
 
 
 class PostgresqlServer:

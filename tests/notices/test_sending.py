@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -439,63 +436,3 @@ def test_a_channel_that_cannot_be_used_is_told_without_its_address(given: dict[s
         channels(**given)
     assert words in str(told.value)
     assert "hunter2secret" not in str(told.value)
-
-
-# --- killed again and again
-
-KILLS_AT_ONCE = 15
-KILLS = int(os.environ.get("SOAK_NOTICE_KILLS", KILLS_AT_ONCE))
-STEPS = ((s.o, "record_sending"), (s._Senders, "send"), (s.o, "record_sent"))
-
-
-def dying(at: int) -> pytest.MonkeyPatch:
-    """Kill this process at its n-th step: before it notes that it sends, before it sends, before it says so."""
-    patched, counted = pytest.MonkeyPatch(), [0]
-
-    def counting(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            counted[0] += 1
-            if counted[0] == at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments)
-
-        return call
-
-    for owner, name in STEPS:
-        patched.setattr(owner, name, counting(getattr(owner, name)))
-    return patched
-
-
-@pytest.mark.timeout(60 + 3 * KILLS)
-def test_however_often_senders_are_killed_nothing_is_sent_twice_and_nothing_is_lost_unseen(
-    state: Path, templates: Templates, mailbox: Mailbox
-) -> None:
-    channels(mail=mailbox.url)  # apprise is loaded here once, and not in every process that dies
-    chosen, wanted = random.Random(7), set[str]()
-
-    def go(ledger: Ledger, at: int | None = None) -> None:
-        settle_lost(sending(ledger, templates, mail=mailbox.url))
-        if at is not None:
-            dying(at)
-        send_due(sending(ledger, templates, mail=mailbox.url), NOW)
-
-    for turn in range(0, KILLS, KILLS_AT_ONCE):
-        some = [f"p{turn}-{number}@x.example" for number in range(2 * KILLS_AT_ONCE + 3)]  # who dies sends two at most
-        wanted.update(some)
-        with Ledger.open(state) as ledger:
-            o.add_notices(ledger, [a_notice(address) for address in some])
-        for _ in range(KILLS_AT_ONCE):
-            died(state, partial(go, at=chosen.randint(1, 6)))
-        with Ledger.open(state) as ledger:
-            go(ledger)
-    with Ledger.open(state) as ledger:
-        sent = {one.recipient for one in o.notices_in(ledger, o.SENT)}
-        unknown = {one.recipient for one in o.notices_in(ledger, o.UNKNOWN)}
-        audit = Counter(audited(ledger))
-    got = Counter(mailbox.recipients)
-    assert sent | unknown == wanted
-    assert not sent & unknown
-    assert unknown
-    assert max(got.values()) == 1
-    assert sent <= set(got)
-    assert audit == {"notice_sent": len(sent), "notice_unknown": len(unknown)}

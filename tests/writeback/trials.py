@@ -21,7 +21,6 @@ from crmsync.connectors.base import Into
 from crmsync.connectors.mapping import read_mapping
 from crmsync.connectors.mapping_sinks import ChildMap
 from crmsync.connectors.salesforce.connector import SalesforceConnector
-from crmsync.errors import AlreadyRunning
 from crmsync.ledger.accepted import accept_standings, newest_standings
 from crmsync.ledger.ledger import Ledger
 from crmsync.settings import SalesforceSettings
@@ -31,6 +30,7 @@ from crmsync.writeback.fields import FieldMap, Sink
 from crmsync.writeback.last_error import tell_last_errors
 from crmsync.writeback.plan import Basis, Plan, sealed
 from crmsync.writeback.planfile import load_plan, save_plan
+from tests.databases import opened_again
 
 FIELD_MAP = Path(__file__).parent.parent.parent / "config" / "connectors" / "salesforce.yaml"
 AS_OF = date(2026, 11, 21)
@@ -147,14 +147,9 @@ class Trial:
         refuse = [{"method": "PATCH", "path": path, "nth": "every", "do": {"rows": rows}} for path in paths]
         return [*([self.stop] if self.stop else []), *refuse]
 
-    def open(self, *, exclusive: bool = True, tries: int = 400) -> Ledger:
-        """The ledger. A server may take a moment to see that the process which held it is gone."""
-        for _ in range(tries):
-            try:
-                return Ledger.open(self.state, exclusive=exclusive, url=self.url)
-            except AlreadyRunning:
-                time.sleep(0.02)
-        return Ledger.open(self.state, exclusive=exclusive, url=self.url)
+    def open(self, *, exclusive: bool = True) -> Ledger:
+        """The ledger; the process that held it may have been killed a moment ago."""
+        return opened_again(lambda: Ledger.open(self.state, exclusive=exclusive, url=self.url))
 
 
 # --- what one process does
