@@ -88,6 +88,11 @@ def adopt_records(belt: Belt, run_id: str, snapshot: Snapshot) -> tuple[int, int
     if token is None or CURRENT_VALUES not in snapshot.tables:
         raise ConfigError(f"{belt.target.identity()}: nothing to adopt; only a CRM carries write tokens")
     held = held_values(snapshot, token)
+    if not held:  # tiers of nobody would be accepted, and the first fill would look like a promotion of everybody
+        raise ConfigError(
+            f"no account of {belt.target.identity()} carries a write token ({token}): nothing was ever written there, "
+            "so there is nothing to adopt; `crmsync plan` shows what a first run would write"
+        )
     unknown = unknown_tokens(belt.ledger, {one for values in held.values() if (one := values[token])})
     return len(held), len(unknown), adopt_values(belt.ledger, held, token, run_id)
 

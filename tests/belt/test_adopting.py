@@ -19,6 +19,9 @@ def test_a_lost_ledger_is_refused_until_the_org_is_adopted(
     crmsync: Crmsync, own: Path, org: Org, tmp_path: Path
 ) -> None:
     config = ("--config", str(own))
+    early = crmsync("adopt", *config)
+    assert early.code == 4
+    assert "nothing was ever written there" in early.err
     first = crmsync("run", *config, *AS_OF, "--json")
     assert first.code in (0, 3), first.err
     shutil.rmtree(tmp_path / "state")
