@@ -7,7 +7,7 @@ laid there. What became of it is written there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -75,14 +75,14 @@ class PlanRecords:
             self._write(plan.digest, {key: text for key, text in plan_values(plan).items() if key not in told})
         return f"it waits in the CRM on {what}"
 
-    def decisions(self, digests: Sequence[str]) -> dict[str, tuple[Decision, str]]:
-        """What stands on the records of these plans, and their ids."""
-        return {digest: self._decision(digest, held) for digest, held in self._read(digests).items()}
+    def decisions(self, digests: Sequence[str], waiting: Collection[str]) -> dict[str, tuple[Decision, str]]:
+        """What stands on the records of these plans, and their ids. Who decided is asked for those that still wait."""
+        return {digest: self._decision(digest, held, digest in waiting) for digest, held in self._read(digests).items()}
 
-    def _decision(self, digest: str, held: Mapping[str, str | None]) -> tuple[Decision, str]:
+    def _decision(self, digest: str, held: Mapping[str, str | None], waits: bool = True) -> tuple[Decision, str]:
         decision = held.get(self._field("decision")) or WAITING
         by, at = held.get(CHANGED_BY), held.get(CHANGED_AT)
-        person = self.people.person(by) if by and decision != WAITING else None
+        person = self.people.person(by) if by and waits and decision != WAITING else None
         if person is not None and by == held.get(MADE_BY):  # whoever made the record is who logs in for us
             person = replace(person, ours=True)
         state = held.get(self._field("state")) or WAITING
@@ -159,7 +159,8 @@ def rule(belt: Belt, only: str = "") -> Ruling:
     if records is None or not plans:
         return Ruling()
     try:
-        decisions = records.decisions([plan.digest for plan in plans])
+        waiting = {plan.digest for plan in plans if plan.state not in CLOSED}
+        decisions = records.decisions([plan.digest for plan in plans], waiting)
         return _ruled(belt, records, plans, decisions, only)
     except CrmsyncError as error:
         log.warning("plan_records_unread", error=str(error))

@@ -167,11 +167,11 @@ def _edits(
         key, found = keys[name], change.expected[name]
         if same(normalised(key, found), normalised(key, last.value)):
             continue
-        known = open_edits.get((change.record_id, name))
-        if known is not None and same(known.found, found):
+        edit, known = _new(watch.rules, judging, change, name, key, last), open_edits.get((change.record_id, name))
+        if known is not None and same(known.found, found) and known.policy == edit.policy:
             yield _handled(judging, known)
-        else:
-            yield _new(watch.rules, judging, change, name, key, last)
+        else:  # under another rule than it was found it is judged anew; what was known of it is closed
+            yield edit
 
 
 def _last(watch: Watch, change: Change, name: str, written: Mapping[str, LastWritten]) -> LastWritten | None:
@@ -184,13 +184,13 @@ def _last(watch: Watch, change: Change, name: str, written: Mapping[str, LastWri
 def _new(rules: Conflicts, judging: Judging, change: Change, name: str, key: str, last: LastWritten) -> HandEdit:
     """An edit that no run has seen: it is left alone now, whatever its policy.
 
-    The day is part of its id: the same edit, taken back and made again, is one of its own.
+    The day and the rule are part of its id: the same edit, taken back and made again, is one of its own.
     """
-    found = change.expected[name]
-    text = "\x1f".join((change.record_id, name, last.token, judging.as_of.isoformat(), found or ""))
+    found, policy = change.expected[name], rules.policy_of(key)
+    text = "\x1f".join((change.record_id, name, last.token, judging.as_of.isoformat(), policy, found or ""))
     edit = HandEdit(
         hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32], change.record_id, change.partner_id,
-        change.object or judging.fields.object, name, last.value, found, rules.policy_of(key), "waits",
+        change.object or judging.fields.object, name, last.value, found, policy, "waits",
     )  # fmt: skip
     if edit.policy == "freeze":
         return replace(edit, outcome="frozen")
@@ -225,10 +225,13 @@ def _is_adopted(judging: Judging, known: KnownEdit) -> bool:
 
 def _others(judging: Judging, known: Iterable[KnownEdit], held: Held) -> Iterator[HandEdit]:
     """Open edits of fields that this plan would not write: they hold what we want, were edited anew, or taken back; or
-    their record is gone."""
+    their record is gone, or nobody writes the field any more."""
     for one in known:
         sink = judging.sink_of(one)
-        records = None if sink is None else held(sink)
+        if sink is None or one.field not in judging.keys(sink):
+            yield _told_of(one, "gone")
+            continue
+        records = held(sink)
         if records is None or one.partner_id in judging.left_alone:
             continue  # not read this time: nothing is known of it
         now = records.get(one.record_id)

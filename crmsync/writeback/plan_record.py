@@ -11,7 +11,7 @@ from datetime import datetime
 
 from crmsync.connectors.base import Person
 from crmsync.ledger.approvals import CLOCKS_APART, VALID_FOR
-from crmsync.writeback.fields import same
+from crmsync.writeback.fields import fitted, same
 from crmsync.writeback.plan import Mover, Plan
 
 WAITING, APPROVED, DECLINED = "Waiting", "Approved", "Declined"
@@ -40,8 +40,8 @@ def plan_values(plan: Plan) -> dict[str, str | None]:
         "decision": WAITING,
         "state": WAITING,
         "answer": None,
-        "summary": _cut(_summary(plan), SUMMARY_LONGEST),
-        "guards": _cut("\n".join(_guards(plan)), LONGEST),
+        "summary": fitted(_summary(plan), SUMMARY_LONGEST),
+        "guards": fitted("\n".join(_guards(plan)), LONGEST),
         "who_moves": _listed([_moved(mover) for mover in plan.movers]),
         "movers": str(len(plan.movers)),
         "changes": str(len(plan.changes)),
@@ -81,10 +81,6 @@ def _listed(lines: list[str]) -> str | None:
             return "\n".join([*kept, f"… and {len(lines) - len(kept)} more"])
         kept.append(line)
     return "\n".join(kept) or None
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def objection(decision: Decision, now: datetime, sales_ops: str) -> str:

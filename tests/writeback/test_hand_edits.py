@@ -132,6 +132,35 @@ def test_what_stood_in_a_field_before_it_was_mapped_is_no_edit(ledger: Ledger, t
     assert world.held("risk__c") == "none"
 
 
+def test_an_edit_follows_the_rule_of_today(world: World) -> None:
+    """People are told of an edit, decide to keep it, and say so in the configuration before the next run."""
+    world.edit(TIER, "Gold")
+    assert world.run() == [(TIER, "Gold", "waits")]
+    world.rules = Conflicts("freeze")
+    assert (TIER, "Gold", "frozen") in world.run()
+    assert world.held(TIER) == "Gold"
+    world.rules = Conflicts("restore")
+    assert (TIER, "Gold", "waits") in world.run()  # it is told that the rule is another
+    assert world.run() == [(TIER, "Gold", "restored")]
+    assert (world.held(TIER), open_conflicts(world.ledger)) == ("Silver", [])
+
+
+def test_what_no_rule_can_adopt_is_told_once(world: World) -> None:
+    world.rules = Conflicts("adopt")
+    world.edit(TIER, "Platinum")
+    assert world.run() == [(TIER, "Platinum", "waits")]
+    assert world.run() == [(TIER, "Platinum", "restored")]
+
+
+def test_an_edit_of_a_field_that_is_not_written_any_more_is_closed(world: World) -> None:
+    world.rules = Conflicts("freeze")
+    world.edit("risk__c", "by hand")
+    assert world.run() == [("risk__c", "by hand", "frozen")]
+    world.fields = replace(FIELDS, fields={key: name for key, name in FIELDS.fields.items() if key != "risk"})
+    assert world.run() == [("risk__c", "by hand", "gone")]
+    assert open_conflicts(world.ledger) == []
+
+
 def test_an_account_that_is_gone_closes_its_edits(world: World) -> None:
     world.rules = Conflicts("freeze")
     world.edit(TIER, "Gold")

@@ -37,11 +37,13 @@ class Records:
         self.writes = 0
         self.who = ANN
         self.refuses = False
+        self.asked = 0
 
     def into(self, into: object) -> Records:  # noqa: ARG002
         return self
 
     def person(self, user_id: str) -> Person:  # noqa: ARG002
+        self.asked += 1
         return self.who
 
     def read(self, record_ids: Sequence[str], fields: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:  # noqa: ARG002
@@ -179,6 +181,7 @@ def test_the_record_of_a_plan_that_was_replaced_is_closed_once(belt: Any, record
     lay_before(belt, second)
     records.decide(first.digest, "Approved")
     assert rule(belt).opened == ""
+    assert records.asked == 0, "who decided on a plan that is gone is of no interest"
     assert records.held[first.digest]["S"] == "Superseded"
     assert str(records.held[first.digest]["A"]).startswith("Approved too late.")
     writes = records.writes
