@@ -19,6 +19,7 @@ from crmsync.cli_setup import add_setup
 from crmsync.cli_worker import add_worker
 from crmsync.errors import ConfigError
 from crmsync.exits import DONE, FAILED, PARKED, ends_with, guarded
+from crmsync.without_pandas import keep_pandas_out
 
 app = typer.Typer(
     name="crmsync",
@@ -390,4 +391,5 @@ def _refuse_beside(flag: str, others: dict[str, object]) -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    keep_pandas_out()
     guarded(app)

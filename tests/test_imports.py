@@ -89,6 +89,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "snapshots": frozenset({"errors", "tables"}),
     "settings": frozenset({"errors", "failpoints"}),
     "logs": frozenset(),
+    "without_pandas": frozenset(),  # a leaf for the command line
     "metadata_schema": frozenset(),  # a leaf, for both sides of a deploy
     "configuration_conflicts": frozenset({"strict_yaml"}),
     "configuration_guards": frozenset({"errors", "strict_yaml"}),
