@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +15,25 @@ Config = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+FIRST_DAY = date(1990, 1, 1)
+DAYS_AHEAD = 5 * 366
+
+
+def _believable(moment: datetime | None) -> datetime | None:
+    """The day, unless it can only be a slip: movement goes forward only, so one run in 2206 would be the last."""
+    last = date.today() + timedelta(days=DAYS_AHEAD)
+    if moment is not None and not FIRST_DAY <= moment.date() <= last:
+        raise typer.BadParameter(f"{moment.date()} is not a day to level for; write one from {FIRST_DAY} to {last}")
+    return moment
+
+
 AsOf = Annotated[
     datetime | None,
-    typer.Option("--as-of", metavar="DATE", formats=["%Y-%m-%d"], help="The day to level for. Default: today."),
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        formats=["%Y-%m-%d"],
+        help="The day to level for. Default: today.",
+        callback=_believable,
+    ),
 ]

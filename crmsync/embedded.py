@@ -48,7 +48,7 @@ def embedded_org(configuration: Configuration, settings: Settings) -> Iterator[E
     """
     sample = configuration.sandbox
     folder = settings.state_dir / "sandbox"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     name = f"org-{sample.sample}-{sample.seed}"
     kept = (folder / f"{name}.sqlite").exists()
     today = _day(folder / f"{name}.json", configuration)

@@ -39,7 +39,7 @@ class Extracted:
 
 def extract(belt: Belt, folder: Path, as_of: date) -> Extracted:
     """Read all tables into a snapshot at `folder`. Errors: of a source that is unusable; nothing is sealed then."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     start = start_of(belt, folder.parent, as_of)
     log.info("reading", changes_only=start.since is not None, why=start.why)
     staging = Staging(folder, start.since, belt.configuration.reading.overlap_s)

@@ -70,7 +70,7 @@ def _seen(belt: Belt, program: Program, accepted: Accepted, standings: pa.Table,
 def _keep_computed(folder: Path, run_id: str, accepted: str, computed: pa.Table) -> None:
     """Keep what was computed for those who wait; of earlier runs only the accepted one is asked. Errors: StoreError."""
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True, mode=0o700)
         for old in folder.iterdir():
             if old.stem != accepted:
                 old.unlink()

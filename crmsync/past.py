@@ -121,8 +121,8 @@ def explain_run(
 
     settings = _settings(config)
     with _ledger(settings) as ledger:
-        row = _run(ledger, run)
-        snapshot = open_snapshot(settings.state_dir / "snapshots" / row.run_id)
+        row = _run(ledger, settings, run)
+        snapshot = open_snapshot(_snapshot(settings, row.run_id))
         assert row.as_of is not None
         as_of = date.fromisoformat(row.as_of)
         columns = {name: table.columns for name, table in snapshot.tables.items()}
@@ -155,14 +155,21 @@ def _ledger(settings: Settings) -> Ledger:
     return Ledger.open(settings.state_dir, exclusive=False, url=settings.ledger_address)
 
 
-def _run(ledger: Ledger, wanted: str) -> RunRow:
-    """The run of this id, or the last one that assessed."""
-    runs = [run for run in recent_runs(ledger, 10_000) if run.as_of is not None and run.kind != "apply"]
-    found = [run for run in runs if wanted in (LAST, run.run_id)]
+def _run(ledger: Ledger, settings: Settings, wanted: str) -> RunRow:
+    """The run of this id, or the last one that assessed and whose snapshot is kept."""
+    runs = recent_runs(ledger, 10_000)
+    kept = [run for run in runs if run.as_of is not None and _snapshot(settings, run.run_id).is_dir()]
+    found = [run for run in kept if wanted in (LAST, run.run_id)]
     if not found:
-        known = f"the newest is {runs[0].run_id}, `{LAST}` names it too" if runs else "none has assessed yet"
-        raise ConfigError(f"--run {wanted}: no such run; {known}")
+        known = f"the newest is {kept[0].run_id}, `{LAST}` names it too" if kept else "there is none"
+        there = next((run for run in runs if run.run_id == wanted), None)
+        what = "no such run" if there is None else f"no snapshot of it is kept, it was of kind {there.kind}"
+        raise ConfigError(f"--run {wanted}: {what}; of the runs that can be explained {known}")
     return found[0]
+
+
+def _snapshot(settings: Settings, run_id: str) -> Path:
+    return settings.state_dir / "snapshots" / run_id
 
 
 def _previous(ledger: Ledger, as_of: date) -> Path | None:

@@ -121,14 +121,14 @@ class Run:
     def standings_path(self) -> Path:
         """Where the standings of this run stand."""
         path = self.belt.state / "standings" / f"{self.run_id}.parquet"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
         return path
 
     def _save_rejected(self, rejected: tuple[Rejected, ...]) -> Path | None:
         if not rejected:
             return None
         folder = self.belt.state / "rejected"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True, mode=0o700)
         return record_rejected(folder / self.run_id, rejected)
 
     def draft(self, assessed: Assessed, extracted: Extracted, out: Path | None = None) -> Plan:

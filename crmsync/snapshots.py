@@ -130,7 +130,7 @@ class Staging:
         self.origins: dict[str, Origin] = {}
         self.rejected_partners: dict[str, RejectedPartner] = {}
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # A name of its own: two runs that stage the same snapshot never share a folder.
             self.folder = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".staging", dir=folder.parent))
         except OSError as error:

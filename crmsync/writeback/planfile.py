@@ -52,7 +52,7 @@ def _texts(plan: Plan) -> Iterator[str]:
 def _write(path: Path, texts: Iterable[str]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with partial.open("w", encoding="utf-8") as stream:
             stream.writelines(texts)
             stream.flush()

@@ -192,7 +192,7 @@ def save_comparison(comparison: Comparison, path: Path) -> None:
 
 def _write(path: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(header)

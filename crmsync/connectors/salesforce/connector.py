@@ -106,7 +106,7 @@ class SalesforceConnector:
         held: Held | None,
         progress: Progress,
     ) -> dict[str, TableRead]:
-        self._state.mkdir(parents=True, exist_ok=True)
+        self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
         there = {name: plan for name, plan in plans.items() if plan is not None}
         parts = [*(part for plan in there.values() for part in plan.parts), *(plan.part for plan in beside)]
         with tempfile.TemporaryDirectory(prefix="extract-", dir=self._state) as folder:
