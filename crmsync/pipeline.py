@@ -19,6 +19,7 @@ from crmsync.plan_records import carried_out, lay_before, rule
 from crmsync.recording import recorded
 from crmsync.results import Assessed, Result
 from crmsync.reverting import Reverted, draft_revert, note_reverted
+from crmsync.room import check_room
 from crmsync.writeback.apply import Outcomes, check_open, tier_steps
 from crmsync.writeback.inputs import table_rows
 from crmsync.writeback.planfile import load_plan
@@ -33,6 +34,7 @@ def run(belt: Belt, as_of: date | None = None) -> Result:
     with recorded(belt, "run", as_of or belt.today) as this:
         this.decided = decided
         this.settle()
+        check_room(belt.state)
         extracted, previous = this.extract(as_of or belt.today)
         check_known(belt, extracted.snapshot)
         assessed = this.hold_falls(this.assess(extracted, previous))
@@ -51,6 +53,7 @@ def plan(belt: Belt, as_of: date | None = None, out: Path | None = None) -> Resu
     """The belt up to the saved plan; nothing is written to the CRM."""
     with recorded(belt, "plan", as_of or belt.today) as this:
         this.settle()
+        check_room(belt.state)
         extracted, previous = this.extract(as_of or belt.today)
         assessed = this.hold_falls(this.assess(extracted, previous))
         drafted = this.draft(assessed, extracted, out)

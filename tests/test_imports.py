@@ -54,6 +54,7 @@ SPINE = frozenset(
         "offline",
         "people_edits",
         "retention",
+        "room",
         "schedule",
         "due",
         "state",

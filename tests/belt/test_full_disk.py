@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.belt.conftest import Folder
+from tests.belt.conftest import Crmsync, Folder
 from tests.belt.full_disk import FOLDERS
 
 pytestmark = pytest.mark.timeout(280)
@@ -88,3 +88,22 @@ def test_with_room_the_next_run_writes_what_none_of_them_could(found: dict[str, 
     assert found["then"]["run"][0] == 0
     assert "\nP1,Silver," in found["state"]["written"]
     assert "\nP1,Gold," in found["then"]["written"]
+
+
+def test_a_run_for_which_the_disk_has_no_room_reads_nothing(
+    crmsync: Crmsync, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.deals({"P1": 2000})
+    assert crmsync("run", "--config", "config", "--as-of", "2026-11-01").code == 0
+    before = folder.written, sorted((tmp_path / "state" / "snapshots").iterdir())
+    (snapshot,) = before[1]
+    size = sum(file.stat().st_size for file in snapshot.iterdir())
+    folder.deals({"P1": 7000})
+    monkeypatch.setattr("crmsync.room.free_bytes", lambda _: 2 * size - 1)
+    for command in ("run", "plan"):
+        refused = crmsync(command, "--config", "config", "--as-of", "2026-11-02")
+        assert refused.code == 6
+        assert "nothing was read and nothing sent; make room" in refused.err
+    assert (folder.written, sorted((tmp_path / "state" / "snapshots").iterdir())) == before
+    monkeypatch.setattr("crmsync.room.free_bytes", lambda _: 2 * size)
+    assert crmsync("plan", "--config", "config", "--as-of", "2026-11-02").code == 2
