@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12
 SHOWN_VALUE = 40
+HEADING = ("record", "field", "written last", "found", "what becomes of it")
 BECOMES: Mapping[str, str] = {
     "waits": "left alone; the run after people were told writes it again",
     "restored": "written again",
@@ -31,7 +32,7 @@ def edit_lines(plan: Plan | None) -> list[str]:
     """The edits that a plan found, and what it does about each; nothing where there are none."""
     edits = [edit for edit in plan.hand_edits if edit.outcome != "gone"] if plan else []
     rows = [(edit.record_id, edit.field, _short(edit.ours), _short(edit.found), _becomes(edit)) for edit in edits]
-    return _told(rows, ("account", "field", "written last", "found", "what becomes of it"))
+    return _told(rows, HEADING)
 
 
 def open_edit_lines(conflicts: Sequence[ConflictRow]) -> list[str]:
@@ -40,7 +41,7 @@ def open_edit_lines(conflicts: Sequence[ConflictRow]) -> list[str]:
         (one.record_id, one.field, _short(one.ours), _short(one.found), " ".join([STANDS[one.policy], one.until or ""]))
         for one in conflicts
     ]
-    return _told(rows, ("account", "field", "written last", "found", "what becomes of it"))
+    return _told(rows, HEADING)
 
 
 def _told(rows: Sequence[tuple[str, ...]], heading: tuple[str, ...]) -> list[str]:
