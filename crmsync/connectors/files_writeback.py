@@ -150,6 +150,7 @@ class Writeback:
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(temporary, self._path)
+            _keep_name(self._path.parent)  # the ledger takes it for written, so it must outlive a power cut
 
 
 def _judged(write: Write, records: dict[str, Values]) -> tuple[Written, Values]:
@@ -179,6 +180,16 @@ def _replace_text(path: Path, lines: Iterable[str]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+
+
+def _keep_name(folder: Path) -> None:
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from crmsync.ledger.intents import (
 )
 from crmsync.stopping import held
 from crmsync.writeback.sending import Sending, by_parent
-from crmsync.writeback.settling import LOCKED, judged, look_at_fields, sendable, settle_by_reading, unreadable
+from crmsync.writeback.settling import LATE, LOCKED, judged, look_at_fields, sendable, settle_by_reading, unreadable
 from crmsync.writeback.singles import TRIES, again_if_locked, give_up, record, unchanged, write_of
 
 log = structlog.get_logger()
@@ -154,8 +154,8 @@ def finish(sending: Sending, job: Job, intents: Sequence[Intent]) -> list[Settle
     hit("results_read")
     if end.state == "failed":
         look_at_fields(sending, intents)  # one field that has gone lets the whole job fail
-    ended = end.state in ("done", "failed")  # else people ended it, perhaps in the middle of a row
-    told = judged(sending, intents, written, end.message, trusted=_agree(job, end, intents, written), late=not ended)
+    late = () if end.state in ("done", "failed") else LATE  # people ended it, perhaps in the middle of a row
+    told = judged(sending, intents, written, end.message, trusted=_agree(job, end, intents, written), late=late)
     settled = again_if_locked(told)
     record_outcomes(sending.ledger, settled, job_ref=job.job_ref)
     hit("outcomes_recorded")

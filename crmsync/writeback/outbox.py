@@ -27,15 +27,16 @@ from crmsync.ledger.intents import (
     record_outcomes,
 )
 from crmsync.ledger.ledger import Ledger
-from crmsync.writeback.jobs import send_as_jobs, settle_job
+from crmsync.writeback.jobs import JOB_ROWS, send_as_jobs, settle_job
 from crmsync.writeback.sending import Sending, by_object
-from crmsync.writeback.settling import LATE_S, settle_by_reading, unreadable
+from crmsync.writeback.settling import LATE, LATE_S, settle_by_reading, unreadable
 from crmsync.writeback.singles import send_singly, send_together
 
 log = structlog.get_logger()
 
 CLOCKS_APART = timedelta(days=1)
 CALLS_OF_A_JOB = 8
+READS_OF_A_JOB, READ_ROWS = 2, 2_000  # before and after it, so many records per call
 CALLS_OF_A_RECORD = 2
 
 
@@ -61,7 +62,7 @@ def is_bulk(target: Target, count: int) -> bool:
 def calls_planned(target: Target, count: int) -> int:
     """API calls that writing so many records takes, roughly."""
     if is_bulk(target, count):
-        return CALLS_OF_A_JOB
+        return CALLS_OF_A_JOB * (count // JOB_ROWS + 1) + READS_OF_A_JOB * (count // READ_ROWS + 1)
     if isinstance(target, WritesSeveral):
         return CALLS_OF_A_RECORD * (count // target.several + 1)
     return CALLS_OF_A_RECORD * count
@@ -87,7 +88,7 @@ def settle_open_intents(ledger: Ledger, target: Target, *, pause: Callable[[floa
 
 def _settled(sending: Sending, intents: Sequence[Intent]) -> list[Settled]:
     try:
-        return settle_by_reading(sending.of(intents), intents, late=True)
+        return settle_by_reading(sending.of(intents), intents, late=LATE)
     except (NotThere, ConfigError) as error:
         if not intents[0].sink:
             raise
@@ -114,5 +115,9 @@ def end_orphans(sending: Sending) -> None:
 
 
 def _may_be(job: Job, found: OpenJob) -> bool:
-    opened = datetime.fromisoformat(job.created_at)
-    return found.object == job.object and datetime.fromisoformat(found.created_at) > opened - CLOCKS_APART
+    """Of that object, as the CRM spells it, and not opened before the ledger said so, as far as clocks can tell."""
+    try:
+        later = datetime.fromisoformat(found.created_at) > datetime.fromisoformat(job.created_at) - CLOCKS_APART
+    except (ValueError, TypeError):  # an answer without a moment: perhaps another program's, which is left alone
+        return False
+    return later and found.object.lower() == job.object.lower()

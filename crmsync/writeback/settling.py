@@ -31,6 +31,10 @@ NOT_AS_WRITTEN = "NOT_AS_WRITTEN"
 SHOWN = 3
 LATE_S = 1.0
 """A call whose answer was lost may take effect a little later than we look; then it must not be sent a second time."""
+LATE: tuple[float, ...] = (LATE_S,)
+"""Seconds before each further look at what is untouched, where a late effect finds that record or job have changed."""
+LATER: tuple[float, ...] = (LATE_S, 3.0, 9.0)
+"""The same where nothing protects the second call from a late effect of the first one."""
 
 Values = Mapping[str, str | None]
 
@@ -42,7 +46,7 @@ def judged(
     job_said: str | None = None,
     *,
     trusted: bool = True,
-    late: bool = False,
+    late: Sequence[float] = (),
 ) -> list[Settled]:
     """One verdict per intent. What is not listed, listed twice with different words, or no longer held its pre-image
     (perhaps by a try of ours whose answer was lost) is read back; so is every success of results not `trusted`.
@@ -58,7 +62,8 @@ def judged(
         else:
             unseen.append(intent)
     clear = _without_lost_fields(sending, clear)
-    read = settle_by_reading(sending, unseen, late=late and any(_is_open(seen.get(one.record_id)) for one in unseen))
+    is_open = any(_is_open(seen.get(one.record_id)) for one in unseen)
+    read = settle_by_reading(sending, unseen, late=late if is_open else ())
     told = [replace(e, message=e.message or _said(seen, e, job_said), code=e.code or _code(seen, e)) for e in read]
     return [*(completed(sending, each) for each in clear), *told]
 
@@ -110,17 +115,19 @@ def _code(seen: Mapping[str, Written], settled: Settled) -> str | None:
 # --- reading back
 
 
-def settle_by_reading(sending: Sending, intents: Sequence[Intent], *, late: bool = False) -> list[Settled]:
+def settle_by_reading(sending: Sending, intents: Sequence[Intent], *, late: Sequence[float] = ()) -> list[Settled]:
     """Compare each record with its intent: applied, still as before (pending), or changed by somebody (conflict).
 
-    `late`: a call may still be on its way, so a record that is as before is looked at again a little later.
+    `late`: a call may still be on its way, so a record that is as before is looked at again after so many seconds each.
     """
     if not intents:
         return []
     compared = _read_and_compared(sending, intents)
-    untouched = [each.intent for each in compared if each.state == "pending"]
-    if late and untouched:
-        sending.pause(LATE_S)
+    for seconds in late:
+        untouched = [each.intent for each in compared if each.state == "pending"]
+        if not untouched:
+            break
+        sending.pause(seconds)
         again = {each.intent.intent_id: each for each in _read_and_compared(sending, untouched)}
         compared = [again.get(each.intent.intent_id, each) for each in compared]
     return _merged(sending, compared)
@@ -159,7 +166,9 @@ def _compared(intent: Intent, found: Values | None, sending: Sending) -> Settled
     if found is None and sending.keyed and not intent.pre_image:
         return Settled(intent, "pending")  # it is still to be made
     if found is None:
-        return Settled(intent, "conflict", DELETED, "the record is no longer there")
+        return Settled(
+            intent, "conflict", DELETED, "the record is no longer there, or not shown to this login any more"
+        )
     wanted = sending.values(intent)
     if any(value == intent.token == found.get(name) for name, value in wanted.items()):
         return Settled(intent, "applied")  # a record is written whole: with our token came our values

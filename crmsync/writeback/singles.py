@@ -12,7 +12,7 @@ from crmsync.failpoints import hit
 from crmsync.ledger.intents import Intent, Settled, claim_single, record_outcomes
 from crmsync.stopping import asked, held
 from crmsync.writeback.sending import Sending, by_parent, parts
-from crmsync.writeback.settling import LOCKED, judged, sendable, settle_by_reading
+from crmsync.writeback.settling import LATE, LATER, LOCKED, judged, sendable, settle_by_reading
 
 FEW = 20  # single writes between two commits; a commit costs as long as a fast call
 TRIES = 3
@@ -74,11 +74,11 @@ def _send_few(sending: Sending, few: Sequence[Intent]) -> list[Settled]:
     claim_single(sending.ledger, few)
     hit("one_claimed")
     if isinstance(sending.target, WritesSeveral):
-        sent, written = few, _write_several(sending, sending.target, few)
+        sent, looks, written = few, LATER, _write_several(sending, sending.target, few)
     else:
         written = _write_each(sending, few)
-        sent = few[: len(written)]
-    settled = again_if_locked(judged(sending, sent, written, late=True))
+        sent, looks = few[: len(written)], LATE
+    settled = again_if_locked(judged(sending, sent, written, late=looks))
     settled += [Settled(intent, "pending") for intent in few[len(sent) :]]
     record(sending, settled)
     hit("one_recorded")

@@ -13,13 +13,14 @@ import time_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crmsync.connectors.base import Into, NotThere, OpenJob
+from crmsync.connectors.base import Into, JobState, NotThere, OpenJob
 from crmsync.errors import AccessError, Conflict, CrmsyncError, Retriable, UnsafePlan
 from crmsync.ledger.approvals import PlanRow, approve, record_plan
 from crmsync.ledger.intents import count_states, intents_of, last_written, live_jobs, open_intents
 from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.apply import apply_plan, settle_open_intents
 from crmsync.writeback.guards import GuardResult
+from crmsync.writeback.outbox import calls_planned
 from crmsync.writeback.plan import Plan, sealed
 from tests.writeback.conftest import NewState
 from tests.writeback.facts import HISTORY, a_plan, beside
@@ -322,6 +323,24 @@ def test_a_job_that_was_asked_to_start_and_did_not_is_started_again_unless_an_ac
     assert count_states(ledger) == {"pending": 7, "conflict": 1}
 
 
+def test_a_job_that_people_end_in_the_middle_is_read_back_twice_and_the_rest_goes_into_another(ledger: Ledger):
+    org, looks, waited = an_org(bulk_from=1), itertools.count(), list[float]()
+    real = org.job_state
+
+    def state(job_id: str) -> JobState:
+        found = real(job_id)
+        if next(looks) == 0:
+            org.store.execute("UPDATE job SET state = 'aborted' WHERE id = ?", (job_id,))
+            return replace(found, state="aborted")
+        return found
+
+    org.job_state = state  # type: ignore[method-assign]
+    assert apply_plan(the_plan(), org, ledger, pause=waited.append).applied == 8
+    assert set(org.effects().values()) == {1}
+    assert org.calls("start_job") == 2
+    assert waited[0] == 1.0, "a row that was being written may still come"
+
+
 class Ending(Org):
     """An org whose jobs can be ended; `deaf`: no answer to that."""
 
@@ -353,6 +372,37 @@ def test_a_job_whose_start_may_still_arrive_holds_its_rows_until_it_is_ended(led
     assert apply_plan(the_plan(), org, ledger, pause=no_pause).applied == 7
     assert [org.job_state("1").state, org.job_state("2").state] == ["aborted", "done"]
     assert org.effects() == {RECORDS[0]: 0, **dict.fromkeys(RECORDS[1:], 1)}
+
+
+def test_an_orphan_is_known_by_its_object_however_it_is_spelled_and_other_jobs_are_left(ledger: Ledger):
+    lost = iter(["after"])
+    org = Ending(bulk_from=1, fault=lambda call: next(lost, None) if call == "create_job" else None)
+    now = "2199-01-01T00:00:00.000+0000"
+    listed = [OpenJob("1", "HISTORY", now), OpenJob("2", "Other", now), OpenJob("3", "History", "None")]
+    listed += [OpenJob("4", "History", "2020-01-01T00:00:00Z"), OpenJob("5", "History", "2199-01-01T00:00:00")]
+    ended = list[str]()
+    org.open_jobs = lambda: listed  # type: ignore[method-assign]
+    org.abort_job = lambda job_id: not ended.append(job_id)  # type: ignore[func-returns-value, method-assign]
+    plan = a_plan("run-1", {}, {}, [beside(HISTORY, "h", RECORDS[0], {"To": "Gold"})])
+    assert apply_plan(plan, org, ledger, pause=no_pause).clean
+    assert ended == ["1"]
+
+
+@pytest.mark.parametrize(("call", "waits"), [("write_one", [1.0]), ("write_several", [1.0, 3.0, 9.0])])
+def test_what_nothing_protects_from_a_late_effect_is_looked_at_for_longer(
+    ledger: Ledger, call: str, waits: list[float]
+):
+    lost = iter(["before"])
+    org = an_org(fault=lambda name: next(lost, None) if name == call else None)
+    waited = list[float]()
+    plan = a_plan("run-1", {RECORDS[0]: {TIER: "Gold"}}, NOW, [beside(HISTORY, "h", RECORDS[0], {"To": "Gold"})])
+    assert apply_plan(plan, org, ledger, pause=waited.append).clean
+    assert waited == waits
+
+
+def test_what_jobs_take_of_the_allowance_grows_with_their_rows():
+    org = an_org(bulk_from=200)
+    assert [calls_planned(org, count) for count in (100, 1_000, 25_000)] == [200, 10, 50]
 
 
 def gone_once_written(real: Callable[..., Any], error: AccessError) -> Callable[..., Any]:

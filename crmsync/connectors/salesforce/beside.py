@@ -151,7 +151,7 @@ class RecordsBeside:
         body = f'{{"allOrNone": false, "records": [{records}]}}'.encode()
         try:
             answer = self.org.send("PATCH", path, body, {"Content-Type": "application/json"})
-            return _judged(writes, answer.json())
+            return _judged(writes, answer.json(), key is not None)
         except Refused as refusal:
             code = refusal.code or f"HTTP_{refusal.status}"
             return [Written(write.record_id, "failed", code, refusal.words) for write in writes]
@@ -207,17 +207,20 @@ def _rows(block: Mapping[str, Any]) -> list[dict[str, str | None]]:
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
-def _judged(writes: Sequence[Write], answer: Any) -> list[Written]:
+def _judged(writes: Sequence[Write], answer: Any, is_key: bool) -> list[Written]:
     """One outcome per write: the answer has one entry per record in the same order."""
     if not isinstance(answer, list) or len(answer) != len(writes) or not all(isinstance(one, dict) for one in answer):
         return [
             Written(write.record_id, "unknown", "NO_ANSWER", "the answer does not name each record") for write in writes
         ]
-    return [_outcome(write, one) for write, one in zip(writes, answer, strict=True)]
+    return [_outcome(write, one, is_key) for write, one in zip(writes, answer, strict=True)]
 
 
-def _outcome(write: Write, one: Mapping[str, Any]) -> Written:
+def _outcome(write: Write, one: Mapping[str, Any], is_key: bool) -> Written:
     if one.get("success") is True:
+        if not is_key and long_id(str(one.get("id"))) != long_id(write.record_id):
+            said = f"the answer tells of {str(one.get('id'))[:40]!r} instead"
+            return Written(write.record_id, "unknown", "NO_ANSWER", said)
         return Written(write.record_id, "applied")
     errors = one.get("errors")
     first = next((error for error in errors if isinstance(error, dict)), {}) if isinstance(errors, list) else {}

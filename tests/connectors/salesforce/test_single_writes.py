@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from crmsync.connectors.base import Write
+from crmsync.connectors.base import Into, Write
 from crmsync.errors import AccessError, Deferred
 from tests.connectors.salesforce.wire import (
     ACCOUNT,
@@ -177,6 +177,17 @@ def test_a_record_id_never_leaves_its_place_in_the_address(wire: Wire, opened: O
     wire.on("GET", r".*%2F.*", fault(404, "NOT_FOUND"))
     opened.connector.write_one(Write("../../limits?x", {"Tier__c": "Gold"}, {}))
     assert not wire.made("GET", ".*/limits.*")
+
+
+def test_an_answer_that_tells_of_another_record_says_nothing_about_this_one(wire: Wire, opened: Opened) -> None:
+    """Several records in one call are answered in their order; an id that is another's shows that it was lost."""
+    other = "001000000000002AAA"
+    said = [{"id": other, "success": True, "errors": []}, {"id": ID[:15], "success": True, "errors": []}]
+    wire.on("PATCH", f"{DATA}/composite/sobjects", ok(said), ok(said[::-1]))
+    target = opened.connector.into(Into("Account"))
+    writes = [Write(one, {"Why__c": "x"}, {}) for one in (ID, other)]
+    assert [one.state for one in target.write_several(writes)] == ["unknown", "unknown"]
+    assert [one.state for one in target.write_several(writes)] == ["applied", "applied"]
 
 
 # --- before the first write: the fields and their values
