@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
 from crmsync.ledger.ledger import Ledger
+from tests import warm
 from tests.databases import Place, PostgresqlServer
+from tests.warm import cold  # noqa: F401 (a fixture)
 
 PROJECT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
@@ -21,6 +23,7 @@ IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 # Hundreds of processes are started: what they import is compiled once, also where the environment says otherwise.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+warm.install()
 
 settings.register_profile(
     "crmsync",
@@ -32,6 +35,11 @@ settings.register_profile(
 settings.load_profile("crmsync")
 if IN_CI:  # examples are drawn from constants of the modules that happen to be imported: the same ones in every run
     providers._get_local_constants = lambda: providers._local_constants
+
+
+def pytest_unconfigure() -> None:
+    """The process that forks is not left behind."""
+    warm.uninstall()
 
 
 LONGEST = ("test_kill.py", "test_machine.py", "test_random_edits.py", "test_oracle.py", "test_races.py")

@@ -245,6 +245,7 @@ def test_a_run_that_is_stopped_says_so_and_loses_nothing(
     assert states == ["done"], "the stopped run was taken up and ended"
 
 
+@pytest.mark.usefixtures("cold")
 def test_the_sandbox_command_serves_an_org_and_ends_on_sigterm(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "crmsync", "sandbox", "salesforce", "--sample", "5", "--today", TODAY]
     serving = subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -261,6 +262,7 @@ def test_the_sandbox_command_serves_an_org_and_ends_on_sigterm(tmp_path: Path) -
     assert serving.returncode in (0, 143)
 
 
+@pytest.mark.usefixtures("cold")
 def test_a_sandbox_that_cannot_start_says_why(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "crmsync", "sandbox", "salesforce", "--data", str(tmp_path / "nowhere")]
     refused = subprocess.run(command, text=True, capture_output=True, check=False)
@@ -269,6 +271,7 @@ def test_a_sandbox_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.usefixtures("cold")  # it looks for the command
 def test_no_org_is_left_behind(crmsync: Crmsync, embedded: Path) -> None:
     assert crmsync("plan", "--config", str(embedded)).code == 2
     deadline = time.monotonic() + 20

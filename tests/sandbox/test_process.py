@@ -15,6 +15,8 @@ import requests
 from crmsync.sandbox.process import OrgStartError, start_org
 from tests.sandbox.orgs import TODAY, Client, running, write_files
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 
 def test_the_greeting_says_where_and_how() -> None:
     with start_org(["--today", TODAY]) as org:

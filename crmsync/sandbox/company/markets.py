@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import NamedTuple
 
@@ -75,13 +76,18 @@ class Names:
         return random.choice(self.first), random.choice(self.last)
 
 
+ASKED = tuple(f"faker.providers.{name}" for name in ("person", "address", "company", "misc"))
+"""What Faker loads: all that it knows of sixteen countries would take a second."""
+
+
+@cache
 def names_by_country(seed: int) -> Mapping[str, Names]:
     """Pools for every market, by country. Faker is asked here only: it is too slow to be asked per row."""
     from faker import Faker
 
     pools = {}
     for market in MARKETS:
-        faker = Faker(market.locale)
+        faker = Faker(market.locale, providers=list(ASKED))
         faker.seed_instance(f"{seed}/{market.country}")
         pools[market.country] = Names(
             tuple(faker.first_name() for _ in range(POOL_SIZE)),
