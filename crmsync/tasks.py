@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from crmsync.configuration import Configuration, config_folder, load_configuration
 from crmsync.configuration_schedule import Schedule
 from crmsync.due import Duties
-from crmsync.errors import CrmsyncError, UnsafePlan
+from crmsync.errors import Conflict, CrmsyncError, UnsafePlan
 from crmsync.exits import BLOCKED, DONE, PARKED
 from crmsync.ledger import slots as book
 from crmsync.ledger.accepted import newest_standings
@@ -95,6 +95,8 @@ def _decided(files: Files, ledger: Ledger, slot: SlotRow) -> Done:
             return _done(pipeline.apply(belt, digest))
     except UnsafePlan:
         return Done(BLOCKED, run_id, slot.told)
+    except Conflict as error:  # declined, or another plan has taken its place: the next slot drafts anew
+        return Done(BLOCKED, run_id, str(error))
     except CrmsyncError as error:
         if approval_of(ledger, digest) is not None:
             raise

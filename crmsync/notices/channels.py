@@ -6,6 +6,7 @@ sent by ourselves, with what apprise read out of the URL, because only then it i
 
 from __future__ import annotations
 
+import logging
 import re
 import smtplib
 import ssl
@@ -22,6 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from crmsync.errors import ConfigError
+from crmsync.logs import shown
 from crmsync.notices.speech import LONGEST_SUBJECT, harmless
 from crmsync.settings import NOTICE_SECRETS, NoticeSettings
 
@@ -157,10 +159,13 @@ def send_chat(channel: Channel, outgoing: Outgoing) -> Delivery:
     sender.add(channel.plugin)
     subject = harmless(outgoing.subject, LONGEST_SUBJECT)
     text = apprise.NotifyFormat.TEXT
-    told = sender.notify(body=outgoing.body, title=subject, body_format=text, interpret_escapes=False)
+    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as warned:
+        told = sender.notify(body=outgoing.body, title=subject, body_format=text, interpret_escapes=False)
+        why = harmless(shown(warned.getvalue()))
     if told:
         return Delivery(Ending.SENT)
-    return Delivery(Ending.UNCONFIRMED, f"{channel.name} did not take it, or did not say so", down=True)
+    said = f"{channel.name} did not take it, or did not say so{': ' if why else ''}{why}"
+    return Delivery(Ending.UNCONFIRMED, said, down=True)
 
 
 # --- mail

@@ -35,6 +35,9 @@ A_DAY = timedelta(days=1)
 TRIED_FOR = timedelta(days=3)
 """A mail that is put off again and again is given up after so long, and `TRIES`: a server may be away for a weekend."""
 
+LAST_TRY = timedelta(hours=6)
+"""So old is a notice at least when a chat is tried for the last time: it may be away for as long."""
+
 NO_WAY = "the channel that it was for is no longer configured"
 LOST = "the process ended while it was sending"
 
@@ -156,6 +159,10 @@ def _give_up(sending: Sending, senders: _Senders, now: datetime) -> None:
 def _opens(sending: Sending, notice: Notice, now: datetime, recent: Mapping[str, int]) -> datetime:
     """From when on it may go: after the night, the weekend, a day of many notices. The operator is told at any hour."""
     rules = sending.rules
+    if notice.unsure and notice.attempts == TRIES_UNCONFIRMED - 1 and not notice.approved_by:
+        last = datetime.fromisoformat(notice.created_at) + LAST_TRY
+        if last > now:
+            return last
     if notice.audience == OPERATOR:
         return now
     if notice.audience in (PARTNER, OWNER) and recent.get(notice.recipient, 0) >= rules.per_recipient:

@@ -252,10 +252,14 @@ def test_a_notice_that_never_gets_through_is_given_up(ledger: Ledger, templates:
 def test_a_webhook_gets_the_text_and_one_that_says_no_gets_three_tries_that_say_so(
     ledger: Ledger, templates: Templates, hook: Hook
 ) -> None:
-    o.add_notices(ledger, [chat(subject="Plan <1>", body="a & b")])
+    o.add_notices(ledger, [chat(subject="Plan <1>", body="a & b", created_at=NOW.isoformat())])
     hook.answers[:] = [500, 503]
-    for _ in range(4):
-        send_due(sending(ledger, templates, operator=hook.url()), NOW)
+    for minutes in (0, 15, 30, 345):  # the last one is kept for later: a chat may be away for hours
+        send_due(sending(ledger, templates, operator=hook.url()), NOW + timedelta(minutes=minutes))
+    (waits,) = o.notices_in(ledger, o.WAITING)
+    assert "operator/json did not take it, or did not say so: Failed to send JSON" in (waits.error or "")
+    for _ in range(2):
+        send_due(sending(ledger, templates, operator=hook.url()), NOW + s.LAST_TRY)
     posted = [json.loads(body) for body in hook.bodies]
     assert [one["title"] for one in posted] == ["Plan <1>"] * 3
     assert posted[0]["message"] == "a & b"

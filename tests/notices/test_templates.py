@@ -10,6 +10,7 @@ import pytest
 from crmsync.configuration import packaged_folder
 from crmsync.configuration_notices import EVENTS
 from crmsync.errors import ConfigError
+from crmsync.notices.speech import nearest_locale
 from crmsync.notices.templates import Templates, open_templates, sample_values
 from crmsync.notices.variables import audience_kind, texts, variables_of
 
@@ -123,3 +124,14 @@ def test_a_folder_that_is_no_locale_is_refused(own: Path) -> None:
     (own / "en").rename(own / "english-texts")
     with pytest.raises(ConfigError, match="not named after a locale"):
         open_templates(own, NONE)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("de_AT", "de"), ("DE-at", "de"), ("de_DE_EURO", "de"), ("pt_br", "pt_BR"), ("pt_PT", "en"),
+        ("zh_Hant", "zh_Hant"), ("zh-hant-TW", "zh_Hant"), ("zh_TW", "en"), (" fr ", "en"), ("", "en"), (None, "en"),
+    ],
+)  # fmt: skip
+def test_a_person_is_told_in_the_nearest_language_there_is(asked: str | None, told: str) -> None:
+    assert nearest_locale(asked, dict.fromkeys(["de", "en", "pt_BR", "zh_Hant"]), "en") == told

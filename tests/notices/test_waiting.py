@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import insert, update
 
-from crmsync.configuration import Configuration
+from crmsync.configuration import Configuration, load_configuration, packaged_folder
 from crmsync.configuration_notices import EVENTS, Audience
 from crmsync.errors import Retriable
 from crmsync.ledger import tables as t
@@ -225,6 +225,34 @@ def test_what_has_no_place_to_go_to_is_let_go_in_time(ledger: Ledger, templates:
     for days, state in ((13, "waiting"), (15, "suppressed")):
         send_due(sending(ledger, templates), NOW + timedelta(days=days))
         assert o.count_states(ledger) == {state: 1}
+
+
+# --- what nobody knows
+
+
+def test_a_notice_that_nobody_knows_of_is_told_once_for_each_try(
+    ledger: Ledger, templates: Templates, hook: Hook
+) -> None:
+    """Not again, either, when somebody has settled one of several."""
+    lost = [a_notice(f"p{number}@x.example", state=o.UNKNOWN, attempts=1) for number in range(3)]
+    o.add_notices(ledger, lost)
+    teller = Teller(
+        ledger, load_configuration(packaged_folder()), Settings(), rules("operator"), templates,
+        channels(operator=hook.url()),
+        Suppressed(), None, lambda: NOW,
+    )  # fmt: skip
+
+    def go() -> int:
+        teller._settle("run-1", TODAY)
+        return len(o.notices_of(ledger, "notice_unknown"))
+
+    assert (go(), go()) == (1, 1)
+    with ledger.writing() as connection:
+        connection.execute(update(t.notice).where(t.notice.c.recipient == "p0@x.example").values(state=o.SENT))
+    assert go() == 1
+    with ledger.writing() as connection:
+        connection.execute(update(t.notice).where(t.notice.c.recipient == "p1@x.example").values(attempts=2))
+    assert go() == 2  # approved, sent once more, and lost once more
 
 
 # --- plans

@@ -17,7 +17,7 @@ import crmsync
 from crmsync import belt, notified, pipeline
 from crmsync.configuration import load_configuration, packaged_folder
 from crmsync.configuration_schedule import Schedule
-from crmsync.errors import ConfigError, Retriable, UnsafePlan
+from crmsync.errors import ConfigError, Conflict, Retriable, UnsafePlan
 from crmsync.ledger.accepted import accept_standings
 from crmsync.ledger.approvals import PlanRow, approve, record_plan
 from crmsync.ledger.ledger import Ledger, RunFacts
@@ -140,6 +140,8 @@ def test_a_decision_in_the_crm_is_looked_for_where_plans_are_laid_there(blocked:
     work = BeltWork(packaged_folder())
     runs.fault = UnsafePlan("it waits")
     assert work.run(blocked, a_slot("blocked"), schedule("sync"), None).exit_code == 8
+    runs.fault = Conflict("plan abababababab was declined and is not written")
+    assert work.run(blocked, a_slot("blocked"), schedule("sync"), None).told == str(runs.fault)
     runs.fault = Retriable("the org does not answer")
     done = work.run(blocked, a_slot("blocked"), schedule("sync"), None)
     assert (done.exit_code, done.told) == (8, "the plan record cannot be looked at: the org does not answer")
