@@ -11,7 +11,7 @@ from datetime import datetime
 
 from crmsync.connectors.base import Person
 from crmsync.ledger.approvals import CLOCKS_APART, VALID_FOR
-from crmsync.writeback.fields import fitted, same
+from crmsync.writeback.fields import CONTROL, fitted, same
 from crmsync.writeback.plan import Mover, Plan
 
 WAITING, APPROVED, DECLINED = "Waiting", "Approved", "Declined"
@@ -60,15 +60,22 @@ def _guards(plan: Plan) -> list[str]:
     """Those that tripped first; the others follow, so that who decides sees what was looked at."""
     ordered = sorted(plan.guards, key=lambda guard: not guard.tripped)
     return [
-        f"{'STOPS' if guard.tripped else 'ok'} {guard.guard}: {guard.value}. Limit: {guard.limit}."
-        + (f" What to do: {guard.way_out}." if guard.tripped else "")
+        _in_one_line(
+            f"{'STOPS' if guard.tripped else 'ok'} {guard.guard}: {guard.value}. Limit: {guard.limit}."
+            + (f" What to do: {guard.way_out}." if guard.tripped else "")
+        )
         for guard in ordered
     ]
 
 
 def _moved(mover: Mover) -> str:
     who = f"{mover.name or mover.partner_id} ({mover.category})"
-    return f"{who}: {mover.from_tier or NO_TIER} -> {mover.to_tier or NO_TIER}. {mover.why}"
+    return _in_one_line(f"{who}: {mover.from_tier or NO_TIER} -> {mover.to_tier or NO_TIER}. {mover.why}")
+
+
+def _in_one_line(text: str) -> str:
+    """Without characters that a CRM drops, so that the record shows what was laid there."""
+    return CONTROL.sub(" ", text)
 
 
 def _listed(lines: list[str]) -> str | None:

@@ -74,6 +74,10 @@ class Org:
         (text,) = self.store.execute("SELECT held FROM record WHERE id = ?", (record_id,)).fetchone()
         return dict(json.loads(text))
 
+    def has(self, record_id: str) -> bool:
+        """Whether there is such a record."""
+        return self.store.execute("SELECT 1 FROM record WHERE id = ?", (record_id,)).fetchone() is not None
+
     def delete(self, record_id: str) -> None:
         """Delete a record as a person would."""
         self.store.execute("DELETE FROM record WHERE id = ?", (record_id,))

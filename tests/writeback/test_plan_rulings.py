@@ -19,7 +19,7 @@ from crmsync.ledger import tables as t
 from crmsync.ledger.approvals import approval_of, set_plan_state, state_of_plan
 from crmsync.ledger.ledger import Ledger
 from crmsync.plan_records import carried_out, lay_before, rule
-from crmsync.writeback.plan import Plan, sealed
+from crmsync.writeback.plan import Mover, Plan, sealed
 from crmsync.writeback.planfile import save_plan
 from crmsync.writeback.verdicts import GuardResult
 from tests.writeback.conftest import NewState
@@ -212,6 +212,20 @@ def test_an_approval_of_a_record_whose_numbers_were_changed_does_not_count(belt:
     held = records.held[plan.digest]
     assert (held["D"], held["Short"], approval_of(belt.ledger, plan.digest)) == ("Waiting", laid["Short"], None)
     held["Short"] = f" {held['Short']}\r\n"  # what a browser does to lines is no change
+    records.decide(plan.digest, "Approved")
+    assert rule(belt).opened == plan.digest
+
+
+def test_what_a_crm_does_to_odd_characters_is_no_change(belt: Any, records: Records) -> None:
+    made = a_plan("run-1", {"A": {"granted_tier__c": "x"}}, {"A": {}})
+    odd = Mover("A", "A\x01\u2028Firm\x0b", "all", "Gold", "Silver", "demoted", "misses\tmuch")
+    guards = (GuardResult("demotions", "9 fall", "5", True, "look"),)
+    plan = sealed(replace(made, movers=(odd,), guards=guards))
+    save_plan(plan, belt.ledger)
+    lay_before(belt, plan)
+    shown = records.held[plan.digest]["Who"]
+    assert shown == "A Firm  (all): Gold -> Silver. misses much"
+    records.held[plan.digest]["Who"] = shown.replace("  ", " ")
     records.decide(plan.digest, "Approved")
     assert rule(belt).opened == plan.digest
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -24,11 +24,14 @@ from crmsync.writeback.apply import apply_plan
 from crmsync.writeback.plan import Drafting, draft_plan
 from crmsync.writeback.planfile import save_plan
 from tests.conftest import Place
-from tests.writeback.facts import AS_OF, FIELDS, a_program, a_snapshot, standing, standings
+from tests.writeback.facts import AS_OF, FIELDS, STANDINGS, a_program, a_snapshot, standing, standings
 from tests.writeback.org import Fault, Org
 
 EDITS = int(os.environ.get("SOAK_EDITS", "1000")) // 4  # two rules on two databases
 RECORDS = [f"001{n:02}" for n in range(12)]
+BESIDE = {f"{STANDINGS.object}/{record}|channel|all": f"{record}|channel|all" for record in RECORDS}
+"""The record of each account's category: its name in the org of the tests, and its key."""
+WITH_STANDINGS = replace(FIELDS, sinks=(STANDINGS,))
 BY_HAND = ("granted_tier__c", "risk__c", "gap_summary__c", "why__c", "pending_tier__c")  # the last: always empty
 TIERS = {"registered": "Registered", "silver": "Silver", "gold": "Gold"}
 
@@ -43,8 +46,9 @@ class People:
     made: int = 0
 
     def edit(self, record: str | None = None) -> None:
-        record = record or self.chance.choice(RECORDS)
-        name = self.chance.choice(BY_HAND)
+        beside = [one for one in BESIDE if self.org.has(one)] if record is None and self.chance.random() < 0.2 else []
+        record = record or self.chance.choice(beside or RECORDS)
+        name = "Tier" if record in BESIDE else self.chance.choice(BY_HAND)
         value = f"{self.chance.choice(list(TIERS.values()))} by hand {self.made}"
         self.org.put(record, {**self.org.held(record), name: value})
         self.edits[record, name] = value
@@ -81,7 +85,8 @@ def test_no_edit_is_overwritten_unseen(policy: str, place: Place, tmp_path: Path
             one_run(ledger, org, people, Conflicts(policy), tmp_path / f"s{rounds}", f"run-{rounds}")  # type: ignore[arg-type]
             known = conflicts(ledger)
             for lost in people.overwritten():
-                assert lost in known, f"{lost} was overwritten in run {rounds} without a conflict"
+                place = (BESIDE.get(lost[0], lost[0]), *lost[1:])
+                assert place in known, f"{lost} was overwritten in run {rounds} without a conflict"
                 assert policy == "restore", f"{lost} was frozen"
     assert rounds > 20
 
@@ -90,9 +95,10 @@ def one_run(ledger: Ledger, org: Org, people: People, rules: Conflicts, folder: 
     """Read, draft, let people edit, apply; the standings are different ones every time."""
     chance = people.chance
     rows = [standing(record, chance.choice(list(TIERS)), risk=chance.choice(("none", "high"))) for record in RECORDS]
-    snapshot = a_snapshot(folder, {record: org.held(record) for record in RECORDS})
+    beside = {key: org.held(name) for name, key in BESIDE.items() if org.has(name)}
+    snapshot = a_snapshot(folder, {record: org.held(record) for record in RECORDS}, standings=beside)
     drafting = Drafting(watch=watch_of(ledger, rules))
-    plan = draft_plan(a_program(), standings(rows), snapshot, FIELDS, run_id, AS_OF, drafting)
+    plan = draft_plan(a_program(), standings(rows), snapshot, WITH_STANDINGS, run_id, AS_OF, drafting)
     save_plan(plan, ledger)
     keep_edits(ledger, plan)
     for _ in range(chance.randint(0, 2) if people.made else 0):
