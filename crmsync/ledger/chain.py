@@ -19,6 +19,7 @@ from crmsync.ledger.upsert import changed
 
 ROWS_AT_ONCE = 10_000
 SHORTEST_ANCHOR = 12
+SHOWN_DAMAGE = 5
 CLOSED = "the audit is append-only"
 OF_SQLITE = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'")
 OF_POSTGRESQL = text(
@@ -97,7 +98,7 @@ def verify_chain(ledger: Ledger, told: tuple[str, ...] = ()) -> Verified:
                 wanted.setdefault(int(sequence), []).append((digits, f"the anchor that was told ({one})"))
         events, previous, faults_of_chain = _walked(connection, wanted)
         faults += faults_of_chain
-        faults += _triggers(connection)
+        faults += [*_triggers(connection), *_pages(connection)]
         faults += [] if faults_of_chain else disagreements(connection)
     if not faults_of_chain:  # else nothing is known of what stands behind the break
         ahead = sorted(at for at in wanted if at > events)
@@ -176,3 +177,11 @@ def _triggers(connection: Connection) -> list[str]:
         f"trigger {name} is missing, switched off or not as it was made: the audit could be changed unseen"
         for name in missing
     ]
+
+
+def _pages(connection: Connection) -> list[str]:
+    """Damage of a file, in tables and indexes: a start looks only at small ones. A server sees to its own pages."""
+    if connection.dialect.name != "sqlite":
+        return []
+    found = connection.exec_driver_sql(f"PRAGMA integrity_check({SHOWN_DAMAGE})").scalars().all()
+    return [f"the file is damaged: {one}; restore a copy of it (folder `backups`)" for one in found if one != "ok"]

@@ -164,3 +164,28 @@ def test_an_anchor_that_says_nothing_is_refused(full: Ledger, told: str) -> None
 def _run(ledger: Ledger, statement: str, sequence: int) -> None:
     with ledger.writing() as connection:
         connection.execute(text(statement), {"s": sequence})
+
+
+def test_a_damaged_index_of_a_large_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crmsync.ledger.sqlite_store.QUICK_CHECK_BELOW", 0)  # as of a file that is not looked through
+    with Ledger.open(tmp_path) as ledger:
+        with ledger.writing() as connection:
+            record_event(connection, "person_came", {})
+            connection.execute(
+                text("INSERT INTO meta WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900) "
+                     "SELECT 'key-' || i, 'value' FROM n")
+            )  # fmt: skip
+            connection.execute(text("UPDATE meta SET value = 'changed' WHERE key = 'key-1'"))
+        assert verify_chain(ledger).faults == ()
+        with ledger.reading() as connection:
+            root = connection.scalar(text("SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_meta_1'"))
+            size = connection.scalar(text("PRAGMA page_size"))
+    path = tmp_path / "ledger.sqlite"
+    content = bytearray(path.read_bytes())
+    at = content.index(b"key-45", (root - 1) * size)
+    content[at : at + 6] = b"key-99"
+    path.write_bytes(bytes(content))
+    with Ledger.open(tmp_path) as ledger:
+        faults = verify_chain(ledger).faults
+    assert faults
+    assert all("the file is damaged" in fault and "`backups`" in fault for fault in faults)
