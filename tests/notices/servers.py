@@ -97,9 +97,10 @@ class _Controller(Controller):
 class Post:
     """Starts and ends an SMTP server for one mailbox."""
 
-    def __init__(self) -> None:
+    def __init__(self, **given: Any) -> None:
+        """`given`: what aiosmtpd's server takes: `tls_context`, `authenticator`, …"""
         self.mailbox = Mailbox()
-        self._controller = _Controller(self.mailbox, hostname="127.0.0.1", port=0, ready_timeout=10)
+        self._controller = _Controller(self.mailbox, hostname="127.0.0.1", port=0, ready_timeout=10, **given)
 
     def __enter__(self) -> Mailbox:
         self._controller.start()
