@@ -21,10 +21,11 @@ from crmsync.snapshots import Snapshot, TableFile, main_date_of
 from crmsync.tables import CANONICAL, ColumnType
 from crmsync.writeback.inputs import is_current
 
-KINDS = frozenset({"record_type", "type", "kind", "role", "level", "region", "status"})
-"""Columns whose values part a table into kinds of records; a right that is lost often hides one kind."""
+OWNER = "owner_id"
+KINDS = frozenset({"record_type", "type", "kind", "role", "level", "region", "status", OWNER})
+"""Columns whose values part a table into kinds of records; a right that is lost often hides one kind, or one team's."""
 
-KINDS_MOST = 100
+KINDS_MOST, OWNERS_MOST = 100, 500
 """A column with more values than that does not part a table into kinds."""
 
 BATCH = 131_072
@@ -133,7 +134,7 @@ class _Counted:
         for one in pc.value_counts(column).to_pylist():
             if one["values"] is not None:
                 counted[one["values"]] += one["counts"]
-        if len(counted) > KINDS_MOST:
+        if len(counted) > (OWNERS_MOST if name == OWNER else KINDS_MOST):
             self.kinds[name] = None
 
     def _sums(self, rows: pa.Table) -> None:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from statistics import median
 
 from crmsync.configuration_guards import Trends
-from crmsync.writeback.figures import Edits, TableFigures
+from crmsync.writeback.figures import OWNER, Edits, TableFigures
 from crmsync.writeback.verdicts import GuardResult, percent
 
 MASS = 100
@@ -178,9 +178,18 @@ def _kinds(snapshots: Snapshots, trends: Trends) -> GuardResult:
         if now.rows and column in now.kinds
         for value, rows in values.items()
         if _kind_lost(rows, now.kinds[column].get(value, 0), trends.kinds_of(name), trends.at_least)
+        and not (column == OWNER and _given_away(rows - now.kinds[column].get(value, 0), before.rows - now.rows))
     ]
-    limit = f"less than {percent(trends.kinds)} fewer rows of any kind (type, role, level, region, status; yes/no: yes)"
+    limit = (
+        f"less than {percent(trends.kinds)} fewer rows of any kind (type, role, level, region, status, owner; yes/no: "
+        "yes)"
+    )
     return _verdict("kinds", found, "no kind of record lost so many rows", limit, snapshots)
+
+
+def _given_away(lost: int, gone: int) -> bool:
+    """Whether what an owner has no longer is somebody else's now: the table has not lost half as many."""
+    return gone * 2 < lost
 
 
 def _kind_lost(before: int, now: int, share: Decimal, at_least: int) -> bool:

@@ -167,6 +167,22 @@ def test_a_kind_of_record_that_is_hidden_blocks(before: int, now: int, tripped: 
     assert told("kinds", *seen).tripped is tripped
 
 
+@pytest.mark.parametrize(
+    ("now", "rows_now", "tripped"), [(0, 988, True), (0, 1000, False), (0, 994, True), (0, 995, False)]
+)
+def test_the_records_of_an_owner_that_are_gone_block_and_those_that_are_somebody_elses_now_do_not(
+    now: int, rows_now: int, tripped: bool
+):
+    """A role that was taken away hides one team's accounts; an account manager who leaves hands them over."""
+    seen = [
+        TableFigures(rows, {}, {"owner_id": {"005A": owned, "005B": 400}})
+        for rows, owned in ((1000, 12), (rows_now, now))
+    ]
+    found = told("kinds", *seen)
+    assert found.tripped is tripped
+    assert not tripped or found.value == "opportunities with owner_id 005A: 0 rows, 12 before"
+
+
 # --- closed amounts
 
 
