@@ -97,8 +97,9 @@ def apply(
     json: Json = False,
 ) -> None:
     """Write exactly what a saved plan says."""
-    from crmsync import pipeline, reports
+    from crmsync import past, pipeline, reports
 
+    past.check_plan(config, plan)
     with pipeline.opened(config) as belt:
         result = pipeline.apply(belt, plan)
     ends_with(result.exit_code, reports.apply_report(result, json))

@@ -29,6 +29,7 @@ from crmsync.offline import only_program
 from crmsync.programs.loading import load_programs
 from crmsync.settings import Settings, load_settings
 from crmsync.snapshots import open_snapshot
+from crmsync.writeback.planfile import load_plan
 
 if TYPE_CHECKING:
     from crmsync.levelling.explain import Explanation
@@ -60,6 +61,11 @@ def approve_plan(digest: str, by: str | None) -> Approval:
     """Open a blocked plan for 24 hours in the name of `by`, or of who is logged in."""
     with _ledger(_settings()) as ledger:
         return approve(ledger, digest, _named(by))
+
+
+def check_plan(config: Path | None, wanted: str) -> None:
+    """Look whether that plan is there, before any org is reached. Errors: ConfigError."""
+    load_plan(wanted, _settings(config).state_dir)
 
 
 NOT_A_PERSON = frozenset({"root", "nobody", "daemon", "app", "crmsync", "ubuntu", "admin", "administrator"})

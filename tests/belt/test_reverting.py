@@ -189,7 +189,9 @@ def test_standings_that_are_missing_stop_a_revert_with_what_to_do(
     assert "restore the state folder" in refused.err
 
 
-def test_a_run_that_is_none_is_refused_before_any_org_is_made(crmsync: Crmsync, embedded: Path, tmp_path: Path) -> None:
+def test_a_run_or_plan_that_is_none_is_refused_before_any_org_is_made(
+    crmsync: Crmsync, embedded: Path, tmp_path: Path
+) -> None:
     nothing = crmsync("revert", "nonsense", "--config", str(embedded))
     assert nothing.code == 4
     assert "no run took place in" in nothing.err
@@ -198,6 +200,9 @@ def test_a_run_that_is_none_is_refused_before_any_org_is_made(crmsync: Crmsync, 
     refused = crmsync("revert", "nonsense", "--config", str(embedded))
     assert refused.code == 4
     assert "no such run" in refused.err
+    unknown = crmsync("apply", "abcdef12", "--config", str(embedded))
+    assert unknown.code == 4
+    assert "no plan in" in unknown.err
     assert not (tmp_path / "state" / "sandbox").exists()
 
 
