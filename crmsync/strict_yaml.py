@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -212,8 +213,13 @@ def read_yaml(path: Path) -> Node:
     return parse_yaml(read_text(path), str(path))
 
 
+@lru_cache(maxsize=16)
 def parse_yaml(text: str, file: str) -> Node:
-    """The top node of a YAML text; `file` is the name for messages."""
+    """The top node of a YAML text; `file` is the name for messages.
+
+    A start asks for the file of a program a dozen times, and parsing it takes longer than all else that is done with
+    it: the same text is parsed once. Nobody changes a node.
+    """
     _refuse_characters(text, file)
     try:
         return _document(YAML(typ="safe", pure=True).parse(text), file)

@@ -121,3 +121,10 @@ def test_files_are_bounded_and_utf_8(tmp_path: Path) -> None:
 def test_no_text_raises_anything_but_a_config_error(text: str) -> None:
     with contextlib.suppress(ConfigError):
         parsed(text)
+
+
+def test_the_same_text_is_parsed_once_for_each_file() -> None:
+    text = "a: 1\n"
+    assert parse_yaml(text, "one.yaml") is parse_yaml(text, "one.yaml")
+    assert parse_yaml(text, "other.yaml").file == "other.yaml"
+    assert parse_yaml("a: 2\n", "one.yaml") != parse_yaml(text, "one.yaml")
