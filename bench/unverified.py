@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from crmsync import run_steps
 from crmsync.cli import main
 from crmsync.connectors.base import Target
+from crmsync.ledger.approvals import set_plan_state
 from crmsync.ledger.intents import Intent
 from crmsync.ledger.ledger import Ledger
 from crmsync.writeback import canary, jobs, singles
@@ -24,7 +25,8 @@ def sent_blindly(sending: Sending, intents: Sequence[Intent]) -> list[Intent]:  
 
 
 def believed(plan: Plan, target: Target, ledger: Ledger, before: Outcomes) -> Outcomes:  # noqa: ARG001
-    """What the CRM has answered."""
+    """What the CRM has answered; the plan is applied with it."""
+    set_plan_state(ledger, plan.digest, plan.run_id, "applied")
     return before
 
 
