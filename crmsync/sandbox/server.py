@@ -115,7 +115,7 @@ class OrgApp:
             message = "An unexpected error occurred. Please include this ErrorId if you contact support: 0"
             answer = Answer([{"message": message, "errorCode": "UNKNOWN_EXCEPTION"}], 500)
         if not side and path.lower().startswith("/services/data/"):
-            answer.headers["Sforce-Limit-Info"] = limit_info(self.org)
+            answer.headers.setdefault("Sforce-Limit-Info", limit_info(self.org))
         return _response(answer, pretty, request.method == "HEAD")
 
     async def _through(self, door: Door, parts: dict[str, str], request: Request, path: str, side: bool) -> Answer:
