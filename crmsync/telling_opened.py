@@ -37,7 +37,7 @@ def tell_unreached(ledger: Ledger, configuration: Configuration, settings: Setti
 
     try:
         teller = open_teller_alone(ledger, configuration, settings)
-    except CrmsyncError as fault:
+    except (CrmsyncError, OSError) as fault:
         log.warning("notices_failed", error=str(fault))
         return
     tell_failed(teller, "", error, error.exit_code)
@@ -57,5 +57,5 @@ def tell_failed(teller: Teller | None, run_id: str, error: Exception, exit_code:
         return
     try:
         teller.tell_failed(run_id, error, exit_code)
-    except CrmsyncError as fault:
+    except (CrmsyncError, OSError) as fault:
         log.warning("notices_failed", error=str(fault))

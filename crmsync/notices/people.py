@@ -19,6 +19,9 @@ from crmsync.strict_yaml import nearest, read_text
 
 PARTNERS, PARTNER_ID, NAME, OWNER_ID = "partners", "partner_id", "name", "owner_id"
 
+WANTS_MAIL = ("", "false", "no", "n", "0")
+"""What the column of `opted_out` says of who may be told. Anything else counts as no: a mail cannot be taken back."""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -95,7 +98,7 @@ def _person(row: Mapping[str, Any], columns: Mapping[str, str], by: str) -> Pers
         return None
     return Person(
         address, TASK if by == TASK else MAIL, said.get("name", ""), said.get("locale", ""), said.get("time_zone", ""),
-        said.get("opted_out", "").lower() in ("true", "yes", "1"),
+        said.get("opted_out", "").lower() not in WANTS_MAIL,
     )  # fmt: skip
 
 

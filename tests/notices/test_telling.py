@@ -14,7 +14,7 @@ from crmsync.errors import ConfigError
 from crmsync.ledger.intents import Settled, record_intents, record_outcomes
 from crmsync.ledger.ledger import Ledger
 from crmsync.notices.outbox import SENT, SUPPRESSED, notices_in
-from crmsync.notices.people import Suppressed, check_columns
+from crmsync.notices.people import Suppressed, check_columns, read_people
 from crmsync.notices.templates import Templates
 from crmsync.settings import Settings
 from crmsync.snapshots import Snapshot
@@ -99,3 +99,14 @@ def test_a_column_that_partners_do_not_have_is_told_with_its_line(teller: Teller
     with pytest.raises(ConfigError, match=r"crmsync\.yaml:4: `mail` is no column of partners \(address of partner\)"):
         teller.ready(a_snapshot(tmp_path / "other", partners=people))
     check_columns(teller.rules, list(COLUMNS.values()))
+
+
+@pytest.mark.parametrize(
+    ("said", "wants"),
+    [("", True), ("No", True), ("false", True), ("0", True), ("yes", False), ("True", False), ("Y", False),
+     ("opted out", False)],
+)  # fmt: skip
+def test_what_is_not_plainly_a_no_counts_as_opted_out(teller: Teller, tmp_path: Path, said: str, wants: bool) -> None:
+    snapshot = a_snapshot(tmp_path / "said", partners=[{**PEOPLE[0], "out": said}])
+    person = read_people(teller.rules, snapshot, ["A"]).persons["partner"]["A"]
+    assert person.opted_out is not wants
