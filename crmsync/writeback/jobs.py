@@ -63,6 +63,8 @@ def _send_part(sending: Sending, intents: Sequence[Intent]) -> None:
         if locked and smaller:
             break  # a locked row goes into one second, smaller job; then it waits for the next run
         smaller = smaller or locked
+        if any(each.code in LOCKED for each in unsent):
+            waiting = unchanged(sending, waiting)  # who held the lock may have changed the record
         rows = max(LOCKED_ROWS, len(intents) // 10) if locked else JOB_ROWS
         left = [
             each

@@ -60,6 +60,8 @@ def send_group(sending: Sending, group: Sequence[Intent]) -> None:
         locked = any(each.code in LOCKED for each in unsent)
         if locked:
             sending.pause(random.uniform(0, LOCK_WAIT_S * 2**attempt))
+            if isinstance(sending.target, WritesSeveral):
+                waiting = unchanged(sending, waiting)  # who held the lock may have changed the record
         size = max(1, len(waiting) // SMALLER) if locked else len(waiting)
         unsent = [
             each for few in parts(by_parent(waiting) if locked else waiting, size) for each in _send_few(sending, few)

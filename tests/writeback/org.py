@@ -56,6 +56,7 @@ class Org:
         self.hides = hides  # records that results do not list
         self.name = name
         self.locks: dict[str, int] = {}  # record id -> how often it is locked by another write
+        self.edits_of_locks: dict[str, Mapping[str, str | None]] = {}  # record id -> what that other write puts there
         self.store = sqlite3.connect(path or ":memory:", isolation_level=None)
         self.store.execute("PRAGMA synchronous=OFF")
         self.store.executescript(SCHEMA)
@@ -190,6 +191,8 @@ class Org:
             return Written(record_id, "failed", "ENTITY_IS_DELETED", "entity is deleted")
         if self.locks.get(record_id):
             self.locks[record_id] -= 1
+            if record_id in self.edits_of_locks:
+                self.put(record_id, self.edits_of_locks[record_id])
             return Written(record_id, "failed", "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access")
         if record_id in self.refuses:
             return Written(record_id, "failed", "FIELD_CUSTOM_VALIDATION_EXCEPTION", self.refuses[record_id])
@@ -215,7 +218,7 @@ class Beside(Org):
     def __init__(self, org: Org, into: Into) -> None:
         super().__init__(bulk_from=org.bulk_from, chunk=org.chunk, stops_after=org.stops_after, fault=org.fault)
         self.store, self.refuses, self.name, self.object = org.store, org.refuses, org.name, into.object
-        self.locks = org.locks
+        self.locks, self.edits_of_locks = org.locks, org.edits_of_locks
         self.keyed = into.key is not None
 
     def named(self, key: str) -> str:

@@ -221,6 +221,19 @@ def test_a_locked_row_is_tried_once_more_and_then_parked(ledger: Ledger, bulk_fr
     assert (parked.record_id, parked.code) == (RECORDS[1], "UNABLE_TO_LOCK_ROW")
 
 
+def test_who_locked_a_record_may_have_changed_it(ledger: Ledger, bulk_from: int | None):
+    """A locked record is compared once more before it is tried again: the lock was somebody's edit."""
+    org = an_org(bulk_from=bulk_from)
+    for one in RECORDS:
+        org.put(f"Standing/{one}", {"Tier": "Silver", "Account": one})
+    org.locks[f"Standing/{RECORDS[0]}"] = 1
+    org.edits_of_locks[f"Standing/{RECORDS[0]}"] = {"Tier": "Platinum", "Account": RECORDS[0]}
+    drafts = [beside(STANDINGS, one, one, {"Tier": "Gold"}, held=True) for one in RECORDS]
+    outcomes = quietly(a_plan("run-1", {}, {}, drafts), org, ledger)
+    assert (outcomes.beside["standings"].applied, outcomes.beside["standings"].conflicts) == (1, 1)
+    assert org.held(f"Standing/{RECORDS[0]}")["Tier"] == "Platinum"
+
+
 def test_a_record_that_somebody_changed_since_the_plan_is_a_conflict(ledger: Ledger, bulk_from: int | None):
     org = an_org(bulk_from=bulk_from)
     org.put("Standing/001000", {"Tier": "Platinum", "Account": "001000"})
