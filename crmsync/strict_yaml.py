@@ -35,6 +35,7 @@ from crmsync.errors import ConfigError
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
+KEPT = 32  # texts whose nodes are kept
 _DIGITS_MAX = 28  # what Decimal and DECIMAL(38, 9) hold exactly
 
 _NUMBER = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
@@ -213,12 +214,11 @@ def read_yaml(path: Path) -> Node:
     return parse_yaml(read_text(path), str(path))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(KEPT)
 def parse_yaml(text: str, file: str) -> Node:
-    """The top node of a YAML text; `file` is the name for messages.
+    """The top node of a YAML text; `file` is the name for messages. Who asks again gets the same node: none is changed.
 
-    A start asks for the file of a program a dozen times, and parsing it takes longer than all else that is done with
-    it: the same text is parsed once. Nobody changes a node.
+    A run reads its program for what it says, for what it needs, for its names; parsing would take longer than all that.
     """
     _refuse_characters(text, file)
     try:

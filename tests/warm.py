@@ -77,7 +77,6 @@ class Warm:
         finally:
             adopt(False)
 
-
     def end(self) -> None:
         """End the process; what it has forked goes on."""
         self._door.close()
