@@ -173,7 +173,7 @@ def _compared(intent: Intent, found: Values | None, sending: Sending) -> Settled
     if any(value == intent.token == found.get(name) for name, value in wanted.items()):
         return Settled(intent, "applied")  # a record is written whole: with our token came our values
     if all(same(found.get(name), value) for name, value in wanted.items() if name not in sending.stamps):
-        return Settled(intent, "applied")
+        return Settled(intent, "applied", left_out=sending.stamps & wanted.keys())  # its stamps are not ours
     before = {name: value for name, value in intent.pre_image.items() if name in found}
     changed = sorted(name for name, value in before.items() if not same(found[name], value))
     if not changed:
@@ -186,7 +186,7 @@ def _merged(sending: Sending, settled: list[Settled]) -> list[Settled]:
     """Say of accounts that are gone into which one people merged them."""
     if not isinstance(sending.target, KnowsMerged) or not any(each.code == DELETED for each in settled):
         return settled
-    survivors = sending.target.merged_partners()
+    survivors = _survivors(sending.target)
     return [
         each
         if each.code != DELETED or each.intent.record_id not in survivors
@@ -197,6 +197,15 @@ def _merged(sending: Sending, settled: list[Settled]) -> list[Settled]:
         )
         for each in settled
     ]
+
+
+def _survivors(target: KnowsMerged) -> Mapping[str, str]:
+    """The survivors of merged records; none where this login may not ask: then a record is told as gone."""
+    try:
+        return target.merged_partners()
+    except (AccessError, DataError) as error:
+        log.warning("merged_records_not_read", reason=str(error))
+        return {}
 
 
 def unreadable(intents: Iterable[Intent], error: Exception) -> list[Settled]:
@@ -256,9 +265,9 @@ def completed(sending: Sending, settled: Settled) -> Settled:
     if not lost:
         return settled
     words = "; ".join(sending.left_out[name].reason for name in lost[:SHOWN])
-    rest = "the other fields are written" if len(lost) < len(settled.intent.wanted) else "nothing was written"
-    said = f"{words}; {rest}"
-    return Settled(settled.intent, "parked", FIELD_NOT_WRITTEN, said, frozenset(lost))
+    left_out = settled.left_out | set(lost)
+    rest = "the other fields are written" if settled.intent.wanted.keys() - left_out else "nothing was written"
+    return Settled(settled.intent, "parked", FIELD_NOT_WRITTEN, f"{words}; {rest}", left_out)
 
 
 def sendable(sending: Sending, intents: Sequence[Intent]) -> tuple[list[Intent], list[Settled]]:
@@ -268,5 +277,6 @@ def sendable(sending: Sending, intents: Sequence[Intent]) -> tuple[list[Intent],
         if any(name not in sending.stamps for name in sending.values(intent)):
             left.append(intent)
         else:
-            ended.append(completed(sending, Settled(intent, "applied")))
+            nothing = frozenset(sending.values(intent))  # no call is made, so that its stamps are not written either
+            ended.append(completed(sending, Settled(intent, "applied", left_out=nothing)))
     return left, ended

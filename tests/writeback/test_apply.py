@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmsync.connectors.base import Into, JobState, NotThere, OpenJob
-from crmsync.errors import AccessError, Conflict, CrmsyncError, Retriable, UnsafePlan
+from crmsync.errors import AccessError, Conflict, CrmsyncError, DataError, Retriable, UnsafePlan
 from crmsync.ledger.approvals import PlanRow, approve, record_plan
-from crmsync.ledger.intents import count_states, intents_of, last_written, live_jobs, open_intents
+from crmsync.ledger.intents import count_states, intents_of, last_written, live_jobs, open_intents, opening_jobs
 from crmsync.ledger.ledger import Ledger
 from crmsync.writeback.apply import apply_plan, settle_open_intents
 from crmsync.writeback.guards import GuardResult
@@ -119,6 +119,18 @@ def test_a_deleted_account_is_a_conflict_or_parked_and_never_made_anew(ledger: L
     assert outcomes.applied == 7
     assert outcomes.problems[0].code == "ENTITY_IS_DELETED"
     assert RECORDS[5] not in org.effects()
+
+
+def test_a_deleted_account_is_told_as_such_where_nobody_can_say_whether_it_was_merged(ledger: Ledger):
+    class Mute(Org):
+        def merged_partners(self) -> dict[str, str]:
+            raise DataError("Salesforce refused GET queryAll: INVALID_FIELD")
+
+    org = Mute(bulk_from=1)
+    for record in RECORDS[1:]:
+        org.put(record, NOW[record])
+    outcomes = apply_plan(the_plan(), org, ledger, pause=no_pause)
+    assert (outcomes.applied, [one.code for one in outcomes.problems]) == (7, ["ENTITY_IS_DELETED"])
 
 
 def test_rows_that_a_stopped_job_did_not_process_go_into_a_new_job(ledger: Ledger):
@@ -386,6 +398,21 @@ def test_an_orphan_is_known_by_its_object_however_it_is_spelled_and_other_jobs_a
     plan = a_plan("run-1", {}, {}, [beside(HISTORY, "h", RECORDS[0], {"To": "Gold"})])
     assert apply_plan(plan, org, ledger, pause=no_pause).clean
     assert ended == ["1"]
+
+
+@pytest.mark.parametrize("error", [AccessError("HTTP 403: the login was not accepted"), DataError("no list")])
+def test_a_login_that_may_not_list_jobs_is_not_stopped_by_an_orphan(ledger: Ledger, error: CrmsyncError):
+    """An empty job does nothing and is removed by the CRM after a week; that it cannot be ended holds up no start."""
+    lost = iter(["after"])
+    org = Ending(bulk_from=1, fault=lambda call: next(lost, None) if call == "create_job" else None)
+
+    def refuses() -> list[OpenJob]:
+        raise error
+
+    org.open_jobs = refuses  # type: ignore[method-assign]
+    plan = a_plan("run-1", {}, {}, [beside(HISTORY, "h", RECORDS[0], {"To": "Gold"})])
+    assert apply_plan(plan, org, ledger, pause=no_pause).clean
+    assert opening_jobs(ledger) == []
 
 
 @pytest.mark.parametrize(("call", "waits"), [("write_one", [1.0]), ("write_several", [1.0, 3.0, 9.0])])
