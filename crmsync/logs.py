@@ -63,6 +63,11 @@ def bind_run(run_id: str) -> None:
     structlog.contextvars.bind_contextvars(run_id=run_id)
 
 
+def without_secrets(text: str) -> str:
+    """The text without any secret known to `configure_logs`."""
+    return _redaction.text(text)
+
+
 def shown(message: str) -> str:
     """A message for people: no secret known to `configure_logs`, control characters escaped, line breaks kept."""
     return "\n".join(safe_text(line) for line in _redaction.text(message).rstrip("\n").split("\n"))

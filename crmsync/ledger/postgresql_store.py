@@ -161,7 +161,7 @@ WAYS_OUT = {
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url.strip())
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError
         parsed = None
     if parsed is None or parsed.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise ConfigError(

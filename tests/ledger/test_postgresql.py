@@ -29,7 +29,15 @@ def test_migrations_make_exactly_the_tables_of_the_code(postgresql: PostgresqlSe
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://a/b", "not an address", "sqlite:///x.sqlite", "postgresql+asyncpg://a/b", f"oracle://u:{SECRET}@h"]
+    "url",
+    [
+        "mysql://a/b",
+        "not an address",
+        "sqlite:///x.sqlite",
+        "postgresql+asyncpg://a/b",
+        f"oracle://u:{SECRET}@h",
+        f"postgresql://u:{SECRET}@[::1/x",
+    ],
 )
 def test_another_kind_of_address_is_refused_without_showing_it(tmp_path: Path, url: str) -> None:
     with pytest.raises(ConfigError, match="CRMSYNC_LEDGER_URL: not an address of PostgreSQL") as refused:
