@@ -1,4 +1,4 @@
-"""An org that says again whatever it was sent: no secret comes out, on the terminal, in logs or in what a run leaves."""
+"""An org that says again what it was sent: no secret comes out, on the terminal, in logs or in what a run leaves."""
 
 from __future__ import annotations
 
