@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from typing import Any
 
 
 class _AfterPyarrow(MetaPathFinder):
@@ -22,7 +23,7 @@ class _AfterPyarrow(MetaPathFinder):
         """Nothing: the next finder is asked. Errors: ModuleNotFoundError for pandas while pyarrow looks."""
         if self._looking and fullname == "pandas":
             raise ModuleNotFoundError("pandas is not needed here", name=fullname)
-        pyarrow = sys.modules.get("pyarrow")
+        pyarrow: Any = sys.modules.get("pyarrow")
         if not self._looking and fullname.startswith("crmsync.") and hasattr(pyarrow, "array"):
             self._looking = True
             try:

@@ -199,7 +199,9 @@ def _read(ledger: Ledger, chosen: ColumnElement[bool], *order: ColumnElement[Any
 def _intents(rows: Sequence[Row[Any]]) -> Iterator[Intent]:
     wanted, pre_images = (_parsed([row[at] for row in rows]) for at in (WANTED_AT, WANTED_AT + 1))
     for row, wants, held in zip(rows, wanted, pre_images, strict=True):
-        yield Intent(*row[:WANTED_AT], wants, held, *row[WANTED_AT + 2 :])
+        cells: list[Any] = list(row)
+        cells[WANTED_AT : WANTED_AT + 2] = wants, held
+        yield Intent(*cells)
 
 
 def _parsed(texts: Sequence[str]) -> list[dict[str, str | None]]:

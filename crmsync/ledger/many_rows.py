@@ -40,7 +40,7 @@ def execute_many(
 def _compiled(statement: UpdateBase, parameters: tuple[str, ...], dialect: Dialect) -> tuple[str, Ordered | None]:
     """The statement as text, and how the cells of a row are ordered for it; None where they are given by name."""
     compiled = statement.compile(dialect=dialect, column_keys=parameters)
-    names: list[str] | None = compiled.positiontup  # type: ignore[attr-defined]
+    names: list[str] | None = compiled.positiontup
     if names is None:
         return str(compiled), None
     if names == list(parameters):
