@@ -27,7 +27,7 @@ from crmsync.notices import events as e
 from crmsync.notices import outbox as o
 from crmsync.notices.channels import Channels, is_address, open_channels
 from crmsync.notices.digests import digests_of
-from crmsync.notices.drafting import ONCE, Drafting, draft_notices
+from crmsync.notices.drafting import ONCE, Drafting, draft_notices, redraft_notices
 from crmsync.notices.events import Event
 from crmsync.notices.facts import (
     attributes_of,
@@ -119,6 +119,7 @@ class Teller:
             attributes=attributes_of(snapshot, program, partners) if snapshot is not None else {},
         )
         drafting = drafting if people is None else replace(drafting, people=people)
+        o.renew_texts(self.ledger, redraft_notices(drafting, found, lambda keys: o.changeable_keys(self.ledger, keys)))
         new = self._add(drafting, found, link)
         record_told(self.ledger, [event.period for event in found if event.name == e.CONFLICT])
         sent = self._send(run_id, label_of(program), link)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -183,7 +183,8 @@ class Worker:
         try:
             done = self._done(ledger, choice)
         except BaseException:  # told to stop: the slot is due as before
-            book.give_back(ledger, slot)
+            with suppress(CrmsyncError):  # it is taken for one that died
+                book.give_back(ledger, slot)
             raise
         finally:
             ledger.slot = self.pulse.running_since = None

@@ -28,6 +28,9 @@ from crmsync.writeback.wording import Attributes, deciding, label_of_metric, lab
 AT_ONCE = OF_NOBODY | {e.CONFLICT}
 """Events that never wait for a digest."""
 
+LASTING = (e.GRACE, e.WILL_FALL, e.CERTIFICATE_LAPSING, e.OVERRIDE_ENDING)
+"""Events whose texts say how many days are left."""
+
 ONCE = (e.PROMOTED, e.DEMOTED)
 """Events that are over when they are told: who takes the place of the one who was told does not hear of them."""
 
@@ -73,6 +76,16 @@ def draft_notices(
     new = {key: one for key, one in new.items() if one.event.name not in ONCE or _happened(one) not in over}
     graces = {_same(one) for one in new.values() if one.event.name == e.GRACE}
     return [_notice(drafting, one, graces) for one in new.values()]
+
+
+def redraft_notices(
+    drafting: Drafting, events: Iterable[Event], changeable: Callable[[Sequence[str]], set[str]]
+) -> list[Notice]:
+    """The notices of lasting events anew, with the days and figures of today. `changeable`: those of the keys that wait
+    and that nobody has approved as they are."""
+    wanted = {one.key: one for one in _wanted(drafting, events) if one.event.name in LASTING}
+    found = changeable(list(wanted))
+    return [_notice(drafting, one, set()) for key, one in wanted.items() if key in found]
 
 
 def _happened(one: _Wanted) -> Happened:

@@ -28,6 +28,7 @@ COLLECTED, BUNDLED, HELD, APPROVED, WAITING = "collected", "bundled", "held", "a
 SENDING, SENT, UNKNOWN, FAILED, SUPPRESSED = "sending", "sent", "unknown", "failed", "suppressed"
 STATES = (WAITING, HELD, APPROVED, COLLECTED, SENDING, SENT, BUNDLED, UNKNOWN, FAILED, SUPPRESSED)
 UNSENT = (COLLECTED, HELD, APPROVED, WAITING)
+CHANGEABLE = (COLLECTED, HELD, WAITING)
 ENDED = (SENT, BUNDLED, SUPPRESSED)
 OPTED_OUT = "the person does not want to be told"
 GONE, MOVED = "it is no longer so", "somebody else is to be told now"
@@ -106,6 +107,25 @@ def _known(connection: Connection, keys: Sequence[str]) -> set[str]:
 def _let_go() -> ColumnElement[bool]:
     why = func.coalesce(t.notice.c.error, "")
     return (t.notice.c.state == SUPPRESSED) & or_(*(why == reason for reason in REVIVED))
+
+
+def changeable_keys(ledger: Ledger, keys: Sequence[str]) -> set[str]:
+    """Those of the keys whose notice waits, and whose text nobody has approved."""
+    n, found = t.notice.c, set[str]()
+    with ledger.reading() as connection:
+        for start in range(0, len(keys), CHUNK):
+            some = n.notice_key.in_(keys[start : start + CHUNK]) & n.state.in_(CHANGEABLE) & n.approved_by.is_(None)
+            found.update(connection.scalars(select(n.notice_key).where(some)))
+    return found
+
+
+def renew_texts(ledger: Ledger, notices: Sequence[Notice]) -> None:
+    """Let notices that wait say what is so today."""
+    if notices:
+        with ledger.writing() as connection:
+            for one in notices:
+                texts = {"subject": one.subject, "body": one.body, "html": one.html, "locale": one.locale}
+                _set(connection, [one.notice_key], only=CHANGEABLE, **texts, zone=one.zone)
 
 
 def add_notices(ledger: Ledger, notices: Iterable[Notice]) -> int:

@@ -88,6 +88,25 @@ def test_what_is_so_again_waits_anew(ledger: Ledger, days: Days) -> None:
     assert waits(ledger) == [("will_fall", "sent", None)]
 
 
+def test_what_waits_says_how_many_days_are_left_today(
+    ledger: Ledger, teller: Teller, days: Days, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    """An approval may come ten days later; what a person has approved stays as it was approved."""
+    days.run(FALLING)
+    later = a_snapshot(tmp_path / "later", partners=[ANNA])
+    for day in (5, 6):
+        today = TODAY + timedelta(days=day)
+        (held,) = o.notices_in(ledger, o.HELD)
+        assert teller.tell(f"later-{day}", today, PROGRAM, standings([FALLING]), later).new == 0
+        (now,) = o.notices_in(ledger, o.HELD)
+        assert (now.notice_key, now.created_at) == (held.notice_key, held.created_at)
+        assert f"in {20 - day} days" in now.subject
+        assert f"for {20 - day} more days" in now.body
+    o.approve(ledger, o.notices_in(ledger, o.HELD), "Ada")
+    teller.tell("last", TODAY + timedelta(days=7), PROGRAM, standings([FALLING]), later)
+    assert "in 14 days" in mailbox.mails[0]["Subject"]
+
+
 def test_on_both_databases_only_what_was_let_go_waits_anew(place: Place) -> None:
     states = {name: a_notice(f"{name}@x.example", state=name) for name in (o.SENT, o.HELD, o.FAILED, o.UNKNOWN)}
     gone, out = (a_notice(f"{n}@x.example", state=o.SUPPRESSED, error=why) for n, why in enumerate([o.GONE, "listed"]))

@@ -224,6 +224,24 @@ def test_a_run_that_is_told_to_stop_leaves_its_slot_due(worker: Worker, work: Ma
     assert [one.slot.attempts for one in worker.once()] == [0]
 
 
+def test_a_stop_is_heeded_also_where_the_slot_cannot_be_given_back(
+    worker: Worker, work: MarkedWork, monkeypatch: pytest.MonkeyPatch
+):
+    def stop(_slot: SlotRow) -> Done:
+        raise SystemExit(143)
+
+    def full(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    work.end = stop
+    with monkeypatch.context() as patched:
+        patched.setattr(book, "give_back", full)
+        with pytest.raises(SystemExit):
+            worker.forever(turns=1)
+    work.end = lambda _slot: Done(0)
+    assert [one.state for one in worker.once()] == ["done"]
+
+
 def test_nothing_is_claimed_while_another_process_runs(worker: Worker, work: MarkedWork):
     with Ledger.open(work.state), pytest.raises(AlreadyRunning):
         worker.once()
