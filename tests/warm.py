@@ -67,15 +67,21 @@ class Warm:
         )
         theirs.close()
 
-    def fork(self, request: Mapping[str, Any], streams: list[int]) -> int:
-        """The process id of a child of ours. `streams`: its standard input, output and error."""
+    def fork(self, request: Mapping[str, Any], streams: list[int]) -> int | None:
+        """The process id of a child of ours; None when the process that forks is gone: somebody may have killed it.
+
+        `streams`: its standard input, output and error.
+        """
         message = json.dumps(request).encode("utf-8", "surrogateescape")
         adopt(True)
         try:
             socket.send_fds(self._door, [message], streams)
-            return int(self._door.recv(64))
+            answer = self._door.recv(64)
+        except OSError:
+            return None
         finally:
             adopt(False)
+        return int(answer) if answer else None
 
     def end(self) -> None:
         """End the process; what it has forked goes on."""
@@ -111,8 +117,12 @@ class Forked(STARTED):  # type: ignore[type-arg]
             "environment": environment,
             "folder": os.path.abspath(os.fsdecode(asked["cwd"] or ".")),
         }
-        self.pid = _warm[0].fork(request, [own if end == -1 else end for own, end in enumerate(ends)])
-        self._child_created = True
+        pid = _warm[0].fork(request, [own if end == -1 else end for own, end in enumerate(ends)])
+        if pid is None:
+            _warm.pop().end()
+            super()._execute_child(*given, **named)
+            return
+        self.pid, self._child_created = pid, True
         pipes = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
         self._close_pipe_fds(*(asked[name] for name in pipes))
 
