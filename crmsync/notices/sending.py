@@ -27,7 +27,7 @@ from crmsync.notices.people import Suppressed
 from crmsync.notices.speech import Speech
 from crmsync.notices.tasks import TaskChannel
 from crmsync.notices.timing import allowed_from
-from crmsync.notices.waiting import held_back
+from crmsync.notices.waiting import asked_for, held_back
 from crmsync.stopping import held
 
 TRIES, TRIES_UNCONFIRMED = 10, 3
@@ -38,7 +38,7 @@ TRIED_FOR = timedelta(days=3)
 LAST_TRY = timedelta(hours=6)
 """So old is a notice at least when a chat is tried for the last time: it may be away for as long."""
 
-NO_WAY = "the channel that it was for is no longer configured"
+NO_WAY = "the audience or channel that it was for is no longer configured"
 LOST = "the process ended while it was sending"
 
 log = structlog.get_logger()
@@ -150,10 +150,11 @@ def send_due(sending: Sending, now: datetime) -> Sent:
 
 
 def _give_up(sending: Sending, senders: _Senders, now: datetime) -> None:
-    """Let go of what waited for long and has no place to go to: a chat that was renamed, an audience without mail."""
+    """Let go of what waited for long and will never leave: its chat was renamed, its audience is not told any more."""
     since = now - timedelta(days=sending.rules.hold_days)
     old = o.notices_in(sending.ledger, o.APPROVED, o.WAITING, before=since)
-    o.suppress(sending.ledger, [one.notice_key for one in old if not senders.has_place(one)], NO_WAY)
+    lost = [one.notice_key for one in old if not (senders.has_place(one) and asked_for(one, sending.rules))]
+    o.suppress(sending.ledger, lost, NO_WAY)
 
 
 def _opens(sending: Sending, notice: Notice, now: datetime, recent: Mapping[str, int]) -> datetime:

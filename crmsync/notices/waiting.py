@@ -61,7 +61,10 @@ def let_go_of_plans(ledger: Ledger, waits: str | None) -> None:
 
 def held_back(notice: Notice, rules: NoticeRules, unwritten: Collection[str]) -> bool:
     """Whether it waits, whatever the hour: nobody asks for it, or the account does not hold that tier just now."""
+    return not asked_for(notice, rules) or (notice.event in OF_TIER and notice.partner_id in unwritten)
+
+
+def asked_for(notice: Notice, rules: NoticeRules) -> bool:
+    """Whether its audience is still told of such an event."""
     audience = rules.audiences.get(notice.audience)
-    if audience is None or notice.event not in (*audience.events, e.DIGEST):
-        return True
-    return notice.event in OF_TIER and notice.partner_id in unwritten
+    return audience is not None and notice.event in (*audience.events, e.DIGEST)

@@ -231,11 +231,13 @@ def test_an_approval_that_is_asked_for_by_now_is_asked_for_what_waits_too(
 def test_what_nobody_is_told_any_more_does_not_leave(
     ledger: Ledger, templates: Templates, mailbox: Mailbox, told: Sequence[str]
 ) -> None:
-    o.add_notices(ledger, [a_notice()])
+    o.add_notices(ledger, [a_notice(created_at=NOW.isoformat())])
     asked = rules(*told)
     audiences = {name: replace(one, events=("grace",)) for name, one in asked.audiences.items()}
-    assert send_due(sending(ledger, templates, replace(asked, audiences=audiences), mail=mailbox.url), NOW).later == 1
-    assert mailbox.mails == []
+    going = sending(ledger, templates, replace(asked, audiences=audiences), mail=mailbox.url)
+    assert send_due(going, NOW).later == 1
+    send_due(going, NOW + timedelta(days=15))
+    assert (mailbox.mails, o.count_states(ledger)) == ([], {"suppressed": 1})
 
 
 def test_what_has_no_place_to_go_to_is_let_go_in_time(ledger: Ledger, templates: Templates) -> None:
