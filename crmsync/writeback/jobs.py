@@ -6,6 +6,7 @@ A job changes no record until it is started; its id and claims are committed bef
 from __future__ import annotations
 
 import hashlib
+import random
 import secrets
 from collections.abc import Iterator, Sequence
 
@@ -28,7 +29,7 @@ from crmsync.ledger.intents import (
 from crmsync.stopping import held
 from crmsync.writeback.sending import Sending, by_parent
 from crmsync.writeback.settling import LATE, LOCKED, judged, look_at_fields, sendable, settle_by_reading, unreadable
-from crmsync.writeback.singles import TRIES, again_if_locked, give_up, record, unchanged, write_of
+from crmsync.writeback.singles import LOCK_WAIT_S, TRIES, again_if_locked, give_up, record, unchanged, write_of
 
 log = structlog.get_logger()
 
@@ -64,6 +65,7 @@ def _send_part(sending: Sending, intents: Sequence[Intent]) -> None:
             break  # a locked row goes into one second, smaller job; then it waits for the next run
         smaller = smaller or locked
         if any(each.code in LOCKED for each in unsent):
+            sending.pause(random.uniform(0, LOCK_WAIT_S))
             waiting = unchanged(sending, waiting)  # who held the lock may have changed the record
         rows = max(LOCKED_ROWS, len(intents) // 10) if locked else JOB_ROWS
         left = [

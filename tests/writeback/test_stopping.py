@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -146,10 +147,13 @@ def test_a_refused_record_keeps_since_when_and_how_often_from_run_to_run(ledger:
 # --- locks, lies, what changed right after
 
 
-def test_locked_records_are_tried_again_in_smaller_groups(ledger: Ledger) -> None:
+def test_locked_records_are_tried_again_in_smaller_groups(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, waited = list[tuple[float, float]](), list[float]()
+    monkeypatch.setattr(random, "uniform", lambda *between: (asked.append(between), 7.0)[1])
     org = filled(Org(bulk_from=1, chunk=100))
     org.locks = dict.fromkeys(RECORDS[::2], 1)
-    assert apply_plan(the_plan(), org, ledger, pause=no_pause).applied == 60
+    assert apply_plan(the_plan(), org, ledger, pause=waited.append).applied == 60
+    assert (asked, waited.count(7.0)) == ([(0, 1.0)], 1), "after a while that differs from worker to worker"
     sizes = [len(json.loads(row[0])) for row in org.store.execute("SELECT upload FROM job ORDER BY id")]
     assert sizes == [60, 30]
 
