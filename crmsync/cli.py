@@ -14,7 +14,7 @@ import typer
 
 from crmsync.cli_ledger import add_ledger
 from crmsync.cli_notices import add_notices
-from crmsync.cli_options import AsOf, Config, Json
+from crmsync.cli_options import AsOf, Config, Json, a_day
 from crmsync.cli_setup import add_setup
 from crmsync.cli_worker import add_worker
 from crmsync.errors import ConfigError
@@ -129,9 +129,7 @@ def status(json: Json = False) -> None:
 def assess(
     program: Annotated[Path, typer.Argument(metavar="PROGRAM", help="A program file, or a folder of them.")],
     tables: Annotated[Path, typer.Option(metavar="DIR", help="Folder with one CSV or Parquet file per table.")],
-    as_of: Annotated[
-        datetime, typer.Option("--as-of", metavar="DATE", formats=["%Y-%m-%d"], help="The day to level for.")
-    ],
+    as_of: Annotated[datetime, typer.Option("--as-of", metavar="DATE", parser=a_day, help="The day to level for.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Standings, as .csv, .jsonl or .parquet.")],
     previous: Annotated[Path | None, typer.Option(metavar="FILE", help="The standings before these.")] = None,
     engine: Annotated[str, typer.Option(metavar="NAME", help="duckdb or spark.")] = "duckdb",
@@ -194,11 +192,9 @@ def backtest(
     program: Annotated[Path, typer.Argument(metavar="PROGRAM", help="A program file, or a folder of them.")],
     tables: Annotated[Path, typer.Option(metavar="DIR", help="Folder with one CSV or Parquet file per table.")],
     start: Annotated[
-        datetime, typer.Option("--from", metavar="DATE", formats=["%Y-%m-%d"], help="The first day to level for.")
+        datetime, typer.Option("--from", metavar="DATE", parser=a_day, help="The first day to level for.")
     ],
-    end: Annotated[
-        datetime, typer.Option("--to", metavar="DATE", formats=["%Y-%m-%d"], help="The last day to level for.")
-    ],
+    end: Annotated[datetime, typer.Option("--to", metavar="DATE", parser=a_day, help="The last day to level for.")],
     every: Annotated[
         str, typer.Option(metavar="PERIOD", help="day, week, month, quarter, year, or a stretch like `30 days`.")
     ] = "month",
@@ -329,7 +325,7 @@ def sandbox_salesforce(
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the sample company.")] = 1,
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the org here. Default: nowhere.")] = None,
     today: Annotated[
-        datetime | None, typer.Option(metavar="DATE", formats=["%Y-%m-%d"], help="The org's clock. Default: today.")
+        datetime | None, typer.Option(metavar="DATE", parser=a_day, help="The org's clock. Default: today.")
     ] = None,
     latency: Annotated[int, typer.Option(min=0, metavar="MS", help="Delay every answer by so many ms.")] = 0,
     jwt_public_key: Annotated[

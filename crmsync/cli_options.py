@@ -19,6 +19,16 @@ FIRST_DAY = date(1990, 1, 1)
 DAYS_AHEAD = 5 * 366
 
 
+def a_day(text: str | datetime) -> datetime:
+    """The day that a text names. Errors: BadParameter saying how a day is written."""
+    if isinstance(text, datetime):
+        return text
+    try:
+        return datetime.strptime(text, "%Y-%m-%d")
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a date; write it like 2026-01-31") from None
+
+
 def _believable(moment: datetime | None) -> datetime | None:
     """The day, unless it can only be a slip: movement goes forward only, so one run in 2206 would be the last."""
     last = date.today() + timedelta(days=DAYS_AHEAD)
@@ -32,7 +42,7 @@ AsOf = Annotated[
     typer.Option(
         "--as-of",
         metavar="DATE",
-        formats=["%Y-%m-%d"],
+        parser=a_day,
         help="The day to level for. Default: today.",
         callback=_believable,
     ),

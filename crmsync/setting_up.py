@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from crmsync.belt import FIELD_MAP, FILES_MAP
 from crmsync.configuration import CONNECTORS, FILE, ORGS, packaged_folder
 from crmsync.connectors.mapping import read_mapping
+from crmsync.connectors.salesforce.session import Hosts
 from crmsync.discovering import Discovery, read_and_propose, shipped_map
 from crmsync.errors import AccessError, ConfigError, Retriable, StoreError
 from crmsync.logs import configure_logs
@@ -133,10 +134,16 @@ def _sources(ask: Ask, answers: Answers) -> Mapping[str, str]:
 
 
 def set_up(answers: Answers, to: Path) -> SetUp:
-    """Write the configuration. Errors: ConfigError for an answer that is none, or a file that is there; StoreError."""
+    """Write the configuration.
+
+    Errors: ConfigError for an answer that is none, or a file that is there; AccessError for an address to which no
+    token would be sent; StoreError.
+    """
     settings = load_settings()
     configure_logs(settings.log_level, settings.secrets())
     _check(answers)
+    if answers.org == "salesforce" and answers.instance_url:
+        Hosts(settings.salesforce.allowed_hosts).checked(answers.instance_url)
     program = _program(answers)
     names = [Path(FILE), *program, *([FIELD_MAP] if answers.org != "files" else [])]
     names += [FILES_MAP] if _from_files(answers) else []

@@ -118,7 +118,7 @@ def test_faults_are_json_with_json(
         (["nonsense"], "No such command 'nonsense'"),
         ([], "Missing command"),
         (["run", "--no-such-flag"], "No such option: --no-such-flag"),
-        (["plan", "--as-of", "2026-13-01"], "'2026-13-01' does not match"),
+        (["plan", "--as-of", "2026-13-01"], "--as-of': '2026-13-01' is not a date; write it like 2026-01-31"),
         (["apply"], "Missing argument 'PLAN'"),
         (["assess", "p.yaml", "--tables", "t"], "Missing option '--as-of'"),
         (["explain", "P1"], "explain needs either --run RUN"),

@@ -370,6 +370,12 @@ def test_init_never_overwrites_and_says_which(crmsync: Crmsync) -> None:
         (("--org", "sandbox", "--template", "multi-category-global", "--category", "mps"), "did you mean `msp`?"),
         (("--org", "sandbox", "--table", "certs=files:x"), "--table certs"),
         (("--org", "sandbox", "--table", "certifications"), "NAME=FROM"),
+        (("--org", "salesforce", "--instance-url", "acme.my.salesforce.com"), "must look like https://"),
+        (("--org", "salesforce", "--instance-url", "http://acme.my.salesforce.com"), "only https is allowed"),
+        (
+            ("--org", "salesforce", "--instance-url", "https://acme.lightning.force.com"),
+            "the API is at https://NAME.my.",
+        ),
     ],
 )
 def test_an_answer_that_is_none_says_what_would_be(crmsync: Crmsync, flags: tuple[str, ...], says: str) -> None:
