@@ -126,7 +126,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         "configuration_writing",
     },
     "notices": BASE
-    | {"programs", "ledger", "connectors", "writeback", "settings", "configuration", "configuration_notices"},
+    | {"programs", "ledger", "connectors", "writeback", "settings", "logs", "configuration", "configuration_notices"},
 }
 VENDOR_CLIENTS = ("simple_salesforce", "hubspot")
 
