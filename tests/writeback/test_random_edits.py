@@ -62,7 +62,7 @@ class People:
         return gone
 
 
-@pytest.mark.timeout(120 + EDITS // 5)
+@pytest.mark.timeout(120 + EDITS)
 @pytest.mark.parametrize("policy", ["restore", "freeze"])
 def test_no_edit_is_overwritten_unseen(policy: str, place: Place, tmp_path: Path) -> None:
     chance = random.Random(f"{policy} {place.state.name}")
