@@ -32,9 +32,9 @@ _HINT = "run it again as `CRMSYNC_LOG_LEVEL=debug crmsync … 2> crmsync.log` an
 def ends_with(exit_code: int, text: str, *, to_stderr: bool = False) -> NoReturn:
     """Print what a command found, which may hold what an org has said, and leave with its exit code."""
     if text:
-        from crmsync.logs import without_secrets
+        from crmsync.logs import printed
 
-        print(without_secrets(text), file=sys.stderr if to_stderr else sys.stdout, flush=True)
+        print(printed(text), file=sys.stderr if to_stderr else sys.stdout, flush=True)
     raise SystemExit(exit_code)
 
 

@@ -26,6 +26,8 @@ SHORTEST_SECRET = 6  # redacting shorter values would cut ordinary words to piec
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+OF_A_TEXT = frozenset("\n\t\u061c\u200e\u200f")
+
 
 def configure_logs(level: str = "info", secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
     """Set up structlog for this process. Values in `secrets` never appear in any event, wherever they stand."""
@@ -63,9 +65,9 @@ def bind_run(run_id: str) -> None:
     structlog.contextvars.bind_contextvars(run_id=run_id)
 
 
-def without_secrets(text: str) -> str:
-    """The text without any secret known to `configure_logs`."""
-    return _redaction.text(text)
+def printed(text: str) -> str:
+    """What a command prints: no secret known to `configure_logs`, nothing that steers a terminal; its lines stay."""
+    return CONTROL.sub(lambda found: found[0] if found[0] in OF_A_TEXT else safe_text(found[0]), _redaction.text(text))
 
 
 def shown(message: str) -> str:

@@ -101,6 +101,16 @@ def test_no_message_shows_a_secret_or_a_control_character(
     assert "\x1b" not in told
 
 
+def test_what_a_command_found_steers_no_terminal_and_shows_no_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs(secrets=[SECRET])
+    monkeypatch.setattr(sys, "argv", ["crmsync"])
+    with pytest.raises(SystemExit):
+        ends_with(0, f"guard kinds: role 'Evil\x1b[2J\x9b1m\u2028\u202e' {SECRET}\n\tas it is")
+    assert capsys.readouterr().out == ("guard kinds: role 'Evil\\x1b[2J\\x9b1m\\u2028\\u202e' [redacted]\n\tas it is\n")
+
+
 @pytest.mark.parametrize(
     ("fault", "kind"), [(errors.AccessError("no right"), "AccessError"), (ZeroDivisionError("x"), "Unexpected")]
 )

@@ -163,7 +163,8 @@ def _findings(alike: Sequence[Finding]) -> Iterator[str]:
 def _verdict(found: Checked) -> str:
     count = sum(one.severity.value == "cannot" for one in found.findings)
     if count:
-        return f"{count} findings stop a run; mend them, then {command('check', config=found.asked)}"
+        found_all = "1 finding stops" if count == 1 else f"{count} findings stop"
+        return f"{found_all} a run; mend them, then {command('check', config=found.asked)}"
     return f"a run can succeed; next: {command('plan', '--shadow', config=found.asked)}"
 
 
