@@ -51,10 +51,14 @@ def _compiled(statement: UpdateBase, parameters: tuple[str, ...], dialect: Diale
 def _parts(rows: Iterable[tuple[Cell, ...]]) -> Iterable[list[tuple[Cell, ...]]]:
     """Some thousand at a time, as the database takes them."""
     left = iter(rows)
-    while some := [tuple([_stored(cell) for cell in row]) for row in islice(left, ROWS_AT_ONCE)]:
-        yield some
+    while some := list(islice(left, ROWS_AT_ONCE)):
+        yield [row if _is_storable(row) else tuple([_stored(cell) for cell in row]) for row in some]
+
+
+def _is_storable(row: tuple[Cell, ...]) -> bool:
+    """Whether no cell needs a change, as a rule at a glance: what is printable holds no character that is replaced."""
+    return "".join([cell for cell in row if isinstance(cell, str)]).isprintable()
 
 
 def _stored(cell: Cell) -> Cell:
-    # What is printable holds no character that must be replaced; looking for each costs ten times as much.
-    return cell if not isinstance(cell, str) or cell.isprintable() else storable(cell)
+    return storable(cell) if isinstance(cell, str) else cell
