@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +193,9 @@ def test_certifications_from_another_system_are_matched_and_sealed_with_the_rest
     assert tables["partners"]["rows"] == 60
 
 
-def started(own: Path, tmp_path: Path, **environment: str) -> subprocess.Popen[str]:
+def started(
+    own: Path, tmp_path: Path, before: Callable[[], None] | None = None, **environment: str
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "crmsync", "run", "--config", str(own), *AS_OF],
         cwd=tmp_path,
@@ -201,7 +203,7 @@ def started(own: Path, tmp_path: Path, **environment: str) -> subprocess.Popen[s
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=_heeds_ctrl_c,
+        preexec_fn=before,
     )
 
 
@@ -229,7 +231,7 @@ def test_a_run_that_is_stopped_says_so_and_loses_nothing(
     number: int, code: int, crmsync: Crmsync, own: Path, org: Org, tmp_path: Path
 ) -> None:
     use_faults(org, SLOW_WRITES)  # so that the signal comes before the last of them
-    running = started(own, tmp_path)
+    running = started(own, tmp_path, _heeds_ctrl_c)
     assert running.stderr is not None
     for line in running.stderr:  # the first write has been sent, or is about to be
         if "plan_drafted" in line:
