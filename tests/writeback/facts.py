@@ -146,11 +146,11 @@ def a_snapshot(
     each record of a category (or of another kind, in `beside`) holds, by its key."""
     staging = Staging(folder)
     people = list(partners) or [{"partner_id": key, "name": f"Firm {key}", "region": "EMEA"} for key in current or {}]
-    _add(staging, "partners", people, sorted({column for row in people for column in row}) or ["partner_id"])
+    add_table(staging, "partners", people, sorted({column for row in people for column in row}) or ["partner_id"])
     if current is not None:
         names = sorted({name for held in current.values() for name in held})
         rows = [{"record_id": key, "partner_id": key, **held} for key, held in current.items()]
-        _add(staging, "current_values", rows, ["record_id", "partner_id", *names])
+        add_table(staging, "current_values", rows, ["record_id", "partner_id", *names])
     kinds = {**(beside or {}), **({} if standings is None else {"standings": standings})}
     for kind, records in kinds.items():
         names = sorted({name for held in records.values() for name in held})
@@ -158,11 +158,11 @@ def a_snapshot(
             {"record_id": f"a0{n}", "key": key, "account": key.partition("|")[0], **held}
             for n, (key, held) in enumerate(records.items())
         ]
-        _add(staging, f"current_values.{kind}", kept, ["record_id", "key", "account", *names])
+        add_table(staging, f"current_values.{kind}", kept, ["record_id", "key", "account", *names])
     return staging.seal(counts)
 
 
-def _add(staging: Staging, name: str, rows: list[Any], columns: list[str]) -> None:
+def add_table(staging: Staging, name: str, rows: list[Any], columns: list[str]) -> None:
     typed = dict.fromkeys(columns, ColumnType.TEXT)
     schema = pa.schema([(column, pa.string()) for column in columns])
     written = write_table(staging.path(name), pa.Table.from_pylist(rows, schema=schema), typed)
