@@ -250,7 +250,7 @@ def main(url: str, token: str, root: str, database: str, kills: str, least: str,
             campaign.run(trial, deaths_for(trial, tally, chance))
         open_jobs = len(campaign.world.connector.open_jobs())
     assert "crmsync.levelling.assess" not in sys.modules, "no child carries the engine"
-    print(json.dumps({**vars(tally), "seconds": statistics.median(tally.seconds), "open_jobs": open_jobs}))
+    print(json.dumps({**vars(tally), "seconds": statistics.median(tally.seconds or [0.0]), "open_jobs": open_jobs}))
 
 
 if __name__ == "__main__":
