@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crmsync.approver import named
 from crmsync.configuration import config_folder, load_configuration
 from crmsync.configuration_notices import EVENTS
 from crmsync.errors import ConfigError
@@ -89,9 +89,6 @@ def approve_notices(
     """Let notices go: those of these keys, or all that are held (of one event). Errors: ConfigError."""
     if bool(keys) == every:
         raise ConfigError("name the notices by their keys, or give --all for every one that is held")
-    person = (by if by is not None else getpass.getuser()).strip()
-    if not person:
-        raise ConfigError("--by is empty; an approval needs a name")
     with open_ledger(_settings(config), exclusive=False) as ledger:
         chosen = [notice_of(ledger, key) for key in keys] if keys else notices_in(ledger, HELD, event=event)
         for one in chosen:
@@ -99,6 +96,7 @@ def approve_notices(
                 raise ConfigError(
                     f"{one.reference}: is {one.state}; only held, unknown and failed notices are approved"
                 )
+        person = named(by) if chosen else ""  # nothing is held: nobody needs to be named
         approve(ledger, chosen, person)
     return Approved(tuple(chosen), person, config)
 

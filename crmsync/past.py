@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from crmsync.approver import login, named
 from crmsync.configuration import config_folder, load_configuration
 from crmsync.errors import ConfigError
 from crmsync.ledger import tables as t
@@ -60,34 +60,12 @@ def read_status() -> Status | None:
 def approve_plan(digest: str, by: str | None) -> Approval:
     """Open a blocked plan for 24 hours in the name of `by`, or of who is logged in."""
     with _ledger(_settings()) as ledger:
-        return approve(ledger, digest, _named(by))
+        return approve(ledger, digest, named(by))
 
 
 def check_plan(config: Path | None, wanted: str) -> None:
     """Look whether that plan is there, before any org is reached. Errors: ConfigError."""
     load_plan(wanted, _settings(config).state_dir)
-
-
-NOT_A_PERSON = frozenset({"root", "nobody", "daemon", "app", "crmsync", "ubuntu", "admin", "administrator"})
-"""Logins that name no person: an approval binds somebody by name."""
-
-
-def _named(by: str | None) -> str:
-    """Who approves: as given, else who is logged in. Errors: ConfigError where the login names no person."""
-    if by is not None:
-        return by
-    login = _login()
-    if not login or login.lower() in NOT_A_PERSON:
-        raise ConfigError(f"the login {login or 'here'!r} names no person; give the name of who approves with --by")
-    return login
-
-
-def _login() -> str:
-    """Who is logged in; empty in a container whose user has no name."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +89,7 @@ def unlock(fencing: int) -> Lock:
     """Take the lease of this number away from its owner, in the name of who is logged in. Errors: ConfigError."""
     with _ledger(_settings()) as ledger:
         with ledger.writing() as connection:
-            lease = break_lease(connection, fencing, f"shell:{_login() or os.getuid()}")
+            lease = break_lease(connection, fencing, f"shell:{login() or os.getuid()}")
         ended = ledger.store.break_lock()
         return Lock(ledger.place, lease, ledger.is_running(), broken=True, ended=ended)
 

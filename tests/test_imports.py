@@ -51,6 +51,7 @@ SPINE = frozenset(
         "results",
         "run_steps",
         "past",
+        "approver",
         "offline",
         "people_edits",
         "retention",

@@ -239,3 +239,20 @@ def test_a_check_tells_what_notices_lack(crmsync: Crmsync, telling: Folder, monk
     monkeypatch.delenv("CRMSYNC_NOTICES__OPERATOR")
     checked = crmsync("check")
     assert (checked.code, "CRMSYNC_NOTICES__OPERATOR is not set" in checked.out) == (4, True)
+
+
+def test_notices_are_let_go_in_the_name_of_a_person(
+    crmsync: Crmsync, telling: Folder, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices_on(telling)
+    telling.deals({})
+    assert crmsync("run", "--as-of", DAY_1).code == 0
+    telling.deals({"P1": 6000})
+    assert crmsync("run", "--as-of", DAY_2).code == 0
+    monkeypatch.setattr("getpass.getuser", lambda: "root")
+    refused = crmsync("notices", "approve", "--all")
+    assert (refused.code, "names no person; give the name of who approves with --by" in refused.err) == (4, True)
+    assert crmsync("notices", "approve", "--all", "--by", " ").code == 4
+    monkeypatch.setattr("getpass.getuser", lambda: "ada")
+    assert "approved by ada" in crmsync("notices", "approve", "--all").out
+    assert not mailbox.mails or mailbox.mails[-1]["To"] != "anna@nordlicht.example"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
+from crmsync.approver import named
 from crmsync.connectors.base import Person
 from crmsync.errors import ConfigError, Conflict, UnsafePlan
 from crmsync.ledger.accepted import accept_standings
@@ -24,7 +25,6 @@ from crmsync.ledger.approvals import (
     state_of_plan,
 )
 from crmsync.ledger.ledger import Ledger
-from crmsync.past import _named
 from crmsync.writeback.apply import check_open
 from crmsync.writeback.plan import Plan, sealed
 from crmsync.writeback.plan_record import LONGEST, Decision, objection, plan_values
@@ -91,11 +91,11 @@ def test_an_approval_needs_a_name(ledger: Ledger, name: str):
 def test_a_login_stands_for_a_person_where_it_names_one(monkeypatch: pytest.MonkeyPatch, login: str, taken: bool):
     monkeypatch.setattr(getpass, "getuser", lambda: login)
     if taken:
-        assert _named(None) == "ann"
+        assert named(None) == "ann"
     else:
         with pytest.raises(ConfigError, match=f"the login '{login}' names no person; give the name of who approves"):
-            _named(None)
-    assert _named("Ann") == "Ann"
+            named(None)
+    assert named("Ann") == "Ann"
 
 
 def test_a_plan_that_another_has_replaced_is_neither_approved_nor_written(ledger: Ledger):
