@@ -279,9 +279,29 @@ def deciding(program: Program, standing: Standing, attributes: Attributes) -> st
         return "does not belong any more"
     if movement in BY_OVERRIDE and (said := "; ".join(overrides_said(program, standing))):
         return said
+    if movement == "promoted" and (earned := _earned_before(program, standing)):
+        return earned
     meets, misses = what_it_meets(program, standing, attributes), what_it_misses(program, standing, attributes)
     first, second = (misses, meets) if movement in FALLS else (meets, misses)
     return first or second or movement.replace("_", " ") or "no criterion"
+
+
+def _earned_before(program: Program, standing: Standing) -> str:
+    """Of a tier that was earned on an earlier day and outlasts the numbers of today; empty where today's suffice."""
+    category, granted, calculated = standing["category"], standing.get("granted_tier"), standing.get("calculated_tier")
+    if not _below(program, category, calculated, granted):
+        return ""
+    numbers = label_of_tier(program, category, calculated) or "no tier"
+    since = standing.get("tier_since")
+    earned = f"earned on {since}" if since else "earned before"
+    return f"{earned} and kept; the numbers of today say {numbers}"
+
+
+def _below(program: Program, category: str, lower: str | None, upper: str | None) -> bool:
+    """Whether one tier stands below the other on the ladder of a category; below all of them is none."""
+    found = program.categories.get(category.partition("/")[0])
+    keys = [None, *(tier.key for tier in program.ladders[found.ladder].tiers)] if found else []
+    return lower in keys and upper in keys and keys.index(lower) < keys.index(upper)
 
 
 def what_it_meets(program: Program, standing: Standing, attributes: Attributes) -> str:

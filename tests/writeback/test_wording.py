@@ -6,8 +6,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from crmsync.programs.program import Comparison, Criterion, Group, Junction, Tier
-from crmsync.writeback.wording import unmet
-from tests.writeback.facts import a_ladder, a_program, missing, standing
+from crmsync.writeback.wording import deciding, unmet
+from tests.writeback.facts import AS_OF, a_ladder, a_program, missing, standing
 
 
 def test_groups_that_are_met_are_not_missing_and_open_ways_are_told_as_a_choice():
@@ -26,3 +26,14 @@ def test_groups_that_are_met_are_not_missing_and_open_ways_are_told_as_a_choice(
     assert unmet(program, standing("A", gap=gap(False, True))) == "Certified people 4 (needs 5)"
     told = unmet(program, standing("A", gap=gap(True, False)))
     assert told == "1 of: Revenue 4 EUR (needs 5 EUR) or Certified people 4 (needs 5)"
+
+
+def test_a_tier_that_outlasts_the_numbers_of_today_says_when_it_was_earned():
+    """Promoted on a review day between two runs: what the numbers of today miss did not decide that."""
+    given = {"movement": "promoted", "previous_tier": "silver", "granted_tier": "gold", "tier_since": AS_OF}
+    kept = standing("A", **given, calculated_tier="registered")
+    assert deciding(a_program(), kept, {}) == f"earned on {AS_OF} and kept; the numbers of today say Registered"
+    none = standing("A", **given, calculated_tier=None)
+    assert deciding(a_program(), none, {}).endswith("the numbers of today say no tier")
+    met = standing("A", **given, calculated_tier="gold")
+    assert deciding(a_program(), met, {}).startswith("meets Gold: ")
