@@ -71,3 +71,21 @@ def test_library_code_that_does_not_come_back_is_left(signals: int, patience: fl
     code, _, seconds = stopped(body + "print('late')\n", signals=signals, patience=patience)
     assert code == 143
     assert seconds < 10
+
+
+@pytest.mark.parametrize(("heeds", "code"), [(True, -signal.SIGINT), (False, 0)])
+def test_ctrl_c_while_the_commands_are_loaded_ends_without_a_traceback(heeds: bool, code: int):
+    """What a process in the background was told to pass over, it passes over."""
+    body = (
+        "import os, signal, sys\n"
+        f"signal.signal(signal.SIGINT, signal.{'default_int_handler' if heeds else 'SIG_IGN'})\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'crmsync.cli': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "sys.argv = ['crmsync', '--version']\n"
+        "from crmsync.__main__ import main\n"
+        "main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (code, "")
