@@ -18,7 +18,6 @@ from crmsync.connectors.base import ExtractReport, Progress
 from crmsync.connectors.files import tables_of
 from crmsync.errors import ConfigError, Rejected, StoreError
 from crmsync.exits import DONE, PARKED
-from crmsync.levelling.assess import assess_programs
 from crmsync.levelling.standings import check_ending, read_standings, together, write_standings
 from crmsync.logs import configure_logs
 from crmsync.programs.loading import load_programs, money_columns
@@ -64,6 +63,8 @@ def assess_folder(
 
     Errors: ConfigError for the program, the tables as a whole, or the ending of `out`; nothing is written then.
     """
+    from crmsync.levelling.assess import assess_programs
+
     settings = load_settings()
     configure_logs(settings.log_level, settings.secrets())
     _check_request(out, tables, previous, engine)

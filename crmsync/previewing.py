@@ -15,7 +15,6 @@ from crmsync.errors import CrmsyncError
 from crmsync.ledger.accepted import Accepted, previous_standings
 from crmsync.ledger.sealed import rules_of_run
 from crmsync.ledger.texts import restore_files
-from crmsync.levelling.assess import assess_programs
 from crmsync.programs.loading import load_programs
 from crmsync.programs.program import Program
 from crmsync.snapshots import Snapshot
@@ -49,6 +48,8 @@ def _under(
 ) -> list[dict[str, Any]]:
     """Today's decisions under the old rules. Errors: StoreError when their files are not kept; ConfigError when they
     are not read any more; DataError."""
+    from crmsync.levelling.assess import assess_programs
+
     columns = {name: table.columns for name, table in snapshot.tables.items()}
     with tempfile.TemporaryDirectory() as folder:
         programs = _in_force(load_programs(restore_files(belt.ledger, files, Path(folder)), columns=columns), digest)

@@ -17,7 +17,6 @@ from crmsync.lagging import lagged
 from crmsync.ledger.accepted import Accepted, newest_standings, previous_standings
 from crmsync.ledger.approvals import approval_of
 from crmsync.ledger.ledger import RunFacts
-from crmsync.levelling.assess import assess_programs
 from crmsync.levelling.standings import read_standings, write_standings
 from crmsync.offline import only_program, record_rejected
 from crmsync.past import written_example
@@ -95,6 +94,8 @@ class Run:
         if (kept := self.kept.standings) is not None:
             where = self._save_rejected(kept.rejected)
             return Assessed(extracted.as_of, program, kept.table, kept.rejected, where, extracted.direct, kept.notes)
+        from crmsync.levelling.assess import assess_programs  # who goes on with its standings never loads it
+
         belt.progress("assess", 0, None)
         with self.clock.stage("assess"):
             all_found = assess_programs(programs, snapshot, extracted.as_of, previous.path if previous else None)

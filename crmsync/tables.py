@@ -97,5 +97,13 @@ CANONICAL: Mapping[str, Table] = MappingProxyType(
     }
 )  # fmt: skip
 
+ROW_NAMES: Mapping[str, str] = MappingProxyType(
+    {"certifications": "certificate", "opportunities": "opportunity", "activities": "activity"}
+)
+"""What a text calls one row of these tables."""
+
+OVERRIDE_KINDS = ("pin", "floor", "ceiling", "approve", "decline", "exempt", "credit", "grace", "category")
+"""What `overrides.kind` may hold."""
+
 EXTRA_MAIN_DATE = "happened_on"
 """Main date of a further table that no mapping describes."""

@@ -7,8 +7,8 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from crmsync.levelling.explain_tiers import waiting_words
-from crmsync.levelling.gap import NEEDS, OF_TIERS
-from crmsync.programs.program import Comparison
+from crmsync.levelling.gap import OF_TIERS
+from crmsync.programs.program import NEEDS, Comparison
 
 SHOWN_RECORDS = 20
 SHOWN_PATHS = 8

@@ -17,6 +17,7 @@ from crmsync.levelling.criteria import Criteria
 from crmsync.levelling.sql import Sql
 from crmsync.levelling.values import COUNT, MONEY, NUMBER, Value, as_double, show
 from crmsync.programs.program import (
+    NEEDS,
     Comparison,
     Criterion,
     FromRank,
@@ -27,15 +28,6 @@ from crmsync.programs.program import (
     Requirement,
     Unit,
 )
-
-NEEDS = {
-    Comparison.GE: "",
-    Comparison.GT: "more than ",
-    Comparison.LE: "at most ",
-    Comparison.LT: "less than ",
-    Comparison.EQ: "exactly ",
-}
-"""How a text names a comparison; `at least` goes without saying."""
 
 OF_TIERS = {
     Comparison.GE: ("", " or higher"),

@@ -28,12 +28,10 @@ from crmsync.levelling.tiers import keeps_of
 from crmsync.levelling.windows import partner_dates
 from crmsync.programs.dependence import requirement_metrics
 from crmsync.programs.program import Ever, FromRows, InForce, Metric, Unit
+from crmsync.tables import ROW_NAMES
 
 MOST = 5
 """How many records are named for one standing; the rest is counted."""
-
-THINGS = {"certifications": "certificate", "opportunities": "opportunity", "activities": "activity"}
-
 
 ASKED, LEAVING, WORDS = "lapses_asked", "lapses_leaving", "lapses_words"
 
@@ -137,7 +135,7 @@ def _register(levelling: Levelling, found: Sequence[Gone], calendar: Calendar) -
     asked, words = [], []
     for number, one in enumerate(found):
         table, label = one.now.source.table, one.asked.metric.label
-        begins = f"{label}: {THINGS.get(table, f'row of {table}')} "
+        begins = f"{label}: {ROW_NAMES.get(table, f'row of {table}')} "
         words.append((number, begins, " ends on " if one.ends else " leaves its window on "))
         for category, positions in one.asked.positions.items():
             asked += [(number, category, at, labels.index(label)) for at in positions]

@@ -23,11 +23,11 @@ from crmsync.levelling.words import LASTING, has_column
 from crmsync.programs.program import Program, Unit
 from crmsync.snapshots import Snapshot
 from crmsync.strict_yaml import decimal_of
+from crmsync.tables import OVERRIDE_KINDS
 
 OVERRIDES, CREDITS = "overrides_in_force", "credits"
 BOUNDS = ("pin", "floor", "ceiling")
 DECISIONS = ("approve", "decline")
-KINDS = (*BOUNDS, *DECISIONS, "exempt", "credit", "grace", "category")
 MEASURED = ("exempt", "credit", "category")
 """Kinds that change the calculated tier."""
 
@@ -221,8 +221,8 @@ def _in_force(rows: Iterable[Mapping[str, Any]], as_of: date) -> Iterator[Mappin
 def _fault(program: Program, row: Mapping[str, Any]) -> Rejected | None:
     kind = row.get("kind")
     where = f"override of {row.get('partner_id')}"
-    if kind not in KINDS:
-        return Rejected(where, None, "kind", str(kind or ""), f"not an override; there are {', '.join(KINDS)}")
+    if kind not in OVERRIDE_KINDS:
+        return Rejected(where, None, "kind", str(kind or ""), f"not an override; there are {', '.join(OVERRIDE_KINDS)}")
     for column in ("reason", "approved_by"):
         if not row.get(column):
             return Rejected(where, None, column, "", f"an override without {column} is not applied")

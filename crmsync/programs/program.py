@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from crmsync.programs.tree.criteria import (
+    NEEDS,
     ByAttribute,
     Comparison,
     Criterion,
@@ -101,6 +102,7 @@ from crmsync.programs.tree.windows import (
 __all__ = [
     "ANY_DAY",
     "DEFAULT_MOVEMENT",
+    "NEEDS",
     "NOT_SAID",
     "NO_TIME",
     "Aggregate",

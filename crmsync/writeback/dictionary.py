@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from crmsync.connectors.base_needs import Choice, Dictionary, Said, Shape
 from crmsync.errors import ConfigError
-from crmsync.levelling.overrides import KINDS
 from crmsync.programs.program import Program, Take, Tier
+from crmsync.tables import OVERRIDE_KINDS
 from crmsync.writeback.fields import CHECKS, COMPUTED
 
 NAME_LENGTH = 80
@@ -246,7 +246,7 @@ def _history(programs: Sequence[Program], tiers: Sequence[Choice]) -> dict[str, 
 
 def _overrides(programs: Sequence[Program], tiers: Sequence[Choice]) -> dict[str, Said]:
     said = OVERRIDE_HELP
-    kinds = tuple(Choice(kind, kind.capitalize()) for kind in KINDS)
+    kinds = tuple(Choice(kind, kind.capitalize()) for kind in OVERRIDE_KINDS)
     return {
         "partner_id": Said(Shape.ACCOUNT, said["partner_id"]),
         "category": _category(said["category"], programs),

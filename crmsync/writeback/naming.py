@@ -17,13 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from crmsync.levelling.lapses import THINGS
 from crmsync.programs.program import Program, Unit
 from crmsync.snapshots import Snapshot
+from crmsync.tables import ROW_NAMES
 from crmsync.writeback.amounts import grouped, money_in, money_said
 
 _LAPSE = re.compile(
-    r"(?P<thing>" + "|".join((*THINGS.values(), r"row of \w+")) + r") (?P<id>\S+)(?: of (?P<amount>-?\d+(?:\.\d+)?))?"
+    r"(?P<thing>"
+    + "|".join((*ROW_NAMES.values(), r"row of \w+"))
+    + r") (?P<id>\S+)(?: of (?P<amount>-?\d+(?:\.\d+)?))?"
     r"(?P<end> (?:ends on|leaves its window on) .+)",
     re.DOTALL,
 )

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from crmsync.levelling.gap import NEEDS
 from crmsync.programs.program import (
+    NEEDS,
     ByAttribute,
     Comparison,
     Criterion,

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -41,11 +40,10 @@ def test_a_killed_run_goes_on_with_its_snapshot_standings_and_plan(
     folder.deals({"P1": 2000, "P2": 6000})
     run_id = killed(tmp_path, at)
     later = [] if at == "plan_saved" else ["draft_plan"]  # a kill between saving a plan and keeping it drafts it again
-    for stage in ("extract", "assess_programs", *later):
+    for stage in ("extract", *later):
         monkeypatch.setattr(run_steps, stage, never)
-    started = time.process_time()
+    monkeypatch.setattr("crmsync.levelling.assess.assess_programs", never)
     found = crmsync(*RUN, "--json")
-    assert time.process_time() - started < 2
     assert found.code == 0, found.err
     assert found.json["run_id"] == run_id
     assert "P2,Gold" in folder.written.replace('"', "") or "gold" in folder.written.lower()

@@ -18,6 +18,16 @@ class Comparison(StrEnum):
     EQ = "="
 
 
+NEEDS = {
+    Comparison.GE: "",
+    Comparison.GT: "more than ",
+    Comparison.LE: "at most ",
+    Comparison.LT: "less than ",
+    Comparison.EQ: "exactly ",
+}
+"""How a text names a comparison; `at least` goes without saying."""
+
+
 Scalar = Decimal | bool | str
 """A literal of the program: a number (money in the program's currency, percent as a fraction), yes/no, or text."""
 
