@@ -44,14 +44,14 @@ def adopt(config: Config = None, json: Json = False) -> None:
 
 
 def revert(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run to undo.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run to undo, or `last`.")],
     config: Config = None,
     json: Json = False,
 ) -> None:
     """Save a plan that gives back what a run has overwritten, where nobody has changed it since; `apply` writes it."""
     from crmsync import pipeline, reports, reverting
 
-    reverting.check_run(config, run)
+    run = reverting.check_run(config, run)
     with pipeline.opened(config) as belt:
         reverted = pipeline.revert(belt, run)
     ends_with(reverted.exit_code, reports.revert_report(reverted, json))

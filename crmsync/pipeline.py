@@ -80,7 +80,7 @@ def apply(belt: Belt, wanted: str) -> Result:
     check_open(saved, belt.ledger, program_digest=program.digest, config_digest=belt.config_digest)
     check_plan_known(belt, saved)
     with recorded(belt, "apply") as this:
-        belt.ledger.record_facts(this.run_id, RunFacts(plan_digest=saved.digest))
+        belt.ledger.record_facts(this.run_id, RunFacts(saved.as_of, plan_digest=saved.digest))
         assessed = Assessed(saved.as_of, program, read_standings(Path(saved.standings)))
         this.settle()
         outcomes = this.apply(saved)

@@ -28,6 +28,7 @@ from crmsync.ledger.audit import record_event
 from crmsync.ledger.canon import canonical
 from crmsync.ledger.intents import Intent, intents_of
 from crmsync.ledger.ledger import Ledger, RunFacts
+from crmsync.ledger.made_of import LAST
 from crmsync.levelling.standings import write_standings
 from crmsync.past import open_ledger
 from crmsync.programs.program import Program
@@ -126,10 +127,14 @@ def note_reverted(belt: Belt, run_id: str, plan: Plan) -> None:
             record_event(connection, "plan_reverted", {"run_id": run_id, "of_run": of_run, "plan": plan.digest})
 
 
-def check_run(config: Path | None, wanted: str) -> None:
-    """Ask the ledger alone, before any org is reached. Errors: ConfigError when that run cannot be reverted."""
+def check_run(config: Path | None, wanted: str) -> str:
+    """The run that is meant, `last` being the newest accepted one. The ledger alone is asked, before any org is
+    reached. Errors: ConfigError when that run cannot be reverted."""
     with open_ledger(config) as ledger:
-        _plan_of(ledger, wanted)
+        newest = newest_standings(ledger) if wanted == LAST else None
+        run_id = newest.run_id if newest is not None else wanted
+        _plan_of(ledger, run_id)
+        return run_id
 
 
 def _plan_of(ledger: Ledger, wanted: str) -> tuple[str, str]:

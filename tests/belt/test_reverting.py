@@ -51,12 +51,13 @@ def test_a_reverted_run_leaves_the_tiers_of_before_and_the_next_run_starts_from_
     wide.deals({"P1": 7000, "P2": 10})  # a wrong file
     wrong = run(crmsync, JULY)
     assert tiers(wide)["P2"] == "Basic"
-    code, told = revert(crmsync, wrong)
-    assert code == 2
+    code, told = revert(crmsync, "last")
+    assert (code, told["of_run"]) == (2, wrong)
     assert {one["partner_id"] for one in told["movers"]} == {"P1", "P2"}  # type: ignore[attr-defined]
     assert tiers(wide)["P2"] == "Basic", "a revert alone writes nothing"
     applied = crmsync("apply", str(told["digest"]), "--config", "config", "--json")
     assert applied.code == 0, applied.err
+    assert {one["as_of"] for one in crmsync("status", "--json").json["runs"]} == {JUNE, JULY}, "of an apply, too"
     assert (tiers(wide), tiers(wide, "writeback_standings.csv")) == before
 
     wide.deals({"P1": 2000, "P2": 6000})
