@@ -83,6 +83,7 @@ class Teller:
     tasks: TaskChannel | None
     clock: Callable[[], datetime] = now_in_utc
     tier_field: str | None = None  # of the account: the field that holds the granted tier
+    account: str | None = None  # the object of accounts
 
     def ready(self, snapshot: Snapshot) -> None:
         """Refuse rules that name columns which the snapshot does not have, before anything is written."""
@@ -155,7 +156,7 @@ class Teller:
 
     @property
     def _unwritten(self) -> frozenset[str]:
-        return unwritten_partners(self.ledger, self.tier_field)
+        return unwritten_partners(self.ledger, self.tier_field, self.account)
 
     def _partners(self, events: Iterable[Event]) -> set[str]:
         return {event.partner_id for event in events if event.partner_id is not None}
@@ -278,7 +279,7 @@ def open_teller(belt: Belt) -> Teller | None:
     tasks = _tasks(belt) if TASK in _ways(rules) else None
     begin_telling(belt.ledger)
     teller = _teller(rules, belt.ledger, belt.configuration, belt.settings, belt.fields, tasks)
-    return replace(teller, tier_field=belt.fields.fields.get("granted_tier"))
+    return replace(teller, tier_field=belt.fields.fields.get("granted_tier"), account=belt.fields.object)
 
 
 def open_teller_alone(ledger: Ledger, configuration: Configuration, settings: Settings) -> Teller | None:

@@ -116,11 +116,14 @@ def _since(ledger: Ledger, run_id: str) -> int:
     return before
 
 
-def unwritten_partners(ledger: Ledger, tier_field: str | None = None) -> frozenset[str]:
+def unwritten_partners(
+    ledger: Ledger, tier_field: str | None = None, account: str | None = None
+) -> frozenset[str]:
     """Partners whose account holds something else than the ledger wants: they are not told of a tier yet.
 
     Their write is open or was refused, or somebody edited the tier by hand and it is left alone. `tier_field`: the
-    field that holds the granted tier (None, where it is not known: any); who edits another field changes no tier.
+    field that holds the granted tier (None, where it is not known: any); who edits another field changes no tier, nor
+    does who edits a record beside the account. `account`: the object of accounts (None: any).
     """
     c = t.conflict.c
     open_ = (t.intent.c.sink == "") & t.intent.c.state.not_in(("applied", "superseded"))
@@ -128,6 +131,8 @@ def unwritten_partners(ledger: Ledger, tier_field: str | None = None) -> frozens
     edited = c.state.in_(OPEN) & ~adopted
     if tier_field is not None:
         edited &= c.field == tier_field
+    if account is not None:
+        edited &= c.object == account
     with ledger.reading() as connection:
         of_writes = connection.scalars(select(t.intent.c.partner_id).where(open_).distinct())
         return frozenset((*of_writes, *connection.scalars(select(c.partner_id).where(edited).distinct())))

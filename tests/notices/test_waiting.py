@@ -40,7 +40,7 @@ def teller_of(ledger: Ledger, templates: Templates, mailbox: Mailbox, **given: A
     asked = rules("partner", audiences={"partner": audience}, **{"approve": True, **given})
     return Teller(
         ledger, cast(Configuration, None), Settings(), asked, templates, channels(mail=mailbox.url), Suppressed(), None,
-        lambda: NOW, "granted_tier__c",
+        lambda: NOW, "granted_tier__c", "Account",
     )  # fmt: skip
 
 
@@ -169,6 +169,7 @@ def conflict(ledger: Ledger, **given: str) -> None:
         ({"policy": "adopt"}, 0),  # it counts from the next run on
         ({"policy": "adopt", "state": "told"}, 1),
         ({"field": "why__c"}, 1),
+        ({"object": "Partner_Standing__c"}, 1),  # of a record beside the account, whose field has the same name
         ({"state": "restored"}, 1),
     ],
 )
