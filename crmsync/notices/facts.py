@@ -116,9 +116,7 @@ def _since(ledger: Ledger, run_id: str) -> int:
     return before
 
 
-def unwritten_partners(
-    ledger: Ledger, tier_field: str | None = None, account: str | None = None
-) -> frozenset[str]:
+def unwritten_partners(ledger: Ledger, tier_field: str | None = None, account: str | None = None) -> frozenset[str]:
     """Partners whose account holds something else than the ledger wants: they are not told of a tier yet.
 
     Their write is open or was refused, or somebody edited the tier by hand and it is left alone. `tier_field`: the
