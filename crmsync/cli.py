@@ -53,7 +53,8 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        ends_with(DONE, f"crmsync {version('crmsync')}")
+        print(f"crmsync {version('crmsync')}")  # our own words: nothing to hide or to escape
+        raise SystemExit(DONE)
 
 
 @app.callback()
