@@ -95,6 +95,12 @@ class Allowance:
             with self._lock:
                 self._running.pop(number, None)
 
+    @property
+    def running(self) -> int:
+        """How many calls are running now."""
+        with self._lock:
+            return len(self._running)
+
     def as_json(self) -> dict[str, dict[str, int]]:
         """The answer of `/limits`."""
         with self._lock:

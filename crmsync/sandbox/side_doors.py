@@ -12,8 +12,12 @@ from crmsync.sandbox.users import user_of
 
 
 def effects_json(org: Org, call: Call) -> Answer:
-    """GET `/__sandbox/effects?object=&id=`; the parameters narrow down the changes, where these are kept."""
-    return Answer(org.effects.as_json(call.query.get("object"), call.query.get("id")))
+    """GET `/__sandbox/effects?object=&id=`; the parameters narrow down the changes, where these are kept.
+
+    `running`: calls that are at work now; one whose client has gone may still have its effect.
+    """
+    found = org.effects.as_json(call.query.get("object"), call.query.get("id"))
+    return Answer({**found, "running": org.allowance.running})
 
 
 def keep_changes(org: Org, call: Call) -> Answer:

@@ -121,6 +121,7 @@ def run(world: World, trial: Trial, deaths: list[str], tally: Tally, chance: ran
         status = child(lambda given=given: work(world, trial, given), None if timed else death, after_s)  # type: ignore[misc]
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             died[str(death).partition(":")[0]] += 1
+            world.quiet()
         elif status:
             tally.faults.append(f"{trial} {deaths}: a child ended with {status}")
         else:
