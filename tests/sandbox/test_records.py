@@ -304,6 +304,7 @@ def test_effects_count_calls_and_changes_per_record_but_no_refusals(org: Client)
         "calls": {"read": 1, "write": 3},
         "by_endpoint": {"GET /sobjects/{object}/{id}": 1, "PATCH /sobjects/{object}/{id}": 3},
         "records": {"Account": {record_id: 2}},
+        "running": 0,
     }
 
 
