@@ -90,8 +90,8 @@ def known_version(place: str, tables: set[str], version: str | None) -> str | No
     return version
 
 
-def migrate(store: Store) -> None:
-    """Bring the store to this code's schema in one transaction."""
+def migrate(store: Store, version: str = "head") -> None:
+    """Bring the store to a schema, this code's own unless another is named, in one transaction."""
     # Alembic takes as long to import as the rest of a start, and an up-to-date ledger does not need it.
     from alembic import command
     from alembic.config import Config
@@ -101,4 +101,4 @@ def migrate(store: Store) -> None:
     config.set_main_option("path_separator", "os")
     with transaction(store, writes=True) as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, version)

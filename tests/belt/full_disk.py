@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from crmsync import pipeline, proving, reports
-from crmsync.cli import main
+from tests.belt.forked import begin, end
 
 LOADED = (pipeline, proving, reports)  # once, for all children
 SIZE, STEP = 4 << 20, 96 << 10  # bytes
@@ -24,23 +24,11 @@ BALLAST = "ballast"
 def crmsync(*arguments: str) -> tuple[int, str]:
     """Exit code and the last line on stderr of one command, in a child."""
     read, write = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.close(read)
-        os.dup2(write, 2)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.argv = ["crmsync", *arguments]
-        code = 1
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        finally:
-            os._exit(code)
+    pid = begin(arguments, lambda: (os.close(read), os.dup2(write, 2)))
     os.close(write)
     with os.fdopen(read, encoding="utf-8") as stream:
         lines = stream.read().splitlines()
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), lines[-1] if lines else ""
+    return end(pid), lines[-1] if lines else ""
 
 
 def run(day: int) -> tuple[int, str]:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from crmsync import pipeline, reports, tasks
 from crmsync.belt import read_files
-from crmsync.cli import main
 from crmsync.stages import StageClock
+from tests.belt.forked import begin, end
 
 LOADED = (pipeline, reports, tasks)  # once, for all children
 STAGES = ("settle", "extract", "assess", "draft", "apply", "verify", "record")
@@ -26,20 +26,13 @@ STAGES = ("settle", "extract", "assess", "draft", "apply", "verify", "record")
 def child(config: str, stage: str | None) -> tuple[int, float]:
     """Exit code and seconds of one worker that gets SIGTERM when this stage begins."""
     started = time.monotonic()
-    pid = os.fork()
-    if not pid:
-        sys.argv = ["crmsync", "worker", "--once", "--config", config]
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+    def prepare() -> None:
         if stage is not None:
             StageClock.stage = signalling(stage)  # type: ignore[method-assign, assignment]
-        code = 1
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), round(time.monotonic() - started, 2)
+
+    code = end(begin(("worker", "--once", "--config", config), prepare))
+    return code, round(time.monotonic() - started, 2)
 
 
 def signalling(at: str) -> object:

@@ -11,8 +11,10 @@ import pytest
 from crmsync.ledger.intents import count_states
 from crmsync.ledger.ledger import Ledger
 from crmsync.sandbox.process import Org, start_org
-from tests.belt.conftest import Crmsync, use_own_org
-from tests.belt.test_embedded import PROGRAM, effects, reset, use_faults
+from tests.belt.conftest import Crmsync
+from tests.belt.test_embedded import effects, own, reset, use_faults
+
+__all__ = ["own"]
 
 TODAY = "2026-11-22"
 ACCOUNTS = 45
@@ -29,15 +31,6 @@ BY_OTHERS = RECORD | {
 def org() -> Iterator[Org]:
     with start_org(["--sample", str(ACCOUNTS), "--seed", "7", "--today", TODAY]) as started:
         yield started
-
-
-@pytest.fixture
-def own(org: Org, embedded: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    use_own_org(embedded)
-    (embedded / "programs" / "channel.yaml").write_text(PROGRAM, encoding="utf-8")
-    monkeypatch.setenv("CRMSYNC_SALESFORCE__INSTANCE_URL", org.instance_url)
-    monkeypatch.setenv("CRMSYNC_SALESFORCE__ACCESS_TOKEN", org.access_token)
-    return embedded
 
 
 @pytest.mark.timeout(240)

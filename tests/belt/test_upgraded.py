@@ -7,12 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 
-import crmsync.ledger.store as common
 from crmsync.ledger.ledger import store_of
-from crmsync.ledger.store import transaction
+from crmsync.ledger.store import migrate
 from tests.belt.conftest import Crmsync, Folder
 
 JUNE, JULY = "2026-06-01", "2026-07-01"
@@ -23,12 +20,7 @@ def older(state: Path, version: str) -> None:
     """Turn the ledger into one of that version: its tables, with the rows that it would have had."""
     new, old = state / "ledger.sqlite", state / "older"
     store = store_of(old)
-    config = Config()
-    config.set_main_option("script_location", str(Path(common.__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    with transaction(store, writes=True) as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, version)
+    migrate(store, version)
     store.close()
     with closing(sqlite3.connect(old / "ledger.sqlite", isolation_level=None)) as connection:
         connection.execute("ATTACH ? AS newer", [str(new)])

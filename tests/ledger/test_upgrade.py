@@ -9,7 +9,6 @@ from unittest import mock
 
 import pytest
 from alembic import command
-from alembic.config import Config
 from sqlalchemy import text
 
 import crmsync.ledger.store as common
@@ -34,12 +33,8 @@ OLD_INTENT = (
 
 def older(store: Store, version: str) -> None:
     """A ledger as that version made it, with a run and a write."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(common.__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
+    common.migrate(store, version)
     with transaction(store, writes=True) as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, version)
         connection.execute(text(OLD_RUN))
         connection.execute(text(OLD_INTENT))
 

@@ -40,11 +40,6 @@ def test_a_loop_that_stands_still_is_dead_and_a_long_run_is_not():
     assert not is_alive(Pulse(1000.0, running_since=1000.0), 1000.0 + LONGEST_RUN_S)
 
 
-@pytest.fixture
-def work(state: Path) -> MarkedWork:
-    return MarkedWork(state)
-
-
 def reasons(work: MarkedWork, clock: SetClock) -> list[str]:
     with work.ledger(exclusive=False) as ledger:
         return overdue(ledger, work.duties(), clock.now())

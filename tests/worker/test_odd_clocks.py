@@ -22,16 +22,6 @@ from tests.worker.facts import MONDAY, MarkedWork, SetClock, states
 BERLIN, NEW_YORK, TOKYO = (ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Asia/Tokyo"))
 
 
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
-def work(state: Path) -> MarkedWork:
-    return MarkedWork(state)
-
-
 def idle(work: MarkedWork, clock: SetClock) -> bool:
     with work.ledger(exclusive=False) as ledger:
         return not anything_due(ledger, work.duties(), clock.now())

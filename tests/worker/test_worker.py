@@ -24,16 +24,6 @@ from tests.worker.facts import DAILY, MONDAY, MarkedWork, SetClock, states
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
-def work(state: Path) -> MarkedWork:
-    return MarkedWork(state)
-
-
-@pytest.fixture
 def worker(work: MarkedWork, clock: SetClock) -> Worker:
     return Worker(work, clock)
 
